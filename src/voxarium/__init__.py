@@ -1,0 +1,72 @@
+"""Voxarium: an open archive for volumetric images that have outgrown one file, one format and one machine.
+
+>>> import voxarium
+>>> image = voxarium.open("archive.ome.zarr")            # doctest: +SKIP
+>>> voxarium.convert("slices/", "em.ome.zarr", axes="zyx", voxel_size=8, unit="nanometer")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0.dev0"
+
+if TYPE_CHECKING:
+    from voxarium.conversion import ConvertOptions, convert, plan
+    from voxarium.core.array import Array
+    from voxarium.core.dataset import Dataset
+    from voxarium.core.image import Image
+    from voxarium.core.opening import open, open_array  # noqa: A004  the verb users expect
+    from voxarium.core.registry import register_array_driver, register_image_driver
+    from voxarium.errors import Code, VoxariumError
+    from voxarium.model.axes import Axis
+    from voxarium.model.box import Box
+
+# Where each public name lives. Loaded on first use, so that `import voxarium` costs nothing (house style §3).
+_NAMES = {
+    "Array": "voxarium.core.array",
+    "Axis": "voxarium.model.axes",
+    "Box": "voxarium.model.box",
+    "Code": "voxarium.errors",
+    "ConvertOptions": "voxarium.conversion",
+    "Dataset": "voxarium.core.dataset",
+    "Image": "voxarium.core.image",
+    "VoxariumError": "voxarium.errors",
+    "convert": "voxarium.conversion",
+    "open": "voxarium.core.opening",
+    "open_array": "voxarium.core.opening",
+    "plan": "voxarium.conversion",
+    "register_array_driver": "voxarium.core.registry",
+    "register_image_driver": "voxarium.core.registry",
+}
+
+__all__ = [
+    "Array",
+    "Axis",
+    "Box",
+    "Code",
+    "ConvertOptions",
+    "Dataset",
+    "Image",
+    "VoxariumError",
+    "__version__",
+    "convert",
+    "open",
+    "open_array",
+    "plan",
+    "register_array_driver",
+    "register_image_driver",
+]
+
+
+def __getattr__(name: str) -> Any:  # Any: whatever the name stands for
+    if name not in _NAMES:
+        raise AttributeError(f"module 'voxarium' has no attribute {name!r}")
+    value = getattr(import_module(_NAMES[name]), name)
+    globals()[name] = value  # over the submodule of the same name, which importing it has bound here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

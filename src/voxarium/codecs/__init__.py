@@ -1,0 +1,1 @@
+"""Codecs: one encode/decode step each. Pure: bytes and arrays in, bytes and arrays out."""

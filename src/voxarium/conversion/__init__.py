@@ -1,0 +1,9 @@
+"""Conversion: one read of the source feeds every level; each object is written once."""
+
+from voxarium.conversion.engine import Progress
+from voxarium.conversion.options import ConvertOptions
+from voxarium.conversion.plan import Plan
+from voxarium.conversion.planning import plan
+from voxarium.conversion.running import Report, Target, convert, open_target, run
+
+__all__ = ["ConvertOptions", "Plan", "Progress", "Report", "Target", "convert", "open_target", "plan", "run"]

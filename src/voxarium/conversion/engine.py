@@ -1,0 +1,263 @@
+"""The engine: each block is read once, feeds every level from memory, and each object is written once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Buffer
+
+from voxarium.conversion.gather import Gatherer
+from voxarium.conversion.ledger import Ledger
+from voxarium.conversion.plan import Plan, PlannedLevel
+from voxarium.conversion.writing import FinishedObject, LevelWriter
+from voxarium.core.array import Array
+from voxarium.errors import Code, InputError
+from voxarium.model.box import Box
+from voxarium.model.grid import ChunkGrid
+from voxarium.model.protocols import PayloadDriver, WritableArrayDriver, WritableStore
+from voxarium.pyramid.methods import downsample
+
+__all__ = ["Engine", "Progress"]
+
+Index = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a job is.
+
+    Parameters
+    ----------
+    voxels, total : int
+        Level-0 voxels dealt with, and to be dealt with.
+    objects : int
+        Objects finished.
+    written : int
+        Bytes stored.
+    """
+
+    voxels: int
+    total: int
+    objects: int
+    written: int
+
+
+class Engine:
+    """Turns blocks of level 0 into finished objects of all levels.
+
+    `run_block` may be called from many threads; together the calls must cover every block of the plan once.
+    """
+
+    def __init__(
+        self, plan: Plan, source: Array, target: tuple[WritableArrayDriver, WritableStore], ledger: Ledger
+    ) -> None:
+        self._plan = plan
+        self._source = source
+        self._driver, self._store = target
+        self._ledger = ledger
+        self._scratch = threading.local()
+        self._counts = threading.Lock()
+        self._before = dict.fromkeys(ledger.done)
+        self.written = 0
+        self.objects = 0
+        self._writers = [
+            LevelWriter(
+                self._driver,
+                self._store,
+                level.path,
+                level.info,
+                (level.cell, level.scale, plan.steps),
+                self._note,
+            )
+            for level in plan.levels
+        ]
+        self._gatherers = [Gatherer(lv.info.shape, lv.cell, lv.info.dtype) for lv in plan.levels]
+        self._chunk_grids = [ChunkGrid(lv.info.shape, lv.info.chunk_shape) for lv in plan.levels]
+        self._object_grids = [ChunkGrid(lv.info.shape, lv.info.object_shape) for lv in plan.levels]
+
+    def _note(self, finished: FinishedObject) -> None:
+        self._ledger.add(finished)
+        with self._counts:
+            self.objects += finished.size > 0
+            self.written += finished.size
+
+    def abort(self) -> None:
+        """Forget objects that are not finished."""
+        for writer in self._writers:
+            writer.abort()
+
+    # ---------------------------------------------------------------------------------------------- what is needed
+    def _unfinished(self, level: int, box: Box) -> list[tuple[Index, Box]]:
+        """Return (grid index, part of `box`) of the objects of a level that this run has to write."""
+        grid, writer = self._object_grids[level], self._writers[level]
+        found = []
+        for index in grid.indices(box):
+            if self._before and writer.key(index) in self._before:
+                continue
+            found.append((index, grid.box(index).intersection(box)))
+        return found
+
+    def needed(self, level: int, box: Box) -> bool:
+        """Tell whether a region of a level still feeds an unfinished object, of this level or a coarser one."""
+        if not self._before:
+            return True
+        planned = self._plan.levels[level]
+        box = box.snapped_to(planned.cell).intersection(Box.whole(planned.info.shape))
+        if self._unfinished(level, box):
+            return True
+        if level + 1 == len(self._plan.levels):
+            return False
+        return self.needed(level + 1, _coarser(box, self._plan.levels[level + 1]))
+
+    # ----------------------------------------------------------------------------------------------------- one block
+    def run_block(self, box: Box) -> Box:
+        """Read one block and take it through every level; return it."""
+        if self.needed(0, box):
+            if self._plan.pass_through:
+                self._pass_block(box)
+            else:
+                self._process(0, box.origin, self._read(box))
+        return box
+
+    def _read(self, box: Box) -> NDArray[Any]:
+        """Read a block in target order and type, contiguous."""
+        selection = self._plan.selection
+        raw = self._source.read(selection.source_box(box), threads=1).transpose(selection.permutation)
+        if raw.dtype != selection.dtype:
+            raw = _cast(raw, selection.dtype, lossy=selection.lossy)
+        return np.ascontiguousarray(raw)
+
+    def _process(self, level: int, origin: Index, data: NDArray[Any]) -> None:
+        """Encode a region of whole cells, and send its downsampled voxels up."""
+        box = Box(origin, data.shape)
+        for index, part in self._unfinished(level, box):
+            self._writers[level].put(index, list(self._encode(level, part, origin, data)))
+        self._send_up(level, box, data)
+
+    def _send_up(self, level: int, box: Box, data: NDArray[Any]) -> None:
+        above = level + 1
+        if above == len(self._plan.levels):
+            return
+        planned = self._plan.levels[above]
+        coarse = _coarser(box, planned)
+        if self.needed(above, coarse):
+            part = downsample(data, planned.factors, self._plan.method, ignore_zero=self._plan.ignore_zero)
+            for origin, cell in self._gatherers[above].insert(coarse.origin, part):
+                self._process(above, origin, cell)
+
+    def _encode(
+        self, level: int, part: Box, origin: Index, data: NDArray[Any]
+    ) -> Iterator[tuple[Index, Buffer | None]]:
+        """Yield (chunk index, payload) of the chunks of one object that lie in a region; None = only fill value."""
+        info, grid = self._plan.levels[level].info, self._chunk_grids[level]
+        scratch = self._chunk_scratch(info.chunk_shape, info.dtype)
+        for index in grid.indices(part):
+            inside = grid.clipped_box(index)
+            voxels = data[inside.relative_to(origin).slices]
+            if _is_fill(voxels, info.fill_value):
+                yield index, None
+                continue
+            if voxels.shape == info.chunk_shape and voxels.flags.c_contiguous:
+                chunk = voxels
+            else:
+                chunk = scratch
+                if voxels.shape != info.chunk_shape:
+                    chunk.fill(info.fill_value)
+                chunk[tuple(slice(0, n) for n in voxels.shape)] = voxels
+            payload = self._driver.encode(info, chunk)
+            yield index, payload if isinstance(payload, bytes) else bytes(payload)
+
+    def _chunk_scratch(self, shape: Index, dtype: np.dtype[Any]) -> NDArray[Any]:
+        kept: NDArray[Any] | None = getattr(self._scratch, "chunk", None)
+        if kept is None or kept.shape != shape or kept.dtype != dtype:
+            kept = self._scratch.chunk = np.empty(shape, dtype)
+        return kept
+
+    # ------------------------------------------------------------------------------------------------- pass-through
+    def _pass_block(self, box: Box) -> None:
+        """Store the source's chunks as they are; decode them only if a coarser level needs the voxels."""
+        selection, planned = self._plan.selection, self._plan.levels[0]
+        grid = self._chunk_grids[0]
+        first = tuple(o // c for o, c in zip(selection.crop.origin, planned.info.chunk_shape, strict=True))
+        indices = [tuple(i + f for i, f in zip(index, first, strict=True)) for index in grid.indices(box)]
+        payloads = {
+            tuple(i - f for i, f in zip(index, first, strict=True)): payload
+            for index, payload in self._source.payloads(indices)
+        }
+        for index, part in self._unfinished(0, box):
+            self._writers[0].put(index, [(i, payloads[i]) for i in grid.indices(part)])
+        above = len(self._plan.levels) > 1 and self.needed(1, _coarser(box, self._plan.levels[1]))
+        if above:
+            data = np.empty(box.shape, planned.info.dtype)
+            self._decode(payloads.items(), box, data)
+            self._send_up(0, box, data)
+
+    def _decode(self, payloads: Iterable[tuple[Index, Buffer | None]], box: Box, out: NDArray[Any]) -> None:
+        driver, info, grid = self._source.driver, self._source.info, self._chunk_grids[0]
+        if not isinstance(driver, PayloadDriver):  # pragma: no cover  the plan checked
+            return
+        scratch = self._chunk_scratch(info.chunk_shape, info.dtype)
+        for index, payload in payloads:
+            inside = grid.clipped_box(index)
+            place = out[inside.relative_to(box.origin).slices]
+            if payload is None:
+                place[...] = info.fill_value
+            else:
+                chunk = driver.decode(info, payload, out=scratch)
+                place[...] = chunk[tuple(slice(0, n) for n in inside.shape)]
+
+
+def _coarser(box: Box, above: PlannedLevel) -> Box:
+    """Return the region of the next level that a region of whole windows becomes."""
+    start = tuple(o // f for o, f in zip(box.origin, above.factors, strict=True))
+    stop = tuple(-(-e // f) for e, f in zip(box.stop, above.factors, strict=True))
+    return Box.from_bounds(start, stop)
+
+
+def _is_fill(voxels: NDArray[Any], fill: Any) -> bool:
+    """Tell whether all voxels are, bit for bit, the fill value."""
+    value = np.asarray(fill, voxels.dtype)
+    if voxels.dtype.kind in "fc":
+        # -0.0 equals 0.0 and NaN equals nothing, so bits are compared.
+        return voxels.flat[0].tobytes() == value.tobytes() and voxels.tobytes() == value.tobytes() * voxels.size
+    return bool(voxels.flat[0] == value) and bool((voxels == value).all())
+
+
+def _cast(raw: NDArray[Any], dtype: np.dtype[Any], *, lossy: bool) -> NDArray[Any]:
+    """Convert samples, refusing values that the target type cannot hold unless `lossy`, which clips and rounds."""
+    if np.can_cast(raw.dtype, dtype, "safe"):
+        return raw.astype(dtype)
+    if lossy and dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        if raw.dtype.kind == "f":
+            raw = np.nan_to_num(np.rint(raw), nan=0.0, posinf=np.inf, neginf=-np.inf)
+        low, high = limits.min, limits.max
+        if raw.dtype.kind in "iu":
+            own = np.iinfo(raw.dtype)
+            low, high = max(low, own.min), min(high, own.max)
+        return np.clip(raw, low, high).astype(dtype)
+    if lossy:
+        return raw.astype(dtype)
+    with np.errstate(all="ignore"):
+        cast = raw.astype(dtype)
+        same = cast.astype(raw.dtype) == raw
+        if raw.dtype.kind in "iu" and dtype.kind in "iu":
+            same &= (cast < 0) == (raw < 0)
+    if raw.dtype.kind == "f":
+        same |= np.isnan(raw) & np.isnan(cast) if dtype.kind == "f" else False
+    if not bool(same.all()):
+        where = tuple(int(i) for i in np.unravel_index(int(np.argmin(same)), same.shape))
+        raise InputError(
+            f"the value {raw[where]} does not fit {dtype.name}",
+            code=Code.DTYPE_RANGE,
+            fix=f"write a wider type than {dtype.name}, or allow clipping and rounding with --lossy",
+        )
+    return cast
+
+
+ProgressCallback = Callable[[Progress], None]

@@ -1,0 +1,141 @@
+"""The ledger: what a job has finished, so that a killed one can go on.
+
+Two things lie in the target while a job runs: ``job.json`` (what is being made, under which plan) and the ledger (one
+line per finished object). Both go when the image is complete, so a finished image holds nothing but itself.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+from voxarium.conversion.writing import FinishedObject
+from voxarium.core.journal import JOB_FOLDER, JOB_KEY
+from voxarium.errors import Code, ConflictError, FormatError, NotFoundError
+from voxarium.model.protocols import AppendableStore, ListableStore, WritableStore
+
+__all__ = ["Ledger"]
+
+_LEDGER_KEY: Final = f"{JOB_FOLDER}/ledger.jsonl"
+_SEGMENTS: Final = f"{JOB_FOLDER}/ledger"
+_SEGMENT_SECONDS: Final = 20.0
+
+
+class Ledger:
+    """Finished objects of one job, kept in the target's store.
+
+    In stores whose objects can grow, every finished object is noted at once; in others, a segment is stored every 20
+    seconds. An entry lost with a kill only means that its object is made again.
+    """
+
+    def __init__(self, store: WritableStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._waiting: list[str] = []
+        self._segment = 0
+        self._flushed = time.monotonic()
+        self.done: dict[str, FinishedObject] = {}
+
+    def begin(self, job: dict[str, Any]) -> None:
+        """Mark the target as unfinished."""
+        self._store.put(JOB_KEY, json.dumps(job, indent=2).encode() + b"\n")
+
+    def resume(self, fingerprint: str) -> int:
+        """Take over what an earlier run of the same plan finished; return how many objects.
+
+        Raises
+        ------
+        NotFoundError
+            If no job was begun here.
+        ConflictError
+            If the job was begun under another plan.
+        """
+        raw = self._store.get(JOB_KEY)
+        if raw is None:
+            raise NotFoundError(
+                f"nothing to resume at {self._store.uri}",
+                code=Code.NOTHING_TO_RESUME,
+                fix="run without --resume; if the image is there already it is complete",
+            )
+        if parse_job(raw).get("fingerprint") != fingerprint:
+            raise ConflictError(
+                f"the job at {self._store.uri} was begun with another source or other options",
+                code=Code.PLAN_CHANGED,
+                fix="resume with the options it was begun with, or start anew with --overwrite",
+            )
+        for entry in self._entries():
+            stat = self._store.stat(entry.key) if entry.size else None
+            if entry.size == 0 or (stat is not None and stat.size == entry.size):
+                self.done[entry.key] = entry
+        return len(self.done)
+
+    def _entries(self) -> Iterable[FinishedObject]:
+        documents = [self._store.get(_LEDGER_KEY) or b""]
+        if isinstance(self._store, ListableStore):
+            for name in self._store.list_dir(_SEGMENTS)[0]:
+                documents.append(self._store.get(f"{_SEGMENTS}/{name}") or b"")
+                self._segment += 1
+        for document in documents:
+            for line in document.split(b"\n"):
+                try:
+                    key, size, crc = json.loads(line)
+                except (ValueError, TypeError):
+                    continue  # the last line of a killed writer may be cut off; its object is simply made again
+                yield FinishedObject(str(key), int(size), int(crc))
+
+    def add(self, finished: FinishedObject) -> None:
+        """Note a finished object."""
+        line = json.dumps([finished.key, finished.size, finished.crc32c]) + "\n"
+        if isinstance(self._store, AppendableStore):
+            with self._lock:
+                self.done[finished.key] = finished
+            self._store.append(_LEDGER_KEY, line.encode())
+            return
+        with self._lock:
+            self.done[finished.key] = finished
+            self._waiting.append(line)
+            due = time.monotonic() - self._flushed > _SEGMENT_SECONDS
+        if due:
+            self.flush()
+
+    def flush(self) -> None:
+        """Store what is not stored yet."""
+        with self._lock:
+            if not self._waiting:
+                return
+            data, self._waiting = "".join(self._waiting).encode(), []
+            self._segment += 1
+            self._flushed = time.monotonic()
+            self._store.put(f"{_SEGMENTS}/{self._segment:06d}.jsonl", data)
+
+    def clear(self) -> None:
+        """Remove job and ledger: the image is complete. The job document goes last."""
+        if isinstance(self._store, ListableStore):
+            for name in list(self._store.list_dir(_SEGMENTS)[0]):
+                self._store.delete(f"{_SEGMENTS}/{name}")
+        self._store.delete(_LEDGER_KEY)
+        self._store.delete(JOB_KEY)
+
+
+def parse_job(raw: bytes) -> dict[str, Any]:
+    """Parse a job document.
+
+    Raises
+    ------
+    FormatError
+        If it is not one.
+    """
+    try:
+        job = json.loads(raw)
+    except ValueError:
+        job = None
+    if not isinstance(job, dict):
+        raise FormatError(
+            f"{JOB_KEY} is not a job document",
+            code=Code.METADATA_INVALID,
+            fix="start the conversion anew with --overwrite",
+        )
+    return job

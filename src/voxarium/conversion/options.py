@@ -1,0 +1,142 @@
+"""What a user may choose about a conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from voxarium.errors import Code, InputError
+from voxarium.model.axes import Axis, canonical_unit, guess_axis_type
+from voxarium.model.box import Box
+
+__all__ = ["ConvertOptions", "described_axes", "per_space_axis"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertOptions:
+    """Choices; None means "take it from the source, or the default".
+
+    Parameters
+    ----------
+    format, spec_version : str
+        Convention to write, such as ``ome-zarr`` and ``0.5``.
+    chunk, shard : tuple of int or None
+        Voxels; one number stands for all space axes. ``shard=(0,)`` writes every chunk as an object of its own.
+    codec : str
+        Such as ``zstd:1``, ``blosc:lz4:5``, ``gzip:5``, ``none``.
+    levels : int or None
+        Number of levels, level 0 included; None = until the coarsest fits a chunk.
+    method : str or None
+        Downsampling; None = mode for labels, mean otherwise.
+    factors : tuple of int or None
+        Per space axis and step; None = halve, driving anisotropic voxels towards isotropy.
+    axes : tuple of str or None
+        Names of the source's axes in stored order.
+    order : tuple of str or None
+        Names of the axes in the order to write.
+    voxel_size, translation : tuple of float or None
+        Per space axis of the source, or per axis.
+    unit : str or None
+        Unit of the space axes.
+    role : str or None
+        intensity, label or prediction.
+    dtype : str or None
+        Type to write; values that do not fit are an error unless `lossy`.
+    crop : Box or None
+        Region of the source to convert, in its own axis order.
+    fill_value : float or int or None
+        Value of chunks that are not written.
+    ignore_zero : bool
+        Zeros do not vote in the mode.
+    memory : int
+        Bytes that blocks in work may take together.
+    """
+
+    format: str = "ome-zarr"
+    spec_version: str | None = None
+    chunk: tuple[int, ...] | None = None
+    shard: tuple[int, ...] | None = None
+    codec: str = "zstd:1"
+    levels: int | None = None
+    method: str | None = None
+    factors: tuple[int, ...] | None = None
+    axes: tuple[str, ...] | None = None
+    order: tuple[str, ...] | None = None
+    voxel_size: tuple[float, ...] | None = None
+    translation: tuple[float, ...] | None = None
+    unit: str | None = None
+    role: Literal["intensity", "label", "prediction"] | None = None
+    name: str | None = None
+    dtype: str | None = None
+    lossy: bool = False
+    crop: Box | None = None
+    fill_value: float | None = None
+    ignore_zero: bool = False
+    memory: int = 512 << 20
+
+
+def described_axes(
+    stated: Sequence[Axis], known: bool, names: tuple[str, ...] | None, unit: str | None
+) -> tuple[Axis, ...]:
+    """Return the source's axes as stated by the file or, where given, by the user.
+
+    Raises
+    ------
+    InputError
+        If nobody names the axes, or the count is wrong.
+    """
+    ndim = len(stated)
+    if names is None and not known:
+        example = "tczyx"[-ndim:] if ndim <= 5 else "one letter per axis"
+        raise InputError(
+            f"the source does not say what its {ndim} axes are",
+            code=Code.AXES_UNKNOWN,
+            fix=f"name them in stored order, such as --axes {example}",
+        )
+    if names is not None and (len(names) != ndim or len(set(names)) != ndim):
+        raise InputError(
+            f"axes {','.join(names)!r} do not fit a source with {ndim} axes",
+            code=Code.AXES_MISMATCH,
+            fix=f"give {ndim} different names in stored order",
+        )
+    axes = []
+    for i, axis in enumerate(stated):
+        name = axis.name if names is None else names[i]
+        same = known and name == axis.name
+        kind = axis.type if same else guess_axis_type(name)
+        of = axis.unit if same else None
+        if unit is not None and kind == "space":
+            of = canonical_unit(unit)
+        axes.append(Axis(name=name, type=kind, unit=of, labels=axis.labels, extra=axis.extra if same else {}))
+    return tuple(axes)
+
+
+def per_space_axis(
+    values: Sequence[float] | None, axes: Sequence[Axis], what: str
+) -> tuple[float | None, ...]:
+    """Spread one value, one per space axis, or one per axis over all axes; None where it does not apply.
+
+    Raises
+    ------
+    InputError
+        If the count fits neither.
+    """
+    if values is None:
+        return (None,) * len(axes)
+    space = [i for i, a in enumerate(axes) if a.type == "space"]
+    if len(values) == 1:
+        values = tuple(values) * len(space)
+    if len(values) == len(axes) != len(space):
+        return tuple(values)
+    if len(values) != len(space):
+        names = ",".join(axes[i].name for i in space)
+        raise InputError(
+            f"{what} has {len(values)} values for {len(space)} space axes ({names})",
+            code=Code.AXES_MISMATCH,
+            fix=f"give one value for all, or {len(space)} in the order {names}",
+        )
+    out: list[float | None] = [None] * len(axes)
+    for i, v in zip(space, values, strict=True):
+        out[i] = v
+    return tuple(out)

@@ -1,0 +1,283 @@
+"""Plans: from the source's metadata and the user's choices to blocks, levels, objects and estimates. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from voxarium.conversion.options import ConvertOptions
+from voxarium.conversion.order import Steps, iter_blocks, nesting_steps
+from voxarium.model.box import Box
+from voxarium.model.grid import ChunkGrid
+from voxarium.model.image import ArrayInfo, ImageInfo
+
+__all__ = ["Plan", "PlannedLevel", "Selection", "choose_block", "reread_factor"]
+
+# What a thread turns from raw to stored per second, roughly, for estimates only (docs/performance.md).
+_NOMINAL_RATE: Final = 350e6
+_BLOCK_BYTES: Final = 16 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which part of the source is read, and in which axis order and type it is written.
+
+    `permutation[i]` is the source axis that becomes target axis i; `crop` is in source order.
+    """
+
+    crop: Box
+    permutation: tuple[int, ...]
+    dtype: np.dtype[Any]
+    lossy: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels of level 0, in target order."""
+        return tuple(self.crop.shape[p] for p in self.permutation)
+
+    def source_box(self, box: Box) -> Box:
+        """Return the source region of a target region."""
+        origin, shape = [0] * box.ndim, [0] * box.ndim
+        for i, p in enumerate(self.permutation):
+            origin[p] = box.origin[i] + self.crop.origin[p]
+            shape[p] = box.shape[i]
+        return Box(tuple(origin), tuple(shape))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedLevel:
+    """One level to be written.
+
+    Parameters
+    ----------
+    path : str
+        Where the array goes.
+    info : ArrayInfo
+        What it will be.
+    factors : tuple of int
+        From the finer level; all 1 at level 0.
+    scale : tuple of int
+        Level-0 voxels per voxel of this level.
+    cell : tuple of int
+        Region encoded and downsampled at once.
+    """
+
+    path: str
+    info: ArrayInfo
+    factors: tuple[int, ...]
+    scale: tuple[int, ...]
+    cell: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything a conversion will do, before it does anything.
+
+    Parameters
+    ----------
+    source : str
+        Address of what is read.
+    image : ImageInfo
+        The image as it will be written.
+    pass_through : bool
+        Stored chunks of the source are stored as they are, without decoding them for that.
+    reread : float
+        How often a source chunk is read on average; 1.0 when blocks align with the source.
+    notes : tuple of str
+        What the user should know.
+    """
+
+    source: str
+    format: str
+    spec_version: str
+    selection: Selection
+    levels: tuple[PlannedLevel, ...]
+    image: ImageInfo
+    method: str
+    ignore_zero: bool
+    pass_through: bool
+    block: tuple[int, ...]
+    reread: float
+    source_chunks: int
+    options: ConvertOptions
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def steps(self) -> Steps:
+        """The nesting of the walk through level 0."""
+        steps = []
+        for level in self.levels:
+            for region in (level.info.object_shape, level.cell):
+                steps.append(tuple(r * s for r, s in zip(region, level.scale, strict=True)))
+        return nesting_steps(steps)
+
+    def blocks(self) -> Iterator[Box]:
+        """Yield the blocks of level 0 in the order of work."""
+        return iter_blocks(self.levels[0].info.shape, self.block, self.steps)
+
+    @property
+    def block_count(self) -> int:
+        """Number of blocks."""
+        return ChunkGrid(self.levels[0].info.shape, self.block).size
+
+    @property
+    def objects(self) -> int:
+        """Most objects that will be written, metadata not counted; chunks of fill value only are left out."""
+        return sum(ChunkGrid(lv.info.shape, lv.info.object_shape).size for lv in self.levels)
+
+    @property
+    def chunks(self) -> int:
+        """Most chunks that will be written."""
+        return sum(ChunkGrid(lv.info.shape, lv.info.chunk_shape).size for lv in self.levels)
+
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes of all levels before encoding."""
+        return sum(math.prod(lv.info.shape) * lv.info.dtype.itemsize for lv in self.levels)
+
+    @property
+    def source_bytes(self) -> int:
+        """Bytes of the voxels read, before encoding, each counted once."""
+        return math.prod(self.levels[0].info.shape) * self.levels[0].info.dtype.itemsize
+
+    @property
+    def requests(self) -> int:
+        """Estimated requests to the source."""
+        return math.ceil(self.source_chunks * self.reread)
+
+    def memory(self, threads: int) -> int:
+        """Return the estimated peak of blocks and open cells, in bytes."""
+        block = math.prod(self.block) * self.levels[0].info.dtype.itemsize
+        pending = 0
+        for level in self.levels[1:]:
+            touched = Box.whole(tuple(-(-b // s) for b, s in zip(self.block, level.scale, strict=True)))
+            pending += 2 * touched.snapped_to(level.cell).size * level.info.dtype.itemsize
+        return (threads + 1) * block * 2 + pending
+
+    def seconds(self, threads: int) -> float:
+        """Return a rough estimate of the time, from a nominal rate per thread."""
+        return self.raw_bytes / (_NOMINAL_RATE * max(1, threads))
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of everything that decides the bytes written; a job resumes only under the same one."""
+        document = {
+            "source": self.source,
+            "format": [self.format, self.spec_version],
+            "crop": [self.selection.crop.origin, self.selection.crop.shape],
+            "permutation": self.selection.permutation,
+            "lossy": self.selection.lossy,
+            "method": [self.method, self.ignore_zero],
+            "pass_through": self.pass_through,
+            "levels": [
+                [
+                    lv.path, lv.info.shape, lv.info.dtype.str, lv.info.chunk_shape, lv.info.shard_shape,
+                    lv.info.codecs, repr(lv.info.fill_value), lv.factors, lv.cell,
+                ]
+                for lv in self.levels
+            ],
+            "transforms": [repr(lv.transform) for lv in self.image.levels],
+            "axes": [repr(a) for a in self.image.axes],
+            "name": [self.image.name, self.image.role],
+        }  # fmt: skip
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+    def to_json(self, threads: int) -> dict[str, Any]:
+        """Return the plan for ``--dry-run --json``."""
+        return {
+            "source": self.source,
+            "format": self.format,
+            "spec_version": self.spec_version,
+            "method": self.method,
+            "pass_through": self.pass_through,
+            "block": list(self.block),
+            "blocks": self.block_count,
+            "objects": self.objects,
+            "chunks": self.chunks,
+            "source_bytes": self.source_bytes,
+            "raw_bytes": self.raw_bytes,
+            "source_requests": self.requests,
+            "reread_factor": round(self.reread, 4),
+            "memory_bytes": self.memory(threads),
+            "seconds": round(self.seconds(threads), 1),
+            "threads": threads,
+            "levels": [
+                {
+                    "path": lv.path,
+                    "shape": list(lv.info.shape),
+                    "dtype": lv.info.dtype.name,
+                    "chunk": list(lv.info.chunk_shape),
+                    "shard": None if lv.info.shard_shape is None else list(lv.info.shard_shape),
+                    "factors": list(lv.factors),
+                }
+                for lv in self.levels
+            ],
+            "notes": list(self.notes),
+            "fingerprint": self.fingerprint,
+        }
+
+
+def reread_factor(shape: tuple[int, ...], block: tuple[int, ...], chunk: tuple[int, ...], first: tuple[int, ...]) -> float:
+    """Return how often a source chunk is touched on average.
+
+    Parameters
+    ----------
+    shape, block : tuple of int
+        Region read and blocks that cut it, from its own origin.
+    chunk : tuple of int
+        Source chunks.
+    first : tuple of int
+        Where the region begins in the source.
+    """
+    factor = 1.0
+    for n, b, c, o in zip(shape, block, chunk, first, strict=True):
+        if n == 0:
+            continue
+        touched = sum((min(s + b, n) + o - 1) // c - (s + o) // c + 1 for s in range(0, n, b))
+        factor *= touched / ((n + o - 1) // c - o // c + 1)
+    return factor
+
+
+def choose_block(
+    shape: tuple[int, ...],
+    unit: tuple[int, ...],
+    source_chunk: tuple[int, ...],
+    itemsize: int,
+    budget: int,
+) -> tuple[int, ...]:
+    """Choose the region one task reads: whole units of the target, whole chunks of the source where memory allows.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Voxels of level 0.
+    unit : tuple of int
+        Smallest block, a multiple of the target's chunk and of the first factors.
+    source_chunk : tuple of int
+        Chunks of the source, in target order.
+    itemsize, budget : int
+        Bytes per voxel; bytes one block may take.
+    """
+    extent = tuple(-(-n // u) * u if n else u for n, u in zip(shape, unit, strict=True))
+    wanted = tuple(min(math.lcm(u, c), e) for u, c, e in zip(unit, source_chunk, extent, strict=True))
+    block = list(wanted)
+    # Too large: give up alignment where it saves most; the plan tells the re-read factor.
+    while math.prod(block) * itemsize > budget and block != list(unit):
+        axis = max(range(len(block)), key=lambda i: block[i] / unit[i])
+        block[axis] = unit[axis] * max(1, block[axis] // unit[axis] // 2)
+    # Too small: grow towards the source's own long rows first, then towards a cube.
+    target = min(_BLOCK_BYTES, budget)
+    while True:
+        able = [
+            i for i in range(len(block)) if block[i] < extent[i] and math.prod(block) * itemsize * 2 <= target
+        ]
+        if not able:
+            return tuple(block)
+        axis = min(able, key=lambda i: block[i] / max(unit[i], 1))
+        block[axis] = min(block[axis] * 2, extent[axis])

@@ -1,0 +1,341 @@
+"""`plan`: check the user's choices against the source and lay out the target."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from voxarium.conversion.options import ConvertOptions, described_axes, per_space_axis
+from voxarium.conversion.plan import Plan, PlannedLevel, Selection, choose_block, reread_factor
+from voxarium.core.image import Image
+from voxarium.core.pools import cpu_count
+from voxarium.core.registry import writable_array_driver, writable_image_driver
+from voxarium.errors import Code, InputError
+from voxarium.model.axes import Axis
+from voxarium.model.box import Box
+from voxarium.model.grid import ChunkGrid
+from voxarium.model.image import ArraySpec, ImageInfo, LevelInfo, Role
+from voxarium.model.protocols import PayloadDriver, WritableArrayDriver
+from voxarium.model.transforms import Scale, Sequence, Translation, scale_translation
+from voxarium.pyramid.geometry import level_offset, level_shape, plan_factors
+from voxarium.pyramid.methods import Method, default_method
+
+__all__ = ["plan"]
+
+_TYPE_ORDER = {"time": 0, "channel": 1, "space": 3}
+
+
+def plan(source: Image, options: ConvertOptions | None = None, *, target_name: str = "") -> Plan:
+    """Lay out a conversion. Reads metadata only.
+
+    Parameters
+    ----------
+    source : Image
+        What to convert; its level 0 is read.
+    options : ConvertOptions or None
+        The user's choices.
+    target_name : str
+        Name of the image when neither the options nor the source give one.
+
+    Raises
+    ------
+    InputError
+        If a choice does not fit the source: axes not known, shards not a multiple of chunks, factors, types …
+    """
+    options = options or ConvertOptions()
+    convention = writable_image_driver(options.format)
+    version = options.spec_version or convention.spec_versions[0]
+    if version not in convention.spec_versions:
+        raise InputError(
+            f"{options.format} {version} cannot be written",
+            code=Code.ARGUMENT_INVALID,
+            fix=f"choose one of {', '.join(convention.spec_versions)}",
+        )
+    container = writable_array_driver(convention.array_driver(version))
+    stated = described_axes(source.axes, source.info.axes_stated, options.axes, options.unit)
+    permutation = _permutation(stated, options.order)
+    axes = tuple(stated[p] for p in permutation)
+    role: Role = options.role or source.info.role
+    notes: list[str] = []
+    dtype = _target_dtype(source.dtype, role, options, notes)
+    selection = Selection(
+        crop=_crop(source, options.crop), permutation=permutation, dtype=dtype, lossy=options.lossy
+    )
+    if 0 in selection.shape:
+        notes.append("the image is empty: an axis has length 0")
+    scale, translation = _base_geometry(source, stated, selection, options, notes)
+    method = Method(_checked_method(options.method)) if options.method else Method(default_method(role))
+    steps = _factors(selection.shape, axes, scale, options)
+    levels = _levels(container, convention.level_path, selection, axes, steps, options)
+    image = _image_info(source, options, (axes, role, str(method)), levels, (scale, translation), target_name)
+    convention.check(image, version)
+    source_chunk = tuple(source.arrays[0].info.chunk_shape[p] for p in permutation)
+    block = _block(levels, source_chunk, options, method)
+    levels = (replace(levels[0], cell=block), *levels[1:])
+    first = tuple(selection.crop.origin[p] for p in permutation)
+    reread = reread_factor(selection.shape, block, source_chunk, first)
+    if reread > 1.001:
+        notes.append(
+            f"blocks of {' × '.join(map(str, block))} do not align with the source's chunks of "
+            f"{' × '.join(map(str, source_chunk))}: each is read {reread:.2f} times; more --memory may avoid it"
+        )
+    return Plan(
+        source="/".join(p for p in (source.store.uri, source.arrays[0].path) if p),
+        format=options.format,
+        spec_version=version,
+        selection=selection,
+        levels=levels,
+        image=image,
+        method=str(method),
+        ignore_zero=options.ignore_zero,
+        pass_through=_can_pass_through(source, selection, container, levels[0]),
+        block=block,
+        reread=reread,
+        source_chunks=ChunkGrid(selection.crop.shape, source.arrays[0].info.chunk_shape).size,
+        options=options,
+        notes=tuple(notes),
+    )
+
+
+def _checked_method(name: str) -> str:
+    known = [str(m) for m in Method]
+    if name not in known:
+        raise InputError(
+            f"no downsampling method is called {name!r}", code=Code.ARGUMENT_INVALID, fix=f"choose {', '.join(known)}"
+        )
+    return name
+
+
+def _permutation(axes: tuple[Axis, ...], order: tuple[str, ...] | None) -> tuple[int, ...]:
+    names = [a.name for a in axes]
+    if order is None:
+        ranks = [_TYPE_ORDER.get(a.type, 2) for a in axes]
+        return tuple(sorted(range(len(axes)), key=lambda i: ranks[i]))
+    if sorted(order) != sorted(names):
+        raise InputError(
+            f"the order {','.join(order)!r} is not a permutation of the axes {','.join(names)!r}",
+            code=Code.AXES_MISMATCH,
+            fix="name every axis of the source once",
+        )
+    return tuple(names.index(n) for n in order)
+
+
+def _target_dtype(source: np.dtype[Any], role: str, options: ConvertOptions, notes: list[str]) -> np.dtype[Any]:
+    if options.dtype is not None:
+        try:
+            return np.dtype(options.dtype)
+        except TypeError:
+            raise InputError(
+                f"{options.dtype!r} is no data type", code=Code.ARGUMENT_INVALID, fix="use uint8, uint16, float32 …"
+            ) from None
+    if role == "label" and source.kind == "i":
+        unsigned = np.dtype(f"u{source.itemsize}")
+        notes.append(f"labels are stored as {unsigned.name} ({source.name} in the source); a negative label is an error")
+        return unsigned
+    return source
+
+
+def _crop(source: Image, crop: Box | None) -> Box:
+    whole = Box.whole(source.shape)
+    if crop is None:
+        return whole
+    if crop.ndim != whole.ndim or not whole.contains(crop) or crop.size == 0:
+        raise InputError(
+            f"crop {crop.origin}–{crop.stop} is not inside the source of shape {source.shape}",
+            code=Code.BOX_OUT_OF_BOUNDS,
+            fix="give start:stop per axis, within the source",
+        )
+    return crop
+
+
+def _base_geometry(
+    source: Image, axes: tuple[Axis, ...], selection: Selection, options: ConvertOptions, notes: list[str]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return (scale, translation) of level 0 in target order, from the options or the source, shifted by the crop."""
+    stated = scale_translation(source.levels[0].transform, source.ndim)
+    if stated is None:
+        raise InputError(
+            f"{source.name} is rotated or sheared, which levels of an image cannot express",
+            code=Code.TRANSFORM_INVALID,
+            fix="give --voxel-size to write it unrotated; its own transform is then not applied",
+        )
+    said = source.info.axes_stated and source.levels[0].array.transform is not None or source.info.spec_version is not None
+    given = per_space_axis(options.voxel_size, axes, "the voxel size")
+    moved = per_space_axis(options.translation, axes, "the translation")
+    scale, translation = [], []
+    for i, axis in enumerate(axes):
+        size = given[i]
+        if size is not None and not (math.isfinite(size) and size > 0):
+            raise InputError(
+                f"voxel size {size} along {axis.name} is not positive",
+                code=Code.ARGUMENT_INVALID,
+                fix="give physical sizes such as 8,8,8",
+            )
+        scale.append(stated[0][i] if size is None else float(size))
+        shift = moved[i]
+        base = stated[1][i] if shift is None else float(shift)
+        translation.append(base + selection.crop.origin[i] * scale[i])
+    if options.voxel_size is None and not said:
+        notes.append("the voxel size is not known: scale 1 without a unit is written; give --voxel-size and --unit")
+    p = selection.permutation
+    return tuple(scale[i] for i in p), tuple(translation[i] for i in p)
+
+
+def _factors(
+    shape: tuple[int, ...], axes: tuple[Axis, ...], scale: tuple[float, ...], options: ConvertOptions
+) -> tuple[tuple[int, ...], ...]:
+    wanted = None
+    if options.factors is not None:
+        spread = per_space_axis(options.factors, axes, "factors")
+        wanted = tuple(1 if f is None else int(f) for f in spread)
+        if any(f < 1 for f in wanted) or (math.prod(wanted) == 1 and (options.levels or 2) > 1):
+            raise InputError(
+                f"factors {options.factors} do not downsample",
+                code=Code.ARGUMENT_INVALID,
+                fix="give integers of at least 1, one of them larger, such as 2,2,2",
+            )
+    if options.levels is not None and not 1 <= options.levels <= 64:
+        raise InputError(
+            f"{options.levels} levels cannot be made", code=Code.ARGUMENT_INVALID, fix="give 1 (no pyramid) to 64"
+        )
+    if 0 in shape:
+        return ()
+    return tuple(
+        plan_factors(shape, tuple(a.type for a in axes), tuple(abs(s) for s in scale), levels=options.levels, factors=wanted)
+    )
+
+
+def _sizes(
+    given: tuple[int, ...] | None, default: int, axes: tuple[Axis, ...], what: str
+) -> tuple[int, ...]:
+    spread = per_space_axis(given, axes, what)
+    out = []
+    for axis, value in zip(axes, spread, strict=True):
+        n = int(value) if value is not None else (default if axis.type == "space" and given is None else 1)
+        if n < 1:
+            raise InputError(
+                f"{what} of {n} along {axis.name} is not possible", code=Code.ARGUMENT_INVALID, fix="give positive lengths"
+            )
+        out.append(n)
+    return tuple(out)
+
+
+def _levels(
+    container: WritableArrayDriver,
+    level_path: Any,  # Any: a callable; see WritableImageDriver.level_path
+    selection: Selection,
+    axes: tuple[Axis, ...],
+    steps: tuple[tuple[int, ...], ...],
+    options: ConvertOptions,
+) -> tuple[PlannedLevel, ...]:
+    flat = sum(a.type == "space" for a in axes) < 3
+    chunk = _sizes(options.chunk, 512 if flat else 64, axes, "the chunk")
+    sharded = options.shard != (0,) and container.name != "zarr2"
+    shard = _shard(options.shard, chunk, axes, 4096 if flat else 512) if sharded else None
+    fill = 0 if options.fill_value is None else options.fill_value
+    shape = selection.shape
+    levels: list[PlannedLevel] = []
+    scale = (1,) * len(shape)
+    for i in range(len(steps) + 1):
+        factors = steps[i - 1] if i else (1,) * len(shape)
+        if i:
+            shape = level_shape(shape, factors)
+            scale = tuple(s * f for s, f in zip(scale, factors, strict=True))
+        fitted = tuple(min(c, max(n, 1)) for c, n in zip(chunk, shape, strict=True))
+        outer = None
+        if shard is not None:
+            outer = tuple(-(-min(s, max(n, 1)) // c) * c for s, n, c in zip(shard, shape, fitted, strict=True))
+        info = container.create(
+            ArraySpec(
+                shape=shape,
+                dtype=selection.dtype,
+                chunk_shape=fitted,
+                shard_shape=outer,
+                fill_value=fill,
+                codec=options.codec,
+                dimension_names=tuple(a.name for a in axes),
+            )
+        )
+        following = steps[i] if i < len(steps) else (1,) * len(shape)
+        cell = tuple(math.lcm(c, f) for c, f in zip(fitted, following, strict=True))
+        levels.append(PlannedLevel(path=level_path(i), info=info, factors=factors, scale=scale, cell=cell))
+    return tuple(levels)
+
+
+def _shard(
+    given: tuple[int, ...] | None, chunk: tuple[int, ...], axes: tuple[Axis, ...], default: int
+) -> tuple[int, ...]:
+    wanted = _sizes(given, default, axes, "the shard")
+    if given is None:
+        return tuple(max(s // c, 1) * c for s, c in zip(wanted, chunk, strict=True))
+    for s, c, axis in zip(wanted, chunk, axes, strict=True):
+        if s % c:
+            nearest = max(round(s / c), 1) * c
+            raise InputError(
+                f"shard length {s} along {axis.name} is not a multiple of the chunk length {c}",
+                code=Code.CHUNK_MISALIGNED,
+                fix=f"use a multiple of {c}, such as {nearest}",
+            )
+    return wanted
+
+
+def _image_info(
+    source: Image,
+    options: ConvertOptions,
+    kind: tuple[tuple[Axis, ...], Role, str],
+    levels: tuple[PlannedLevel, ...],
+    base: tuple[tuple[float, ...], tuple[float, ...]],
+    target_name: str,
+) -> ImageInfo:
+    axes, role, method = kind
+    scale, translation = base
+    infos = []
+    for level in levels:
+        offset = level_offset(level.factors, method)
+        translation = tuple(t + s * o for t, s, o in zip(translation, scale, offset, strict=True))
+        scale = tuple(s * f for s, f in zip(scale, level.factors, strict=True))
+        transform = Sequence((Scale(scale), Translation(translation)))
+        infos.append(LevelInfo(path=level.path, array=level.info, transform=transform))
+    return replace(
+        source.info,
+        format=options.format,
+        axes=axes,
+        levels=tuple(infos),
+        name=options.name or source.info.name or target_name,
+        role=role,
+        spec_version=None,
+        axes_stated=True,
+        systems=(),
+        edges=(),
+        labels=(),
+        method=method if len(levels) > 1 else None,
+    )
+
+
+def _block(
+    levels: tuple[PlannedLevel, ...], source_chunk: tuple[int, ...], options: ConvertOptions, method: Method
+) -> tuple[int, ...]:
+    finest = levels[0]
+    budget = max(options.memory // (2 * (cpu_count() + 1)), 1 << 20)
+    return choose_block(finest.info.shape, finest.cell, source_chunk, finest.info.dtype.itemsize, budget)
+
+
+def _can_pass_through(
+    source: Image, selection: Selection, container: WritableArrayDriver, finest: PlannedLevel
+) -> bool:
+    """Tell whether the source's stored chunks are already valid chunks of the target."""
+    driver, info = source.arrays[0].driver, source.arrays[0].info
+    if not isinstance(driver, PayloadDriver) or selection.permutation != tuple(range(info.ndim)):
+        return False
+    if info.dtype != finest.info.dtype or info.chunk_shape != finest.info.chunk_shape:
+        return False
+    if np.asarray(info.fill_value).tobytes() != np.asarray(finest.info.fill_value).tobytes():
+        return False
+    aligned = all(
+        o % c == 0 and (e % c == 0 or e == n)
+        for o, e, c, n in zip(selection.crop.origin, selection.crop.stop, info.chunk_shape, info.shape, strict=True)
+    )
+    return aligned and driver.encoding_key(info) == container.encoding_key(finest.info)

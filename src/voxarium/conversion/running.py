@@ -1,0 +1,376 @@
+"""`run` and `convert`: carry out a plan, finish it or leave it resumable."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from voxarium.conversion.engine import Engine, Progress
+from voxarium.conversion.ledger import Ledger
+from voxarium.conversion.options import ConvertOptions
+from voxarium.conversion.plan import Plan
+from voxarium.conversion.planning import plan as make_plan
+from voxarium.core.dataset import Dataset
+from voxarium.core.executor import Cancel, Executor, ThreadExecutor
+from voxarium.core.image import Image
+from voxarium.core.journal import JOB_FOLDER, JOB_KEY
+from voxarium.core.opening import open as open_any
+from voxarium.core.registry import image_drivers, writable_array_driver, writable_image_driver
+from voxarium.core.uri import open_hierarchy, open_target_store
+from voxarium.errors import Code, ConflictError, ExistsError, InputError, InterruptedJobError
+from voxarium.model.protocols import ListableStore, ResumableStore, WritableStore
+
+__all__ = ["Report", "Target", "convert", "open_target", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an image goes: its own store, and the hierarchy around it, where listings may need an entry."""
+
+    store: WritableStore
+    hierarchy: WritableStore
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a conversion did.
+
+    Parameters
+    ----------
+    target : str
+        Address of the image.
+    voxels : int
+        Voxels of level 0.
+    source_bytes, written_bytes : int
+        Raw bytes of level 0; bytes stored in all levels.
+    objects : int
+        Objects written, metadata included.
+    resumed : int
+        Objects that an earlier run had finished.
+    seconds : float
+        Wall time.
+    """
+
+    target: str
+    voxels: int
+    source_bytes: int
+    written_bytes: int
+    objects: int
+    resumed: int
+    seconds: float
+    levels: int
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report for ``--json``."""
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"notes": list(self.notes)}
+
+
+def open_target(uri: str | os.PathLike[str], **options: Any) -> Target:
+    """Open a place to write an image to.
+
+    Raises
+    ------
+    InputError
+        If nothing can be written there.
+    """
+    markers = tuple({m for d in image_drivers() for m in getattr(d, "hierarchy_markers", ())})
+    hierarchy, path = open_hierarchy(uri, markers, **options)
+    return Target(open_target_store(uri, **options), hierarchy, path)
+
+
+def _refuse_or_clear(target: Target, *, overwrite: bool) -> None:
+    store = target.store
+    if not isinstance(store, ListableStore):
+        return
+    files, folders = store.list_dir("")
+    if not files and not folders:
+        return
+    if not overwrite:
+        unfinished = store.stat(JOB_KEY) is not None
+        fix = "go on with --resume" if unfinished else "choose another target"
+        raise ExistsError(
+            f"{store.uri} {'holds an unfinished conversion' if unfinished else 'exists'}",
+            code=Code.TARGET_EXISTS,
+            fix=f"{fix}, or replace it with --overwrite",
+        )
+    # Metadata goes first: from here on nobody takes the remains for an image.
+    keys = [k for k, _ in store.list("")]
+    for key in sorted(keys, key=lambda k: (k.count("/"), k.rsplit("/", 1)[-1].isdigit())):
+        store.delete(key)
+    if isinstance(store, ResumableStore):
+        store.clear_partial()
+
+
+def run(
+    plan: Plan,
+    source: Image,
+    target: Target,
+    *,
+    executor: Executor | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: Cancel | None = None,
+) -> Report:
+    """Carry out a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        From `plan`.
+    source : Image
+        The image the plan was made for.
+    target : Target
+        From `open_target`.
+    executor : Executor or None
+        Who runs the blocks; None = one thread per processor.
+    resume, overwrite : bool
+        What to do with what is there already; neither = refuse.
+    progress : callable or None
+        Called after each block, from the calling thread.
+    cancel : Cancel or None
+        Set it to stop after the blocks at work.
+
+    Raises
+    ------
+    ExistsError
+        If the target exists.
+    InterruptedJobError
+        If `cancel` was set; the target can be resumed.
+    """
+    started = time.perf_counter()
+    cancel = cancel or Cancel()
+    convention = writable_image_driver(plan.format)
+    driver = writable_array_driver(convention.array_driver(plan.spec_version))
+    ledger = Ledger(target.store)
+    if resume:
+        if isinstance(target.store, ResumableStore):
+            target.store.clear_partial()
+        resumed = ledger.resume(plan.fingerprint)
+    else:
+        _refuse_or_clear(target, overwrite=overwrite)
+        resumed = 0
+        ledger.begin({"tool": "voxarium", "fingerprint": plan.fingerprint, "plan": plan.to_json(0)})
+    engine = Engine(plan, source.arrays[0], (driver, target.store), ledger)
+    total = plan.selection.crop.size
+    seen = 0
+    try:
+        for box in (executor or ThreadExecutor()).map_unordered(engine.run_block, plan.blocks(), cancel):
+            seen += box.size
+            if progress is not None:
+                progress(Progress(voxels=seen, total=total, objects=engine.objects, written=engine.written))
+    except KeyboardInterrupt:
+        cancel.set()
+    except BaseException:
+        engine.abort()
+        ledger.flush()
+        raise
+    if cancel and seen < total:
+        engine.abort()
+        ledger.flush()
+        raise InterruptedJobError(
+            f"stopped after {seen / max(total, 1):.0%}; what is finished is kept in {target.store.uri}",
+            code=Code.JOB_INTERRUPTED,
+            fix="run the same command with --resume to go on",
+        )
+    ledger.flush()
+    documents = _put_documents(plan, target)
+    ledger.clear()
+    return Report(
+        target=target.store.uri,
+        voxels=total,
+        source_bytes=plan.source_bytes,
+        written_bytes=engine.written + sum(documents),
+        objects=engine.objects + len(documents),
+        resumed=resumed,
+        seconds=time.perf_counter() - started,
+        levels=len(plan.levels),
+        notes=plan.notes,
+    )
+
+
+def _put_documents(plan: Plan, target: Target) -> list[int]:
+    """Store the metadata: arrays, then the image, then listings around it. Return the sizes."""
+    convention = writable_image_driver(plan.format)
+    container = writable_array_driver(convention.array_driver(plan.spec_version))
+    prefix = f"{target.path}/" if target.path else ""
+    sizes = []
+    for level in plan.levels:
+        for key, data in container.dump(level.path, level.info).items():
+            target.store.put(key, data)
+            sizes.append(len(data))
+    touched = convention.touched(target.path, plan.image, plan.spec_version)
+    existing = {key: data for key in touched if (data := target.hierarchy.get(key)) is not None}
+    for key, data in convention.dump(target.path, plan.image, plan.spec_version, existing).items():
+        if prefix and key.startswith(prefix):
+            target.store.put(key[len(prefix) :], data)
+        else:
+            target.hierarchy.put(key, data)
+        sizes.append(len(data))
+    return sizes
+
+
+def _check_apart(source: Image, target: Target) -> None:
+    """Refuse to write a target inside its own source, or over it."""
+    inside = "/".join(p for p in (source.store.uri, source.path.split("::")[0]) if p)
+    outside = target.store.uri
+    if f"{outside}/".startswith(f"{inside}/") and source.info.levels[0].path != "":
+        nested = outside.removeprefix(inside).startswith("/labels/")
+        if nested:
+            return
+    if f"{outside}/".startswith(f"{inside}/") or f"{inside}/".startswith(f"{outside}/"):
+        raise InputError(
+            f"the target {outside} and the source {inside} lie inside each other",
+            code=Code.TARGET_IN_SOURCE,
+            fix="choose a target outside the source",
+        )
+
+
+def _stop_on_signal(cancel: Cancel) -> Callable[[], None]:
+    """Let Ctrl-C and SIGTERM stop the job at the next good moment; return how to undo that."""
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+    before = {}
+
+    def stop(number: int, _frame: object) -> None:
+        cancel.set()
+        signal.signal(number, before[number])  # a second one ends the program at once
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.getsignal(number)
+        signal.signal(number, stop)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    return restore
+
+
+def convert(
+    source: str | os.PathLike[str] | Image,
+    target: str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    source_options: dict[str, Any] | None = None,
+    **choices: Any,
+) -> Report:
+    """Convert an image into a sharded, multiscale archive.
+
+    Parameters
+    ----------
+    source : str, path or Image
+        What to convert; see `voxarium.open` for addresses.
+    target : str or path
+        Where to write the image: a folder or an object-store prefix.
+    threads : int or None
+        Threads; None = one per processor.
+    resume, overwrite : bool
+        Go on with an interrupted conversion; replace what is there.
+    progress : callable or None
+        Called with a `Progress` after each block.
+    source_options : dict or None
+        Options of the source's driver, such as ``shape`` and ``dtype`` for raw binary.
+    **choices
+        The fields of `ConvertOptions`. ``chunk``, ``shard`` and ``factors`` also take one number; ``axes`` and
+        ``order`` take a string such as ``"zyx"``.
+
+    Raises
+    ------
+    InputError, NotFoundError, FormatError, ExistsError, StoreError
+        Nothing is left behind unless work had begun; then the target can be resumed.
+
+    Examples
+    --------
+    >>> import voxarium
+    >>> voxarium.conversion("slices/", "em.ome.zarr", axes="zyx", voxel_size=8, unit="nanometer")  # doctest: +SKIP
+    """
+    image = open_source(source, **(source_options or {}))
+    place = open_target(target)
+    _check_apart(image, place)
+    name = os.fspath(target).rstrip("/").rsplit("/", 1)[-1]
+    laid_out = make_plan(image, ConvertOptions(**as_choices(choices)), target_name=name.split(".")[0])
+    if resume and place.store.stat(JOB_KEY) is None and place.store.stat(f"{JOB_FOLDER}/ledger.jsonl") is None:
+        _already_complete(place)
+    cancel = Cancel()
+    restore = _stop_on_signal(cancel)
+    try:
+        return run(
+            laid_out,
+            image,
+            place,
+            executor=ThreadExecutor(threads),
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
+            cancel=cancel,
+        )
+    finally:
+        restore()
+
+
+def _already_complete(place: Target) -> None:
+    """Explain that there is nothing to resume."""
+    store = place.store
+    if isinstance(store, ListableStore) and any(store.list_dir("")):
+        raise ConflictError(
+            f"the image at {store.uri} is complete",
+            code=Code.NOTHING_TO_RESUME,
+            fix="use it as it is, or make it anew with --overwrite",
+        )
+
+
+def open_source(source: str | os.PathLike[str] | Image, **options: Any) -> Image:
+    """Return the image to convert.
+
+    Raises
+    ------
+    InputError
+        If the address holds several images.
+    """
+    if isinstance(source, Image):
+        return source
+    found = open_any(source, **options)
+    if isinstance(found, Dataset):
+        raise InputError(
+            f"{os.fspath(source)} holds {len(found)} images",
+            code=Code.ARGUMENT_INVALID,
+            fix=f"name one of them: {', '.join(found.keys())}",
+        )
+    return found
+
+
+def as_choices(choices: dict[str, Any]) -> dict[str, Any]:
+    """Turn the shorthands of `convert` into the fields of `ConvertOptions`."""
+    known = {f.name for f in fields(ConvertOptions)}
+    unknown = sorted(set(choices) - known)
+    if unknown:
+        raise InputError(
+            f"convert has no option {', '.join(unknown)}",
+            code=Code.ARGUMENT_INVALID,
+            fix=f"its options are {', '.join(sorted(known))}",
+        )
+    out = {k: v for k, v in choices.items() if v is not None}
+    for key in ("chunk", "shard", "factors", "voxel_size", "translation"):
+        value = out.get(key)
+        if isinstance(value, (int, float)):
+            out[key] = (value,)
+        elif value is not None:
+            out[key] = tuple(value)
+    for key in ("axes", "order"):
+        if isinstance(out.get(key), str):
+            text = out[key]
+            out[key] = tuple(text.split(",")) if "," in text else tuple(text)
+        elif key in out:
+            out[key] = tuple(out[key])
+    return out

@@ -1,0 +1,204 @@
+"""Objects being written: chunks arrive in any order and are laid down in one order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Buffer
+
+from voxarium.conversion.order import Steps, chunk_order
+from voxarium.model.grid import ChunkGrid
+from voxarium.model.image import ArrayInfo
+from voxarium.model.protocols import ObjectWriter, WritableArrayDriver, WritableStore
+
+__all__ = ["FinishedObject", "LevelWriter"]
+
+_ABSENT: Final = np.uint64(2**64 - 1)
+Index = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedObject:
+    """An object that stands under its final name, or that need not exist (`size` 0: every chunk absent)."""
+
+    key: str
+    size: int
+    crc32c: int
+
+
+class LevelWriter:
+    """Writes the objects of one level. Each object is written once, by whichever thread completes a run of it.
+
+    Parameters
+    ----------
+    driver, store : WritableArrayDriver, WritableStore
+        Who encodes, and where to.
+    path : str
+        The level's array in the store.
+    info : ArrayInfo
+        The level's array.
+    cell, scale, steps
+        Define the order of chunks in a shard; see `order.chunk_order`.
+    finished : callable
+        Called once per object when it has its final name.
+    """
+
+    def __init__(
+        self,
+        driver: WritableArrayDriver,
+        store: WritableStore,
+        path: str,
+        info: ArrayInfo,
+        order: tuple[tuple[int, ...], tuple[int, ...], Steps],
+        finished: Callable[[FinishedObject], None],
+    ) -> None:
+        self._driver = driver
+        self._store = store
+        self._path = path
+        self.info = info
+        self._order = order
+        self._finished = finished
+        self._grid = ChunkGrid(info.shape, info.chunk_shape)
+        self.per_object = tuple(s // c for s, c in zip(info.object_shape, info.chunk_shape, strict=True))
+        self._open: dict[Index, _Shard] = {}
+        self._lock = threading.Lock()
+
+    def key(self, index: Index) -> str:
+        """Return the key of a stored object."""
+        return self._driver.object_key(self._path, self.info, index)
+
+    def put(self, index: Index, chunks: Iterable[tuple[Index, Buffer | None]]) -> None:
+        """Take chunks (index within the level, payload; None = absent) of the object at grid `index`."""
+        if self.info.shard_shape is None:
+            for _, payload in chunks:
+                self._put_plain(index, payload)
+            return
+        with self._lock:
+            shard = self._open.get(index)
+            if shard is None:
+                shard = self._open[index] = self._begin(index)
+        if shard.put(chunks):
+            with self._lock:
+                del self._open[index]
+            self._finished(shard.finish())
+
+    def _put_plain(self, index: Index, payload: Buffer | None) -> None:
+        key = self.key(index)
+        if payload is None:
+            self._finished(FinishedObject(key, 0, 0))
+            return
+        writer = self._store.create(key)
+        try:
+            writer.write(payload)
+            writer.commit()
+        except BaseException:
+            writer.abort()
+            raise
+        view = memoryview(payload).cast("B")
+        self._finished(FinishedObject(key, view.nbytes, google_crc32c.value(bytes(view))))
+
+    def _begin(self, index: Index) -> _Shard:
+        """Lay out a shard: which chunks it will hold, and in which order."""
+        first = tuple(i * n for i, n in zip(index, self.per_object, strict=True))
+        spans = [range(f, min(f + n, c)) for f, n, c in zip(first, self.per_object, self._grid.counts, strict=True)]
+        mesh = np.meshgrid(*(np.asarray(s, np.int64) for s in spans), indexing="ij")
+        chunks = np.stack([m.ravel() for m in mesh], axis=1)
+        cell, scale, steps = self._order
+        ranked = chunks[chunk_order(chunks, self.info.chunk_shape, cell, scale, steps)]
+        slots = np.ravel_multi_index(tuple((ranked - np.asarray(first)).T), self.per_object)
+        place = {tuple(c): (rank, slot) for rank, (c, slot) in enumerate(zip(ranked.tolist(), slots.tolist(), strict=True))}
+        return _Shard(self._driver, self._store, self.key(index), self.info, place)
+
+    def abort(self) -> None:
+        """Forget unfinished objects."""
+        with self._lock:
+            for shard in self._open.values():
+                shard.abort()
+            self._open.clear()
+
+
+class _Shard:
+    """One open shard: runs of chunks are appended as soon as they are complete; the index comes last."""
+
+    __slots__ = ("_arrived", "_crc", "_driver", "_head", "_index", "_info", "_key", "_lock", "_next", "_place", "_position", "_store", "_table", "_writer")
+
+    def __init__(
+        self,
+        driver: WritableArrayDriver,
+        store: WritableStore,
+        key: str,
+        info: ArrayInfo,
+        place: dict[Index, tuple[int, int]],
+    ) -> None:
+        self._driver = driver
+        self._store = store
+        self._key = key
+        self._info = info
+        self._place = place
+        per_shard = ChunkGrid(info.object_shape, info.chunk_shape).size
+        self._table: NDArray[np.uint64] = np.full((per_shard, 2), _ABSENT, np.uint64)
+        self._index = driver.index_size(info)
+        self._head: list[Buffer] | None = [] if self._index[1] == "start" else None
+        self._position = self._index[0] if self._index[1] == "start" else 0
+        self._arrived: dict[int, tuple[int, Buffer | None]] = {}
+        self._next = 0
+        self._crc = 0
+        self._writer: ObjectWriter | None = None
+        self._lock = threading.Lock()
+
+    def put(self, chunks: Iterable[tuple[Index, Buffer | None]]) -> bool:
+        """Take chunks; tell whether all have come."""
+        with self._lock:
+            for index, payload in chunks:
+                rank, slot = self._place[index]
+                self._arrived[rank] = (slot, payload)
+            while self._next in self._arrived:
+                slot, payload = self._arrived.pop(self._next)
+                self._next += 1
+                if payload is not None:
+                    self._append(slot, payload)
+            return self._next == len(self._place)
+
+    def _append(self, slot: int, payload: Buffer) -> None:
+        size = payload.nbytes if isinstance(payload, memoryview) else len(payload)  # type: ignore[arg-type]  # bytes else
+        self._table[slot] = (self._position, size)
+        self._position += size
+        if self._head is not None:
+            self._head.append(payload)  # the index goes first, so nothing can be written yet
+        else:
+            self._write(payload)
+
+    def _write(self, data: Buffer) -> None:
+        if self._writer is None:
+            self._writer = self._store.create(self._key)
+        self._writer.write(data)
+        self._crc = google_crc32c.extend(self._crc, data if isinstance(data, bytes) else bytes(data))
+
+    def finish(self) -> FinishedObject:
+        """Write the index and give the object its name; an object without any chunk is not written."""
+        with self._lock:
+            if bool((self._table == _ABSENT).all()):
+                return FinishedObject(self._key, 0, 0)
+            index = self._driver.pack_index(self._info, self._table)
+            if self._head is not None:
+                for data in (index, *self._head):
+                    self._write(data)
+                size = self._position
+            else:
+                self._write(index)
+                size = self._position + len(index)
+            writer: Any = self._writer
+            writer.commit()
+            return FinishedObject(self._key, size, self._crc)
+
+    def abort(self) -> None:
+        """Forget what was written."""
+        with self._lock:
+            if self._writer is not None:
+                self._writer.abort()

@@ -1,0 +1,1 @@
+"""Opening, reading, planning and executing, over any driver."""

@@ -1,0 +1,158 @@
+"""`open`: from an address to an Image, an Array or a Dataset."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+from voxarium.core.array import Array
+from voxarium.core.dataset import Dataset
+from voxarium.core.image import Image
+from voxarium.core.registry import array_driver, array_drivers, image_driver, image_drivers
+from voxarium.core.uri import open_source_store
+from voxarium.errors import Code, InputError, NotFoundError
+from voxarium.model.axes import Axis
+from voxarium.model.image import ArrayInfo, ImageInfo, LevelInfo
+from voxarium.model.protocols import ArrayDriver, ImageDriver, ListableStore, ReadableStore
+from voxarium.model.transforms import Identity
+
+__all__ = ["as_image", "open", "open_array", "open_image", "open_in"]
+
+
+def open(uri: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> Image | Dataset:  # noqa: A001  the verb users expect
+    """Open what is at a path or URI.
+
+    Parameters
+    ----------
+    uri : str or path
+        A local path, ``https://``, ``s3://``, ``gs://``, ``az://`` or any fsspec address; ``file.h5::/dataset`` and
+        ``archive.ozx::labels/x`` name things inside files.
+    format : str or None
+        Name of the driver; None = find out.
+    **options
+        Options of the driver, such as ``shape=`` and ``dtype=`` for raw binary files.
+
+    Returns
+    -------
+    Image or Dataset
+        A single array opens as an image with one level; a folder of images as a dataset.
+
+    Raises
+    ------
+    NotFoundError
+        If nothing is there, or nothing that any driver recognises.
+    FormatError
+        If it is there and broken.
+
+    Examples
+    --------
+    >>> import voxarium
+    >>> image = voxarium.open("archive.ome.zarr")  # doctest: +SKIP
+    """
+    store, path = open_source_store(uri)
+    return open_in(store, path, format=format, **options)
+
+
+def open_in(store: ReadableStore, path: str = "", *, format: str | None = None, **options: Any) -> Image | Dataset:  # noqa: A002  as in `open`
+    """Open what is at `path` in a store; see `open`."""
+    try:
+        return open_image(store, path, format=format, **options)
+    except NotFoundError as error:
+        if error.code not in (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING) or not isinstance(store, ListableStore):
+            raise
+        images = tuple(_images_below(store, path, 2))
+        if not images:
+            raise
+        return Dataset(store, path, images)
+
+
+def _images_below(store: ListableStore, path: str, depth: int) -> list[Image]:
+    """Find images in the folders below `path`; a folder that is an image is not searched further."""
+    found: list[Image] = []
+    for name in store.list_dir(path)[1]:
+        below = f"{path}/{name}" if path else name
+        try:
+            found.append(open_image(store, below))
+        except NotFoundError:
+            if depth > 1:
+                found.extend(_images_below(store, below, depth - 1))
+    return found
+
+
+def open_image(store: ReadableStore, path: str = "", *, format: str | None = None, **options: Any) -> Image:  # noqa: A002  as in `open`
+    """Open an image, or an array as an image with one level."""
+    opened: dict[str, Array] = {}
+
+    def open_level(key: str) -> ArrayInfo:
+        array = opened[key] = open_array(store, key)
+        return array.info
+
+    for driver in _image_candidates(format):
+        try:
+            info = driver.open(store, path, open_level)
+        except NotFoundError as error:
+            if error.code == Code.IMAGE_INCOMPLETE:
+                raise
+            continue
+        prefix = f"{path}/" if path else ""
+        arrays = tuple(opened[f"{prefix}{level.path}"] for level in info.levels)
+        return Image(store, path, info, arrays)
+    array = open_array(store, path, format=format, **options)
+    return as_image(array)
+
+
+def _image_candidates(name: str | None) -> tuple[ImageDriver, ...]:
+    if name is None:
+        return image_drivers()
+    return (image_driver(name),) if any(d.name == name for d in image_drivers()) else ()
+
+
+def _accepted(driver: ArrayDriver, options: dict[str, Any]) -> bool:
+    return set(options) <= set(getattr(driver, "options", ()))
+
+
+def open_array(store: ReadableStore, path: str = "", *, format: str | None = None, **options: Any) -> Array:  # noqa: A002  as in `open`
+    """Open one stored grid, whatever its container.
+
+    Raises
+    ------
+    NotFoundError
+        If no driver recognises it.
+    InputError
+        If no driver takes these options.
+    """
+    options = {k: v for k, v in options.items() if v is not None}
+    candidates = array_drivers() if format is None else (array_driver(format),)
+    able = [d for d in candidates if _accepted(d, options)]
+    if not able:
+        raise InputError(
+            f"no driver takes the option {', '.join(options)}",
+            code=Code.ARGUMENT_INVALID,
+            fix="name the format, and check its options in the documentation",
+        )
+    telling: NotFoundError | None = None
+    for driver in able:
+        try:
+            return Array(driver, store, path, driver.open(store, path, **options))
+        except NotFoundError as error:
+            if error.code not in (Code.METADATA_MISSING, Code.FORMAT_UNRECOGNISED):
+                telling = telling or error  # a driver that knows better than "not mine"
+    if telling is not None:
+        raise telling
+    where = "/".join(p for p in (store.uri, path) if p)
+    raise NotFoundError(
+        f"nothing that can be opened at {where}",
+        code=Code.FORMAT_UNRECOGNISED,
+        fix=f"check the path; formats known here: {', '.join(sorted({d.name for d in array_drivers()}))}",
+    )
+
+
+def as_image(array: Array) -> Image:
+    """Present one array as an image with one level; axes it does not name get placeholders."""
+    info = array.info
+    axes = info.axes or tuple(Axis(name=f"dim_{i}") for i in range(info.ndim))
+    level = LevelInfo(path="", array=info, transform=info.transform or Identity())
+    image = ImageInfo(format=info.format, axes=axes, levels=(level,), axes_stated=info.axes is not None)
+    name = (array.path.split("::")[0] or array.store.uri).rstrip("/").rsplit("/", 1)[-1]
+    return Image(array.store, array.path, replace(image, name=name), (array,))

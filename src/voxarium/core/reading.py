@@ -1,0 +1,282 @@
+"""Reading a box of an array: locate, fetch in few requests, decode in parallel, place."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Buffer
+
+from voxarium.core.pools import cpu_count, run_all
+from voxarium.errors import Code, FormatError
+from voxarium.model.box import Box
+from voxarium.model.grid import ChunkGrid
+from voxarium.model.image import ArrayInfo
+from voxarium.model.protocols import (
+    ArrayDriver,
+    ByteRange,
+    IndexCache,
+    PayloadDriver,
+    ReadableStore,
+    RegionDriver,
+    Span,
+)
+
+__all__ = ["Source", "fetch_payloads", "read_into"]
+
+# Two spans closer than this are fetched in one request: at 20 ms a request and 100 MB/s, a gap of 1 MiB costs less
+# than a second request would, but wastes transfer that others may pay for.
+_COALESCE_GAP: Final = 128 << 10
+_LARGEST_REQUEST: Final = 8 << 20
+_BATCH: Final = 8
+
+_scratch = threading.local()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """An opened array: who reads it, and from where."""
+
+    driver: ArrayDriver
+    store: ReadableStore
+    path: str
+    info: ArrayInfo
+    cache: IndexCache
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One byte range of one object (the whole object when `stop` is None) and the chunks inside it."""
+
+    key: str
+    start: int
+    stop: int | None
+    chunks: tuple[tuple[tuple[int, ...], int, int | None], ...]  # index, byte offset in the object, length
+
+
+def _requests(
+    found: Iterable[tuple[tuple[int, ...], Span]], *, gap: int, largest: int, most: int
+) -> Iterator[_Request]:
+    """Join spans of one object that lie close together, never more than `most` chunks or `largest` bytes."""
+    ordered = sorted(found, key=lambda f: (f[1].key, f[1].start))
+    for key, group in groupby(ordered, key=lambda f: f[1].key):
+        chunks: list[tuple[tuple[int, ...], int, int | None]] = []
+        start = stop = -1
+        for index, span in group:
+            if span.length is None:
+                yield _Request(key, 0, None, ((index, 0, None),))
+                continue
+            end = span.start + span.length
+            if chunks and (span.start - stop > gap or end - start > largest or len(chunks) >= most):
+                yield _Request(key, start, stop, tuple(chunks))
+                chunks = []
+            if not chunks:
+                start = stop = span.start
+            chunks.append((index, span.start, span.length))
+            stop = max(stop, end)
+        if chunks:
+            yield _Request(key, start, stop, tuple(chunks))
+
+
+def _fetch(store: ReadableStore, request: _Request) -> Iterator[tuple[tuple[int, ...], Buffer | None]]:
+    """Yield (chunk index, payload) of one request; None only for an object that is surely absent."""
+    if request.stop is None:
+        yield request.chunks[0][0], store.get(request.key)
+        return
+    parts = store.get_ranges(request.key, [ByteRange(request.start, request.stop - request.start)])
+    if parts is None:
+        # The index was read a moment ago, so this is not an absent chunk but one that vanished.
+        raise FormatError(
+            f"shard {request.key} disappeared while it was read",
+            code=Code.CHUNK_TRUNCATED,
+            fix="open the array again; something is rewriting it",
+        )
+    view = memoryview(parts[0])
+    for index, offset, length in request.chunks:
+        at = offset - request.start
+        yield index, view[at : at + (length or 0)]
+
+
+def _fetch_batch(store: ReadableStore, batch: _Request) -> Iterator[tuple[tuple[int, ...], Buffer | None]]:
+    """Like `_fetch`, for a local file: one range per chunk, since nothing is gained by reading gaps."""
+    if batch.stop is None:
+        yield batch.chunks[0][0], store.get(batch.key)
+        return
+    ranges = [ByteRange(offset, length) for _, offset, length in batch.chunks]
+    parts = store.get_ranges(batch.key, ranges)
+    if parts is None:
+        yield from _fetch(store, batch)
+        return
+    for (index, _, _), part in zip(batch.chunks, parts, strict=True):
+        yield index, part
+
+
+def _locate(source: Source, indices: Sequence[tuple[int, ...]], workers: int) -> list[tuple[tuple[int, ...], Span | None]]:
+    """Find the spans of chunks; indexes of several remote shards are fetched side by side."""
+    driver, info = source.driver, source.info
+    if not isinstance(driver, PayloadDriver):  # pragma: no cover  callers checked
+        return []
+    if source.store.concurrency == 1 or info.shard_shape is None:
+        spans = driver.locate(source.store, source.path, info, indices, source.cache)
+        return list(zip(indices, spans, strict=True))
+    per_shard = tuple(s // c for s, c in zip(info.shard_shape, info.chunk_shape, strict=True))
+    groups: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    for index in indices:
+        groups.setdefault(tuple(i // n for i, n in zip(index, per_shard, strict=True)), []).append(index)
+    found: list[tuple[tuple[int, ...], Span | None]] = []
+    lock = threading.Lock()
+
+    def locate(group: list[tuple[int, ...]]) -> None:
+        spans = driver.locate(source.store, source.path, info, group, source.cache)
+        with lock:
+            found.extend(zip(group, spans, strict=True))
+
+    run_all(locate, list(groups.values()), workers)
+    return found
+
+
+def _workers(source: Source, threads: int | None) -> int:
+    wanted = cpu_count() if threads is None else threads
+    return max(wanted, source.store.concurrency) if threads != 1 or source.store.concurrency > 1 else 1
+
+
+def fetch_payloads(
+    source: Source, indices: Sequence[tuple[int, ...]], threads: int = 1
+) -> list[tuple[tuple[int, ...], Buffer | None]]:
+    """Return the stored bytes of chunks, undecoded; None for absent ones."""
+    located = _locate(source, indices, _workers(source, threads))
+    out: list[tuple[tuple[int, ...], Buffer | None]] = [(i, None) for i, span in located if span is None]
+    present = [(i, span) for i, span in located if span is not None]
+    lock = threading.Lock()
+
+    def fetch(request: _Request) -> None:
+        got = list(_fetch(source.store, request))
+        with lock:
+            out.extend(got)
+
+    # Payload sharing keeps the whole request alive, so requests stay modest.
+    requests = list(_requests(present, gap=_COALESCE_GAP, largest=_LARGEST_REQUEST, most=64))
+    run_all(fetch, requests, _workers(source, threads))
+    return out
+
+
+def _chunk_scratch(info: ArrayInfo) -> NDArray[Any]:
+    kept: NDArray[Any] | None = getattr(_scratch, "chunk", None)
+    if kept is None or kept.shape != info.chunk_shape or kept.dtype != info.dtype:
+        kept = _scratch.chunk = np.empty(info.chunk_shape, info.dtype)
+    return kept
+
+
+def read_into(source: Source, box: Box, out: NDArray[Any], threads: int | None = None) -> None:
+    """Fill `out` with the voxels of `box`, which lies inside the array.
+
+    Parameters
+    ----------
+    source : Source
+        The opened array.
+    box : Box
+        Region, clipped to the array by the caller.
+    out : ndarray
+        Shape of `box`, dtype of the array; need not be contiguous.
+    threads : int or None
+        Threads that decode; None = one per processor. Requests to remote stores may use more.
+    """
+    if out.size == 0:
+        return
+    driver = source.driver
+    if isinstance(driver, RegionDriver):
+        driver.read_region(source.store, source.path, source.info, box, out)
+    elif isinstance(driver, PayloadDriver):
+        _read_payloads(source, box, out, threads)
+    else:
+        _read_chunks(source, box, out, threads)
+
+
+def _read_payloads(source: Source, box: Box, out: NDArray[Any], threads: int | None) -> None:
+    driver, info, store = source.driver, source.info, source.store
+    if not isinstance(driver, PayloadDriver):  # pragma: no cover  callers checked
+        return
+    grid = ChunkGrid(info.shape, info.chunk_shape)
+    indices = list(grid.indices(box))
+    workers = _workers(source, threads)
+    place = _Placer(info, box, out)
+    present = []
+    for index, span in _locate(source, indices, workers):
+        if span is None:
+            place.absent(index)
+        else:
+            present.append((index, span))
+    local = store.concurrency == 1
+    if local:
+        most = max(1, min(_BATCH, math.ceil(len(present) / (2 * workers))))
+        requests = list(_requests(present, gap=1 << 62, largest=1 << 62, most=most))
+    else:
+        requests = list(_requests(present, gap=_COALESCE_GAP, largest=_LARGEST_REQUEST, most=1 << 30))
+    fetch = _fetch_batch if local else _fetch
+
+    def read(request: _Request) -> None:
+        for index, payload in fetch(store, request):
+            if payload is None:
+                place.absent(index)
+                continue
+            try:
+                place.chunk(index, driver.decode(info, payload, out=_chunk_scratch(info)))
+            except FormatError as error:
+                raise _located(error, source, index) from error
+
+    run_all(read, requests, workers)
+
+
+def _located(error: FormatError, source: Source, index: tuple[int, ...]) -> FormatError:
+    where = "/".join(p for p in (source.store.uri, source.path) if p)
+    return type(error)(f"chunk {index} of {where}: {error.message}", code=error.code, fix=error.fix)
+
+
+def _read_chunks(source: Source, box: Box, out: NDArray[Any], threads: int | None) -> None:
+    """Read through the smallest driver: chunk by chunk."""
+    info = source.info
+    grid = ChunkGrid(info.shape, info.chunk_shape)
+    place = _Placer(info, box, out)
+
+    def read(index: tuple[int, ...]) -> None:
+        chunk = source.driver.read_chunk(source.store, source.path, info, grid.clipped_box(index))
+        if chunk is None:
+            place.absent(index)
+        else:
+            place.chunk(index, chunk)
+
+    run_all(read, list(grid.indices(box)), _workers(source, threads))
+
+
+class _Placer:
+    """Copies the part of a chunk that lies in the box to its place in the output."""
+
+    __slots__ = ("_box", "_fill", "_out", "_shape")
+
+    def __init__(self, info: ArrayInfo, box: Box, out: NDArray[Any]) -> None:
+        self._shape = info.chunk_shape
+        self._fill = info.fill_value
+        self._box = tuple(zip(box.origin, box.stop, info.chunk_shape, strict=True))
+        self._out = out
+
+    def _slices(self, index: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        target, part = [], []
+        for i, (start, stop, n) in zip(index, self._box, strict=True):
+            at = i * n
+            lo, hi = max(start, at), min(stop, at + n)
+            target.append(slice(lo - start, hi - start))
+            part.append(slice(lo - at, hi - at))
+        return tuple(target), tuple(part)
+
+    def absent(self, index: tuple[int, ...]) -> None:
+        self._out[self._slices(index)[0]] = self._fill
+
+    def chunk(self, index: tuple[int, ...], chunk: NDArray[Any]) -> None:
+        target, part = self._slices(index)
+        self._out[target] = chunk[part]

@@ -1,0 +1,96 @@
+"""Which drivers exist: entry points of installed packages, and those registered by hand."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+from voxarium.errors import Code, UnsupportedError
+from voxarium.model.protocols import ArrayDriver, ImageDriver, WritableArrayDriver, WritableImageDriver
+
+__all__ = [
+    "array_driver",
+    "array_drivers",
+    "image_driver",
+    "image_drivers",
+    "register_array_driver",
+    "register_image_driver",
+    "writable_array_driver",
+    "writable_image_driver",
+]
+
+_ARRAYS: Final = "voxarium.array_drivers"
+_IMAGES: Final = "voxarium.image_drivers"
+_added: dict[str, list[Any]] = {_ARRAYS: [], _IMAGES: []}  # Any: drivers of either kind
+
+
+@cache
+def _installed(group: str) -> tuple[Any, ...]:
+    """Load the drivers that installed packages offer; our own first, so nobody shadows them by accident."""
+    found = sorted(entry_points(group=group), key=lambda e: not e.value.startswith("voxarium."))
+    return tuple(e.load()() for e in found)
+
+
+def register_array_driver(driver: ArrayDriver) -> None:
+    """Add a driver for this process. Installed packages use the entry point ``voxarium.array_drivers`` instead."""
+    _added[_ARRAYS].append(driver)
+
+
+def register_image_driver(driver: ImageDriver) -> None:
+    """Add an image driver for this process; see `register_array_driver`."""
+    _added[_IMAGES].append(driver)
+
+
+def array_drivers() -> tuple[ArrayDriver, ...]:
+    """Return every array driver in the order in which they are tried."""
+    return (*_added[_ARRAYS], *_installed(_ARRAYS))
+
+
+def image_drivers() -> tuple[ImageDriver, ...]:
+    """Return every image driver in the order in which they are tried."""
+    return (*_added[_IMAGES], *_installed(_IMAGES))
+
+
+def _named(drivers: tuple[Any, ...], name: str, kind: str) -> Any:  # Any: the caller's kind of driver
+    for driver in drivers:
+        if driver.name == name:
+            return driver
+    known = ", ".join(sorted(d.name for d in drivers))
+    raise UnsupportedError(
+        f"no {kind} driver is called {name!r}",
+        code=Code.FORMAT_UNRECOGNISED,
+        fix=f"use one of {known}, or install the package that brings it",
+    )
+
+
+def array_driver(name: str) -> ArrayDriver:
+    """Return the array driver of this name."""
+    driver: ArrayDriver = _named(array_drivers(), name, "array")
+    return driver
+
+
+def image_driver(name: str) -> ImageDriver:
+    """Return the image driver of this name."""
+    driver: ImageDriver = _named(image_drivers(), name, "image")
+    return driver
+
+
+def writable_array_driver(name: str) -> WritableArrayDriver:
+    """Return the array driver of this name if it can write."""
+    driver = array_driver(name)
+    if isinstance(driver, WritableArrayDriver):
+        return driver
+    raise UnsupportedError(
+        f"format {name!r} can be read, not written", code=Code.FEATURE_UNSUPPORTED, fix="write to zarr3 or zarr2"
+    )
+
+
+def writable_image_driver(name: str) -> WritableImageDriver:
+    """Return the image driver of this name if it can write."""
+    driver = image_driver(name)
+    if isinstance(driver, WritableImageDriver):
+        return driver
+    raise UnsupportedError(
+        f"format {name!r} can be read, not written", code=Code.FEATURE_UNSUPPORTED, fix="write to ome-zarr"
+    )

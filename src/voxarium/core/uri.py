@@ -1,0 +1,207 @@
+"""From what a user types to a store and a path inside it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from voxarium.errors import Code, ExistsError, InputError, NotFoundError
+from voxarium.model.protocols import ReadableStore, WritableStore
+
+__all__ = ["Location", "open_hierarchy", "open_source_store", "open_target_store", "parse_uri"]
+
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
+_GLOB = re.compile(r"[*?\[]")
+_ARCHIVES: Final = (".zip", ".ozx")
+_OBJECTS: Final = ("s3", "gs", "gcs", "az", "azure", "abfs", "abfss")
+# Files at the end of a remote address: the store is then the folder around them.
+_FILE_SUFFIXES: Final = (".npy", ".h5", ".hdf5", ".hdf", ".n5h5", ".tif", ".tiff", ".png", ".jpg", ".raw", ".bin", ".nii", ".gz")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A parsed URI.
+
+    Parameters
+    ----------
+    scheme : str
+        ``file``, ``https``, ``s3`` …
+    base : str
+        A local path, or the address with its scheme.
+    inner : str
+        What follows ``::``: the place inside the file or archive; empty when there is none.
+    """
+
+    scheme: str
+    base: str
+    inner: str = ""
+
+
+def parse_uri(uri: str | os.PathLike[str]) -> Location:
+    """Split a URI or path.
+
+    Examples
+    --------
+    >>> parse_uri("stack.h5::/em")
+    Location(scheme='file', base='stack.h5', inner='/em')
+    >>> parse_uri("s3://bucket/em.zarr").scheme
+    's3'
+    """
+    text = os.fspath(uri)
+    if not text or "\0" in text:
+        raise InputError("the address is empty", code=Code.URI_INVALID, fix="give a path or a URI such as s3://bucket/x.zarr")
+    base, _, inner = text.partition("::")
+    match = _SCHEME.match(base)
+    if match is None:
+        return Location("file", os.path.expanduser(base), inner)
+    scheme = match.group(1).lower()
+    if scheme == "file":
+        return Location("file", unquote(urlsplit(base).path), inner)
+    return Location(scheme, base.rstrip("/"), inner)
+
+
+def open_source_store(uri: str | os.PathLike[str], **options: Any) -> tuple[ReadableStore, str]:
+    """Return the store of something to be read, and the path inside it.
+
+    Raises
+    ------
+    NotFoundError
+        If a local path does not exist.
+    InputError
+        If the URI cannot be understood.
+    """
+    where = parse_uri(uri)
+    if where.scheme == "file":
+        return _local_source(where)
+    folder, name = _split_remote(where.base)
+    store = _remote_store(where.scheme, folder, options)
+    if name.endswith(_ARCHIVES):
+        from voxarium.stores.zip import ZipStore
+
+        return ZipStore(store, name), where.inner.strip("/")
+    return store, f"{name}::{where.inner}" if where.inner else name
+
+
+def _split_remote(base: str) -> tuple[str, str]:
+    parts = urlsplit(base)
+    head, _, tail = parts.path.rpartition("/")
+    if not tail.lower().endswith((*_FILE_SUFFIXES, *_ARCHIVES)):
+        return base, ""
+    return urlunsplit((parts.scheme, parts.netloc, head, parts.query, "")), unquote(tail)
+
+
+def _remote_store(scheme: str, base: str, options: dict[str, Any]) -> Any:  # Any: capabilities differ by kind
+    if scheme in ("http", "https"):
+        from voxarium.stores.http import HttpStore
+
+        return HttpStore.from_uri(base, **options)
+    if scheme in _OBJECTS:
+        from voxarium.stores.objects import ObjectStore
+
+        return ObjectStore.from_uri(base, **options)
+    if scheme == "mem":
+        raise InputError(
+            "mem:// stores live inside one program",
+            code=Code.URI_INVALID,
+            fix="make a voxarium.stores.memory.MemoryStore and hand it over",
+        )
+    from voxarium.stores.fsspec_store import FsspecStore
+
+    return FsspecStore.from_uri(base, **options)
+
+
+def _local_source(where: Location) -> tuple[ReadableStore, str]:
+    from voxarium.stores.local import LocalStore
+
+    path = os.path.abspath(where.base)
+    folder, name = os.path.split(path)
+    suffix = f"::{where.inner}" if where.inner else ""
+    if os.path.isdir(path):
+        return LocalStore(path), where.inner.strip("/")
+    if os.path.isfile(path):
+        if name.lower().endswith(_ARCHIVES):
+            from voxarium.stores.zip import ZipStore
+
+            return ZipStore(LocalStore(folder), name), where.inner.strip("/")
+        return LocalStore(folder), name + suffix
+    if _GLOB.search(name):
+        return LocalStore(folder), name + suffix
+    raise _no_such_path(path)
+
+
+def _no_such_path(path: str) -> NotFoundError:
+    """Say which part of a path is missing, and what is there instead."""
+    folder, name = os.path.split(path)
+    while folder and not os.path.exists(folder):
+        folder, name = os.path.split(folder)
+    if os.path.isfile(folder):
+        inner = path[len(folder) :].lstrip("/")
+        fix = f"{folder} is a file; address what is inside it as {folder}::/{inner}"
+    else:
+        near = difflib.get_close_matches(name, os.listdir(folder) if os.access(folder, os.R_OK) else [], 3)
+        fix = f"{folder} exists and has {' and '.join(near)}" if near else f"check the path; {folder} exists, {name!r} in it does not"
+    return NotFoundError(f"nothing at {path}", code=Code.PATH_MISSING, fix=fix)
+
+
+def open_target_store(uri: str | os.PathLike[str], **options: Any) -> WritableStore:
+    """Return the store whose root is the image to be written.
+
+    Raises
+    ------
+    InputError
+        If nothing can be written there.
+    ExistsError
+        If a file is in the way.
+    """
+    where = parse_uri(uri)
+    if where.inner:
+        raise InputError(
+            f"cannot write inside a file: {os.fspath(uri)}",
+            code=Code.URI_INVALID,
+            fix="give a folder or an object-store prefix as the target",
+        )
+    if where.scheme in ("http", "https"):
+        raise InputError(
+            f"{where.base} can be read, not written",
+            code=Code.STORE_READ_ONLY,
+            fix="write to a local path or an object store (s3://, gs://, az://)",
+        )
+    if where.scheme != "file":
+        store: WritableStore = _remote_store(where.scheme, where.base, options)
+        return store
+    from voxarium.stores.local import LocalStore
+
+    path = os.path.abspath(where.base)
+    for above in (path, os.path.dirname(path)):
+        if os.path.isfile(above):
+            raise ExistsError(
+                f"{above} is a file", code=Code.TARGET_EXISTS, fix="choose another target, or remove the file"
+            )
+    return LocalStore(path)
+
+
+def open_hierarchy(
+    uri: str | os.PathLike[str], markers: tuple[str, ...], **options: Any
+) -> tuple[WritableStore, str]:
+    """Return the store of the topmost group around a target, and the target's path in it.
+
+    Parameters
+    ----------
+    uri : str or path
+        The target.
+    markers : tuple of str
+        Names of the documents that make a folder a group. Groups may have plain folders between them.
+    """
+    where = parse_uri(uri)
+    base = os.path.abspath(where.base) if where.scheme == "file" else where.base
+    head, found, tail = base.rpartition("/labels/")
+    root, path = (head, f"labels/{tail}") if found else (base, "")
+    if not found or where.scheme != "file":
+        return open_target_store(root if where.scheme != "file" else base, **options), path if found else ""
+    if any(os.path.isfile(os.path.join(root, m)) for m in markers):
+        return open_target_store(root), path
+    return open_target_store(base), ""

@@ -1,0 +1,175 @@
+"""An uncompressed array that lies in one piece inside a file: NumPy, raw binary, contiguous HDF5 and TIFF."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxarium.errors import Code, NotFoundError
+from voxarium.model.box import Box
+from voxarium.model.protocols import ByteRange, FileStore, ReadableStore
+from voxarium.model.sources import place, truncated
+
+__all__ = ["FlatArray", "slab_shape"]
+
+# Measured on Linux with a warm page cache: reading into place costs 0.15 CPU seconds per GB for runs of 64 KiB, against
+# 0.3 to 0.7 for a fresh memory map; below some 4 KiB per call the map wins by far.
+_LONG_RUN: Final = 64 << 10
+_SHORT_RUN: Final = 1024
+_SLAB: Final = 64
+_LARGEST_SLAB: Final = 64 << 20
+_RANGES_AT_ONCE: Final = 512
+_BYTES_AT_ONCE: Final = 32 << 20
+
+
+def slab_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Return a piece of a C-ordered array that is cheap to read: whole rows, 64 of them, in 64 planes.
+
+    Examples
+    --------
+    >>> slab_shape((500, 3000, 2000), 1)
+    (64, 64, 2000)
+    """
+    out = [1] * len(shape)
+    room = max(1, _LARGEST_SLAB // itemsize)
+    run, slabs = itemsize, 2
+    for i in reversed(range(len(shape))):
+        if run >= _SHORT_RUN:
+            if not slabs:
+                break
+            slabs -= 1
+        wanted = shape[i] if run < _SHORT_RUN else _SLAB
+        out[i] = max(1, min(shape[i], wanted, room))
+        room = max(1, room // out[i])
+        run *= out[i]
+    return tuple(out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlatArray:
+    """Where the voxels of an uncompressed array are.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Voxels, as the reader sees them.
+    dtype : numpy.dtype
+        As stored, with its byte order.
+    byte_offset : int
+        Bytes before the first voxel.
+    order : str
+        ``C``: the last axis runs fastest in the file; ``F``: the first.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    byte_offset: int = 0
+    order: Literal["C", "F"] = "C"
+
+    @property
+    def stop(self) -> int:
+        """Byte behind the last voxel."""
+        return self.byte_offset + math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def chunk_shape(self) -> tuple[int, ...]:
+        """A piece that is cheap to read."""
+        if self.order == "C":
+            return slab_shape(self.shape, self.dtype.itemsize)
+        return slab_shape(self.shape[::-1], self.dtype.itemsize)[::-1]
+
+    def read(self, store: ReadableStore, path: str, box: Box, out: NDArray[Any]) -> None:
+        """Fill `out` (shape of `box`, native byte order) with the voxels of `box`.
+
+        Raises
+        ------
+        NotFoundError
+            If the file is gone.
+        FormatError
+            If the file has become too short.
+        """
+        if box.size == 0:
+            return
+        if self.order == "F":
+            mirrored = FlatArray(shape=self.shape[::-1], dtype=self.dtype, byte_offset=self.byte_offset)
+            mirrored.read(store, path, Box(box.origin[::-1], box.shape[::-1]), out.T)
+            return
+        lead = _leading_axes(self.shape, box.shape)
+        run = math.prod(box.shape[lead:]) * self.dtype.itemsize
+        first = out[(*(0,) * lead, ...)]
+        in_place = self.dtype.isnative and first.flags.c_contiguous and out.dtype == self.dtype
+        if isinstance(store, FileStore) and (local := store.local_path(path)) is not None:
+            if in_place and run >= _LONG_RUN:
+                self._read_runs(store, path, box, out, lead)
+            else:
+                self._read_mapped(store, path, local, box, out)
+        else:
+            self._read_ranges(store, path, box, out, lead)
+
+    def read_new(self, store: ReadableStore, path: str, box: Box) -> NDArray[Any]:
+        """Return the voxels of `box` as a new array."""
+        out = np.empty(box.shape, self.dtype.newbyteorder("="))
+        self.read(store, path, box, out)
+        return out
+
+    def _runs(self, box: Box, lead: int) -> Iterator[tuple[tuple[int, ...], int]]:
+        """Yield (index into the box along the leading axes, byte offset) of every contiguous run."""
+        strides = [self.dtype.itemsize] * len(self.shape)
+        for i in reversed(range(len(self.shape) - 1)):
+            strides[i] = strides[i + 1] * self.shape[i + 1]
+        base = self.byte_offset + sum(o * s for o, s in zip(box.origin, strides, strict=True))
+        for index in itertools.product(*(range(n) for n in box.shape[:lead])):
+            yield index, base + sum(i * s for i, s in zip(index, strides, strict=False))
+
+    def _read_runs(self, store: FileStore, path: str, box: Box, out: NDArray[Any], lead: int) -> None:
+        with store.open_file(path) as file:
+            for index, start in self._runs(box, lead):
+                view = memoryview(out[(*index, ...)].reshape(-1).view(np.uint8))
+                file.seek(start)
+                while view.nbytes:
+                    count = file.readinto(view)  # type: ignore[attr-defined]  # BinaryIO lacks what every binary file has
+                    if not count:
+                        raise truncated(place(store, path), file.tell(), self.stop)
+                    view = view[count:]
+
+    def _read_mapped(self, store: FileStore, path: str, local: str, box: Box, out: NDArray[Any]) -> None:
+        # A map of its own per call: unmapping gives the pages back, so memory stays at what is being read.
+        stat = store.stat(path)
+        if stat is None:
+            raise NotFoundError(
+                f"{place(store, path)} disappeared", code=Code.PATH_MISSING, fix="restore the file, then try again"
+            )
+        if stat.size < self.stop:  # touching pages beyond the end would kill the process
+            raise truncated(place(store, path), stat.size, self.stop)
+        mapped = np.memmap(local, dtype=self.dtype, mode="r", offset=self.byte_offset, shape=self.shape)
+        np.copyto(out, mapped[box.slices], casting="equiv")
+
+    def _read_ranges(self, store: ReadableStore, path: str, box: Box, out: NDArray[Any], lead: int) -> None:
+        shape = box.shape[lead:]
+        length = math.prod(shape) * self.dtype.itemsize
+        count = max(1, min(_RANGES_AT_ONCE, _BYTES_AT_ONCE // length))
+        runs = self._runs(box, lead)
+        while batch := list(itertools.islice(runs, count)):
+            parts = store.get_ranges(path, [ByteRange(start, length) for _, start in batch])
+            if parts is None:
+                raise NotFoundError(
+                    f"{place(store, path)} disappeared", code=Code.PATH_MISSING, fix="restore the file, then try again"
+                )
+            for (index, start), part in zip(batch, parts, strict=True):
+                if memoryview(part).nbytes != length:
+                    raise truncated(place(store, path), start + memoryview(part).nbytes, self.stop)
+                out[(*index, ...)] = np.frombuffer(part, self.dtype).reshape(shape)
+
+
+def _leading_axes(shape: tuple[int, ...], part: tuple[int, ...]) -> int:
+    """Return how many leading axes must be stepped through so that the rest is contiguous."""
+    lead = len(shape)
+    while lead > 0 and part[lead - 1] == shape[lead - 1]:
+        lead -= 1
+    return max(0, lead - 1)

@@ -1,0 +1,283 @@
+"""What a store and a driver must offer. Small capabilities, so that a read-only store cannot be handed to a writer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Buffer
+
+from voxarium.model.box import Box
+from voxarium.model.image import ArrayInfo, ArraySpec, ImageInfo
+
+__all__ = [
+    "AppendableStore",
+    "ArrayDriver",
+    "ByteRange",
+    "FileStore",
+    "ImageDriver",
+    "IndexCache",
+    "ListableStore",
+    "ObjectStat",
+    "ObjectWriter",
+    "PayloadDriver",
+    "ReadableStore",
+    "RegionDriver",
+    "ResumableStore",
+    "Span",
+    "WritableArrayDriver",
+    "WritableImageDriver",
+    "WritableStore",
+]
+
+
+# --------------------------------------------------------------------------------------------------------- stores
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """Bytes ``start … start + length`` of an object; a negative `start` counts from the end, length None = to the end."""
+
+    start: int
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStat:
+    """Size of an object in bytes and an opaque token that changes whenever its content may have changed."""
+
+    size: int
+    generation: str
+
+
+@runtime_checkable
+class ReadableStore(Protocol):
+    """Bytes by key. Keys are relative, ``/``-separated, never contain ``..`` and never start with ``/``.
+
+    A method returns None only when the store is sure that the key does not exist; anything else raises StoreError.
+    """
+
+    @property
+    def uri(self) -> str:
+        """Address of the store, without credentials."""
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests at a time pay off: 1 for local files, tens for a network."""
+
+    def get(self, key: str, /) -> bytes | None:
+        """Return a whole object."""
+
+    def get_ranges(self, key: str, ranges: Sequence[ByteRange], /) -> Sequence[Buffer] | None:
+        """Return parts of one object, in the order asked. A range beyond the end raises StoreError."""
+
+    def stat(self, key: str, /) -> ObjectStat | None:
+        """Return size and generation of an object without reading it."""
+
+
+@runtime_checkable
+class ListableStore(ReadableStore, Protocol):
+    """A store whose keys can be listed."""
+
+    def list(self, prefix: str = "", /) -> Iterator[tuple[str, int]]:
+        """Yield (key, size) of every object below `prefix` (a folder: ``a/b``), sorted by key where cheap."""
+
+    def list_dir(self, prefix: str = "", /) -> tuple[Sequence[str], Sequence[str]]:
+        """Return (names of objects, names of folders) directly in the folder `prefix`, each sorted naturally."""
+
+
+class ObjectWriter(Protocol):
+    """An object being written. It appears under its key at `commit`, whole, or never."""
+
+    def write(self, data: Buffer, /) -> None:
+        """Append bytes."""
+
+    def commit(self) -> None:
+        """Make the object appear."""
+
+    def abort(self) -> None:
+        """Forget what was written. Safe to call at any time, also after `commit`."""
+
+
+@runtime_checkable
+class WritableStore(ReadableStore, Protocol):
+    """A store that takes objects; each appears whole or not at all."""
+
+    def put(self, key: str, data: Buffer, /) -> None:
+        """Store an object, replacing any."""
+
+    def put_if_absent(self, key: str, data: Buffer, /) -> bool:
+        """Store an object unless the key exists; tell whether it was stored."""
+
+    def create(self, key: str, /) -> ObjectWriter:
+        """Begin an object that is written piece by piece."""
+
+    def delete(self, key: str, /) -> None:
+        """Remove an object; no error when it is absent."""
+
+
+@runtime_checkable
+class AppendableStore(WritableStore, Protocol):
+    """A store whose objects can grow in place (local files): used for journals."""
+
+    def append(self, key: str, data: Buffer, /) -> None:
+        """Add bytes to the end of an object, creating it."""
+
+
+@runtime_checkable
+class ResumableStore(WritableStore, Protocol):
+    """A store that may hold leftovers of writers that were killed."""
+
+    def clear_partial(self) -> int:
+        """Remove objects begun and never committed; return how many. Call only when no writer is at work."""
+
+
+@runtime_checkable
+class FileStore(ReadableStore, Protocol):
+    """A store that can present an object as a seekable file, for libraries that want one."""
+
+    def open_file(self, key: str, /) -> BinaryIO:
+        """Open an object for reading; raises NotFoundError when absent."""
+
+    def local_path(self, key: str, /) -> str | None:
+        """Return the object's path on this machine, or None when it has none."""
+
+
+# -------------------------------------------------------------------------------------------------------- drivers
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where the stored bytes of a chunk are: part of an object, or the whole object when `length` is None."""
+
+    key: str
+    start: int = 0
+    length: int | None = None
+
+
+class IndexCache(Protocol):
+    """Keeps what drivers parsed of shard indexes. Bounded; thread-safe; entries of changed objects are forgotten."""
+
+    def get(self, store: ReadableStore, key: str, load: Callable[[], object | None], /) -> object | None:
+        """Return the parsed index of `key`, calling `load` when it is not known. None means the object is absent."""
+
+
+@runtime_checkable
+class ArrayDriver(Protocol):
+    """Knows one container. The least a format needs; see the capabilities below for faster ways."""
+
+    name: ClassVar[str]
+    spec_url: ClassVar[str]
+    capabilities: ClassVar[frozenset[str]]
+
+    def open(self, store: ReadableStore, path: str, /, **options: Any) -> ArrayInfo:
+        """Parse the metadata of the array at `path`; NotFoundError when there is no array of this format.
+
+        `options` are only passed to drivers that declare their names in a class attribute ``options``.
+        """
+
+    def read_chunk(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, /) -> NDArray[Any] | None:
+        """Return the voxels of one chunk (`box` as the grid gives it, clipped to the array), or None when absent."""
+
+
+@runtime_checkable
+class RegionDriver(ArrayDriver, Protocol):
+    """A container that reads any region well by itself (memory-mapped files, HDF5)."""
+
+    def read_region(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /) -> None:
+        """Fill `out` (shape of `box`) with the voxels of `box`."""
+
+
+@runtime_checkable
+class PayloadDriver(ArrayDriver, Protocol):
+    """A container whose chunks are byte spans: lets the core fetch in parallel, coalesce, and pass bytes through."""
+
+    def locate(
+        self,
+        store: ReadableStore,
+        path: str,
+        info: ArrayInfo,
+        indices: Sequence[tuple[int, ...]],
+        cache: IndexCache,
+        /,
+    ) -> list[Span | None]:
+        """Return where each chunk's payload is; None for a chunk the index says is absent."""
+
+    def decode(self, info: ArrayInfo, payload: Buffer, /, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return one chunk, of exactly `info.chunk_shape`. `out` is scratch of that shape the driver may fill and return.
+
+        Raises FormatError (ChecksumError) only.
+        """
+
+    def encoding_key(self, info: ArrayInfo, /) -> object:
+        """Return a hashable description of the chunk encoding.
+
+        Two arrays with equal keys, equal `chunk_shape` and equal `dtype` can exchange payloads byte for byte.
+        """
+
+
+@runtime_checkable
+class WritableArrayDriver(PayloadDriver, Protocol):
+    """A container that can be written. Pure: it makes bytes, the engine stores them."""
+
+    def create(self, spec: ArraySpec, /) -> ArrayInfo:
+        """Return the metadata of a new array; InputError when the spec cannot be met."""
+
+    def dump(self, path: str, info: ArrayInfo, /) -> dict[str, bytes]:
+        """Return the metadata documents of the array by key."""
+
+    def object_key(self, path: str, info: ArrayInfo, index: tuple[int, ...], /) -> str:
+        """Return the key of a stored object (shard, or chunk when unsharded) by its grid index."""
+
+    def encode(self, info: ArrayInfo, chunk: NDArray[Any], /) -> Buffer:
+        """Return the payload of one chunk of exactly `info.chunk_shape`."""
+
+    def pack_index(self, info: ArrayInfo, table: NDArray[np.uint64], /) -> bytes:
+        """Return a shard's index. `table` has shape (chunks per shard in C order, 2): byte offset and length.
+
+        Absent chunks have both set to 2**64 - 1. Byte offsets are final positions within the object.
+        """
+
+    def index_size(self, info: ArrayInfo, /) -> tuple[int, str]:
+        """Return the length of a shard's index in bytes and where it stands: ``start`` or ``end``."""
+
+
+@runtime_checkable
+class ImageDriver(Protocol):
+    """Knows one convention on top of containers."""
+
+    name: ClassVar[str]
+    spec_url: ClassVar[str]
+    capabilities: ClassVar[frozenset[str]]
+
+    def open(self, store: ReadableStore, path: str, open_array: Callable[[str], ArrayInfo], /) -> ImageInfo:
+        """Parse the image at `path`; NotFoundError when there is none of this convention.
+
+        `open_array` opens an array by its key in the same store, whatever its container.
+        """
+
+
+@runtime_checkable
+class WritableImageDriver(ImageDriver, Protocol):
+    """A convention that can be written. Pure: it makes documents, the engine stores them, in order, last."""
+
+    spec_versions: ClassVar[tuple[str, ...]]  # the first is the default
+
+    def array_driver(self, spec_version: str, /) -> str:
+        """Return the name of the array driver that holds the levels."""
+
+    def level_path(self, level: int, /) -> str:
+        """Return the path of a level below the image."""
+
+    def check(self, image: ImageInfo, spec_version: str, /) -> None:
+        """Raise InputError or UnsupportedError when this version cannot hold the image (axes count, order, types)."""
+
+    def dump(
+        self, path: str, image: ImageInfo, spec_version: str, existing: Mapping[str, bytes], /
+    ) -> dict[str, bytes]:
+        """Return the documents of the image by key, the one that makes it an image last.
+
+        `existing` holds the present content of the keys named by `touched`.
+        """
+
+    def touched(self, path: str, image: ImageInfo, spec_version: str, /) -> tuple[str, ...]:
+        """Return keys of documents outside the image that `dump` will update (a listing of labels, say)."""

@@ -1,0 +1,1 @@
+"""Downsampling kernels and the geometry of pyramids."""

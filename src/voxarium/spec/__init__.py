@@ -1,0 +1,1 @@
+"""Written specifications as pure parse_, validate_ and dump_ functions: documents in, objects out."""

@@ -1,0 +1,375 @@
+"""Local files: objects appear by rename, parts are read with ``pread``."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from typing import Any, BinaryIO, Final, NoReturn, ParamSpec, TypeVar
+
+from typing_extensions import Buffer
+
+from voxarium.errors import Code, NotFoundError, StoreError
+from voxarium.model.keys import checked_key, resolve_range
+from voxarium.model.protocols import ByteRange, ObjectStat, ObjectWriter
+
+__all__ = ["PARTIAL_FOLDER", "LocalStore"]
+
+# Objects being written live here, on the same file system as the final keys, so that one rename makes them appear
+# and one folder tells what a killed writer left behind.
+PARTIAL_FOLDER: Final = ".voxarium-partial"
+
+_NUMBER = re.compile(r"(\d+)")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in _NUMBER.split(name)]
+
+
+def _translate(error: OSError, what: str) -> NoReturn:
+    """Turn an operating-system error into a StoreError that tells the mend."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise StoreError(
+            f"no space left while writing {what}",
+            code=Code.STORE_FULL,
+            fix="free some space (a dry run tells how much is needed), then resume",
+        ) from error
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        raise StoreError(
+            f"{what} may not be accessed: {error.strerror}",
+            code=Code.STORE_PERMISSION,
+            fix="check the permissions and owner of the folder, and that it is not mounted read-only",
+        ) from error
+    raise StoreError(
+        f"{what} failed: {error.strerror or error}",
+        code=Code.STORE_UNREADABLE,
+        fix="check the disk or mount, then try again",
+    ) from error
+
+
+def _guarded(method: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Let no bare OSError leave a method whose first two arguments are the store and a key."""
+
+    @wraps(method)
+    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return method(*args, **kwargs)
+        except OSError as error:
+            _translate(error, "/".join(str(getattr(a, "root", a)) for a in args[:2]))
+
+    return wrapper
+
+
+class LocalStore:
+    """A folder of this machine.
+
+    Parameters
+    ----------
+    root : str or path
+        The folder. It need not exist; it is made when something is written.
+    durable : bool
+        Flush every object to the disk before it appears (fsync): survives a power cut, costs time.
+    """
+
+    concurrency = 1
+
+    def __init__(self, root: str | os.PathLike[str], *, durable: bool = False) -> None:
+        self.root = os.path.abspath(os.fspath(root))
+        self.durable = durable
+        self._prefix = self.root.rstrip("/") + "/"
+        self._serial = itertools.count()
+        self._token = secrets.token_hex(4)
+        self._folders: set[str] = set()
+
+    @classmethod
+    def from_uri(cls, uri: str, **options: Any) -> LocalStore:
+        """Return the store of a path or ``file://`` URI."""
+        return cls(uri.removeprefix("file://"), **options)
+
+    def __repr__(self) -> str:
+        return f"LocalStore({self.root!r})"
+
+    @property
+    def uri(self) -> str:
+        """Address of the folder."""
+        return f"file://{self.root}"
+
+    def _path(self, key: str) -> str:
+        return self._prefix + checked_key(key)
+
+    # ------------------------------------------------------------------------------------------------- reading
+    @_guarded
+    def get(self, key: str, /) -> bytes | None:
+        """Return a whole file, or None when there is none."""
+        try:
+            fd = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            return _read_exactly(fd, 0, os.fstat(fd).st_size, key)
+        except IsADirectoryError:
+            return None  # a folder is not an object
+        finally:
+            os.close(fd)
+
+    @_guarded
+    def get_ranges(self, key: str, ranges: Sequence[ByteRange], /) -> Sequence[Buffer] | None:
+        """Return parts of a file, opened once."""
+        try:
+            fd = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            size = os.fstat(fd).st_size
+            out: Any = []  # Any: `list` is a method here
+            for r in ranges:
+                start, stop = resolve_range(r, size)
+                out.append(_read_exactly(fd, start, stop - start, key))
+            return out
+        except IsADirectoryError:
+            return None
+        finally:
+            os.close(fd)
+
+    @_guarded
+    def stat(self, key: str, /) -> ObjectStat | None:
+        """Return size and a token of inode, size and modification time."""
+        try:
+            s = os.stat(self._path(key))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if s.st_mode & 0o170000 == 0o040000:
+            return None
+        return ObjectStat(s.st_size, f"{s.st_ino:x}-{s.st_size:x}-{s.st_mtime_ns:x}")
+
+    @_guarded
+    def list(self, prefix: str = "", /) -> Iterator[tuple[str, int]]:
+        """Yield (key, size) below a folder, folder by folder, sorted."""
+        return iter(_walk(self._path(prefix) if prefix else self.root, prefix))
+
+    @_guarded
+    def list_dir(self, prefix: str = "", /) -> tuple[Sequence[str], Sequence[str]]:
+        """Return (file names, folder names) directly in a folder, each sorted naturally."""
+        files, folders = [], []
+        try:
+            with os.scandir(self._path(prefix) if prefix else self.root) as entries:
+                for e in entries:
+                    (folders if e.is_dir() else files).append(e.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return [], []
+        if PARTIAL_FOLDER in folders:
+            folders.remove(PARTIAL_FOLDER)
+        return sorted(files, key=_natural), sorted(folders, key=_natural)
+
+    @_guarded
+    def open_file(self, key: str, /) -> BinaryIO:
+        """Open a file for reading."""
+        try:
+            return open(self._path(key), "rb")
+        except FileNotFoundError as error:
+            raise NotFoundError(
+                f"no file {key!r} in {self.root}", code=Code.PATH_MISSING, fix="check the path"
+            ) from error
+
+    def local_path(self, key: str, /) -> str | None:
+        """Return the path of a file."""
+        return self._path(key)
+
+    # ------------------------------------------------------------------------------------------------- writing
+    def _make_folder(self, path: str) -> None:
+        folder = os.path.dirname(path)
+        if folder not in self._folders:
+            os.makedirs(folder, exist_ok=True)
+            self._folders.add(folder)
+
+    def _partial_path(self) -> str:
+        return f"{self._prefix}{PARTIAL_FOLDER}/{os.getpid():x}-{self._token}-{next(self._serial):x}"
+
+    @_guarded
+    def create(self, key: str, /) -> ObjectWriter:
+        """Begin a file; it gets its name at `commit`."""
+        return _LocalWriter(self, key, self._path(key), self._partial_path())
+
+    def put(self, key: str, data: Buffer, /) -> None:
+        """Write a file whole, replacing any."""
+        writer = self.create(key)
+        try:
+            writer.write(data)
+            writer.commit()
+        except BaseException:
+            writer.abort()
+            raise
+        self.remove_partial_folder()
+
+    @_guarded
+    def put_if_absent(self, key: str, data: Buffer, /) -> bool:
+        """Write a file whole unless it exists. Two writers cannot both succeed."""
+        path = self._path(key)
+        writer = _LocalWriter(self, key, path, self._partial_path())
+        try:
+            writer.write(data)
+            writer.close()
+            self._make_folder(path)
+            os.link(writer.partial, path)  # fails when the name is taken, atomically
+        except FileExistsError:
+            return False
+        finally:
+            writer.abort()
+            self.remove_partial_folder()
+        return True
+
+    @_guarded
+    def append(self, key: str, data: Buffer, /) -> None:
+        """Add bytes to the end of a file in one write."""
+        path = self._path(key)
+        self._make_folder(path)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        try:
+            _write_all(fd, memoryview(data).cast("B"))
+            if self.durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    @_guarded
+    def delete(self, key: str, /) -> None:
+        """Remove a file, and the folders that become empty, up to the root."""
+        path = self._path(key)
+        try:
+            os.unlink(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        folder = os.path.dirname(path)
+        while len(folder) > len(self.root):
+            self._folders.discard(folder)
+            try:
+                os.rmdir(folder)
+            except OSError:
+                break  # not empty
+            folder = os.path.dirname(folder)
+
+    @_guarded
+    def clear_partial(self) -> int:
+        """Remove what killed writers left behind."""
+        folder = self._prefix + PARTIAL_FOLDER
+        count = 0
+        try:
+            with os.scandir(folder) as entries:
+                for e in entries:
+                    os.unlink(e.path)
+                    count += 1
+        except FileNotFoundError:
+            return 0
+        self.remove_partial_folder()
+        return count
+
+    def remove_partial_folder(self) -> None:
+        """Remove the folder of unfinished objects if nothing is in it."""
+        folder = self._prefix + PARTIAL_FOLDER
+        with contextlib.suppress(OSError):  # another writer may be at work, or it is gone already
+            os.rmdir(folder)
+        self._folders.discard(folder)
+
+
+class _LocalWriter:
+    """A file under a temporary name until `commit`."""
+
+    def __init__(self, store: LocalStore, key: str, path: str, partial: str) -> None:
+        self._store = store
+        self._key = key
+        self._path = path
+        self.partial = partial
+        self._fd = self._open()
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        for _ in range(100):
+            try:
+                self._store._make_folder(self.partial)
+                return os.open(self.partial, flags, 0o666)
+            except FileNotFoundError:
+                # Another writer finished and removed the folder between the two calls.
+                self._store._folders.discard(os.path.dirname(self.partial))
+        raise StoreError(
+            f"{self.partial} could not be made", code=Code.STORE_UNWRITABLE, fix="check what removes this folder"
+        )
+
+    def write(self, data: Buffer, /) -> None:
+        try:
+            _write_all(self._fd, memoryview(data).cast("B"))
+        except OSError as error:
+            _translate(error, self._path)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            if self._store.durable:
+                os.fsync(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def commit(self) -> None:
+        try:
+            self.close()
+            self._store._make_folder(self._path)
+            try:
+                os.rename(self.partial, self._path)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(self._path), exist_ok=True)  # removed meanwhile with its last file
+                os.rename(self.partial, self._path)
+        except OSError as error:
+            self.abort()
+            _translate(error, self._path)
+
+    def abort(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        with contextlib.suppress(OSError):  # committed, or never made
+            os.unlink(self.partial)
+
+
+def _write_all(fd: int, view: memoryview) -> None:
+    while view.nbytes:
+        view = view[os.write(fd, view) :]
+
+
+def _read_exactly(fd: int, start: int, length: int, key: str) -> bytes:
+    data = os.pread(fd, length, start)
+    if len(data) == length:
+        return data
+    parts = [data]
+    got = len(data)
+    while got < length:  # the kernel reads at most 2 GiB at a time
+        data = os.pread(fd, length - got, start + got)
+        if not data:
+            raise StoreError(
+                f"{key} ends at byte {start + got}, {length - got} bytes too early",
+                code=Code.FILE_TRUNCATED,
+                fix="the file changed or was cut off while it was read; copy it again",
+            )
+        parts.append(data)
+        got += len(data)
+    return b"".join(parts)
+
+
+def _walk(folder: str, prefix: str) -> Iterator[tuple[str, int]]:
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda e: e.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for e in found:
+        key = f"{prefix}/{e.name}" if prefix else e.name
+        if e.is_dir():
+            if e.name != PARTIAL_FOLDER:
+                yield from _walk(e.path, key)
+        else:
+            yield key, e.stat().st_size
+
