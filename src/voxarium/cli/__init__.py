@@ -1,1 +1,1 @@
-"""The command line: arguments, progress, printing, exit codes; no logic."""
+"""The command line: arguments, progress, printing and exit codes; no logic."""

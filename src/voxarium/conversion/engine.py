@@ -13,14 +13,14 @@ from typing_extensions import Buffer
 
 from voxarium.conversion.gather import Gatherer
 from voxarium.conversion.ledger import Ledger
-from voxarium.conversion.plan import Plan, PlannedLevel
+from voxarium.conversion.plan import Plan, PlannedLevel, Task
 from voxarium.conversion.writing import FinishedObject, LevelWriter
 from voxarium.core.array import Array
 from voxarium.errors import Code, InputError
 from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
-from voxarium.model.protocols import PayloadDriver, WritableArrayDriver, WritableStore
-from voxarium.pyramid.methods import downsample
+from voxarium.model.protocols import BatchDriver, PayloadDriver, WritableArrayDriver, WritableStore
+from voxarium.pyramid import downsample, downsample_gaussian, halo, source_box
 
 __all__ = ["Engine", "Progress"]
 
@@ -48,9 +48,10 @@ class Progress:
 
 
 class Engine:
-    """Turns blocks of level 0 into finished objects of all levels.
+    """Turns tasks into finished objects of all levels.
 
-    `run_block` may be called from many threads; together the calls must cover every block of the plan once.
+    `run_task` may be called from many threads; together the calls must cover every task of a stage once, and stages
+    must follow one another.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Engine:
         self._plan = plan
         self._source = source
         self._driver, self._store = target
+        self._batch = self._driver if isinstance(self._driver, BatchDriver) else None
         self._ledger = ledger
         self._scratch = threading.local()
         self._counts = threading.Lock()
@@ -77,6 +79,8 @@ class Engine:
             for level in plan.levels
         ]
         self._gatherers = [Gatherer(lv.info.shape, lv.cell, lv.info.dtype) for lv in plan.levels]
+        # Only filters that look beyond their window read a finer level back; see `Plan.stages`.
+        self._finer = [source] + [Array(self._driver, self._store, lv.path, lv.info) for lv in plan.levels[:-1]]
         self._chunk_grids = [ChunkGrid(lv.info.shape, lv.info.chunk_shape) for lv in plan.levels]
         self._object_grids = [ChunkGrid(lv.info.shape, lv.info.object_shape) for lv in plan.levels]
 
@@ -110,19 +114,31 @@ class Engine:
         box = box.snapped_to(planned.cell).intersection(Box.whole(planned.info.shape))
         if self._unfinished(level, box):
             return True
-        if level + 1 == len(self._plan.levels):
+        if level + 1 == len(self._plan.levels) or not self._plan.windowed:
             return False
         return self.needed(level + 1, _coarser(box, self._plan.levels[level + 1]))
 
     # ----------------------------------------------------------------------------------------------------- one block
-    def run_block(self, box: Box) -> Box:
-        """Read one block and take it through every level; return it."""
-        if self.needed(0, box):
-            if self._plan.pass_through:
-                self._pass_block(box)
-            else:
-                self._process(0, box.origin, self._read(box))
-        return box
+    def run_task(self, task: Task) -> Task:
+        """Carry out one task: read a block and take it through every level it feeds; return the task."""
+        level, box = task.level, task.box
+        if not self.needed(level, box):
+            return task
+        if level:
+            self._process(level, box.origin, self._filtered(level, box))
+        elif self._plan.pass_through:
+            self._pass_block(box)
+        else:
+            self._process(0, box.origin, self._read(box))
+        return task
+
+    def _filtered(self, level: int, box: Box) -> NDArray[Any]:
+        """Make a region of a level from the finer level just written, with the neighbours the filter looks at."""
+        factors = self._plan.levels[level].factors
+        finer = self._finer[level]
+        region, low, high = source_box(box, factors, finer.shape, halo=halo(self._plan.method, factors))
+        padded = finer.read(region, threads=1)
+        return downsample_gaussian(padded, factors, low, high)
 
     def _read(self, box: Box) -> NDArray[Any]:
         """Read a block in target order and type, contiguous."""
@@ -136,12 +152,13 @@ class Engine:
         """Encode a region of whole cells, and send its downsampled voxels up."""
         box = Box(origin, data.shape)
         for index, part in self._unfinished(level, box):
-            self._writers[level].put(index, list(self._encode(level, part, origin, data)))
+            if not self._put_batch(level, index, part, origin, data):
+                self._writers[level].put(index, list(self._encode(level, part, origin, data)))
         self._send_up(level, box, data)
 
     def _send_up(self, level: int, box: Box, data: NDArray[Any]) -> None:
         above = level + 1
-        if above == len(self._plan.levels):
+        if above == len(self._plan.levels) or not self._plan.windowed:
             return
         planned = self._plan.levels[above]
         coarse = _coarser(box, planned)
@@ -149,6 +166,24 @@ class Engine:
             part = downsample(data, planned.factors, self._plan.method, ignore_zero=self._plan.ignore_zero)
             for origin, cell in self._gatherers[above].insert(coarse.origin, part):
                 self._process(above, origin, cell)
+
+    def _put_batch(self, level: int, index: Index, part: Box, origin: Index, data: NDArray[Any]) -> bool:
+        """Encode the chunks of one object that lie in a region in one call, if the driver can; tell whether it did."""
+        if self._batch is None or not data.ndim:
+            return False
+        info, writer = self._plan.levels[level].info, self._writers[level]
+        chunks = np.array(list(self._chunk_grids[level].indices(part)), np.int64)
+        if info.shard_shape is not None:
+            chunks = writer.in_order(chunks)
+        shape = np.array(info.chunk_shape, np.int64)
+        start = chunks * shape
+        length = np.minimum(start + shape, np.array(info.shape, np.int64)) - start
+        places = np.stack([start - np.array(origin, np.int64), length], axis=1)
+        encoded = self._batch.encode_many(info, data, places, self._chunk_scratch(info.chunk_shape, info.dtype))
+        if encoded is None:
+            return False
+        writer.put_run(index, [tuple(c) for c in chunks.tolist()], *encoded)
+        return True
 
     def _encode(
         self, level: int, part: Box, origin: Index, data: NDArray[Any]
@@ -191,7 +226,7 @@ class Engine:
         }
         for index, part in self._unfinished(0, box):
             self._writers[0].put(index, [(i, payloads[i]) for i in grid.indices(part)])
-        above = len(self._plan.levels) > 1 and self.needed(1, _coarser(box, self._plan.levels[1]))
+        above = self._plan.windowed and len(self._plan.levels) > 1 and self.needed(1, _coarser(box, self._plan.levels[1]))
         if above:
             data = np.empty(box.shape, planned.info.dtype)
             self._decode(payloads.items(), box, data)

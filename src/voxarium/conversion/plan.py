@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo, ImageInfo
 
-__all__ = ["Plan", "PlannedLevel", "Selection", "choose_block", "reread_factor"]
+__all__ = ["Plan", "PlannedLevel", "Selection", "Task", "choose_block", "reread_factor"]
 
 # What a thread turns from raw to stored per second, roughly, for estimates only (docs/performance.md).
 _NOMINAL_RATE: Final = 350e6
@@ -48,6 +49,14 @@ class Selection:
             origin[p] = box.origin[i] + self.crop.origin[p]
             shape[p] = box.shape[i]
         return Box(tuple(origin), tuple(shape))
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A unit of work: a region of a level that is read (level 0: from the source) and taken as far up as it goes."""
+
+    level: int
+    box: Box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +126,37 @@ class Plan:
                 steps.append(tuple(r * s for r, s in zip(region, level.scale, strict=True)))
         return nesting_steps(steps)
 
+    @property
+    def windowed(self) -> bool:
+        """True when a voxel of a level depends on its own window only, so that one pass makes every level."""
+        return self.method != "gaussian"
+
     def blocks(self) -> Iterator[Box]:
         """Yield the blocks of level 0 in the order of work."""
         return iter_blocks(self.levels[0].info.shape, self.block, self.steps)
+
+    def stages(self) -> Iterator[Iterator[Task]]:
+        """Yield the stages of the job, each an iterator of independent tasks.
+
+        Windowed methods need one stage. A filter that looks beyond its window needs the finer level complete, so
+        every level is a stage of its own, read back from the target; the source is still read once.
+        """
+        yield (Task(0, box) for box in self.blocks())
+        if self.windowed:
+            return
+        for number, level in enumerate(self.levels[1:], 1):
+            grow = tuple(
+                max(1, b // (c * s)) * c for b, c, s in zip(self.block, level.cell, level.scale, strict=True)
+            )
+            steps = nesting_steps([level.info.object_shape, grow])
+            boxes = iter_blocks(level.info.shape, grow, steps)
+            yield map(Task, itertools.repeat(number), boxes)
+
+    @property
+    def task_voxels(self) -> int:
+        """Voxels of all tasks of all stages: what progress counts towards."""
+        levels = self.levels[:1] if self.windowed else self.levels
+        return sum(math.prod(lv.info.shape) for lv in levels)
 
     @property
     def block_count(self) -> int:

@@ -20,8 +20,7 @@ from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArraySpec, ImageInfo, LevelInfo, Role
 from voxarium.model.protocols import PayloadDriver, WritableArrayDriver
 from voxarium.model.transforms import Scale, Sequence, Translation, scale_translation
-from voxarium.pyramid.geometry import level_offset, level_shape, plan_factors
-from voxarium.pyramid.methods import Method, default_method
+from voxarium.pyramid import Method, check_method, default_method, level_shape, level_transform, plan_factors
 
 __all__ = ["plan"]
 
@@ -67,8 +66,8 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
     if 0 in selection.shape:
         notes.append("the image is empty: an axis has length 0")
     scale, translation = _base_geometry(source, stated, selection, options, notes)
-    method = Method(_checked_method(options.method)) if options.method else Method(default_method(role))
-    steps = _factors(selection.shape, axes, scale, options)
+    method = check_method(options.method, role) if options.method else default_method(role)
+    steps = _factors(selection.shape, axes, scale, options, notes)
     levels = _levels(container, convention.level_path, selection, axes, steps, options)
     image = _image_info(source, options, (axes, role, str(method)), levels, (scale, translation), target_name)
     convention.check(image, version)
@@ -98,15 +97,6 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
         options=options,
         notes=tuple(notes),
     )
-
-
-def _checked_method(name: str) -> str:
-    known = [str(m) for m in Method]
-    if name not in known:
-        raise InputError(
-            f"no downsampling method is called {name!r}", code=Code.ARGUMENT_INVALID, fix=f"choose {', '.join(known)}"
-        )
-    return name
 
 
 def _permutation(axes: tuple[Axis, ...], order: tuple[str, ...] | None) -> tuple[int, ...]:
@@ -185,7 +175,7 @@ def _base_geometry(
 
 
 def _factors(
-    shape: tuple[int, ...], axes: tuple[Axis, ...], scale: tuple[float, ...], options: ConvertOptions
+    shape: tuple[int, ...], axes: tuple[Axis, ...], scale: tuple[float, ...], options: ConvertOptions, notes: list[str]
 ) -> tuple[tuple[int, ...], ...]:
     wanted = None
     if options.factors is not None:
@@ -203,9 +193,14 @@ def _factors(
         )
     if 0 in shape:
         return ()
-    return tuple(
-        plan_factors(shape, tuple(a.type for a in axes), tuple(abs(s) for s in scale), levels=options.levels, factors=wanted)
-    )
+    kinds, sizes = tuple(a.type for a in axes), tuple(abs(s) for s in scale)
+    if options.levels is None:
+        return tuple(plan_factors(shape, kinds, sizes, factors=wanted))
+    # Every step there is, down to one voxel; the user's number cuts the list.
+    steps = tuple(plan_factors(shape, kinds, sizes, factors=wanted, stop_size=1))
+    if len(steps) < options.levels - 1:
+        notes.append(f"only {len(steps) + 1} levels can differ, not {options.levels}")
+    return steps[: options.levels - 1]
 
 
 def _sizes(
@@ -291,12 +286,10 @@ def _image_info(
     target_name: str,
 ) -> ImageInfo:
     axes, role, method = kind
-    scale, translation = base
-    infos = []
+    infos: list[LevelInfo] = []
     for level in levels:
-        offset = level_offset(level.factors, method)
-        translation = tuple(t + s * o for t, s, o in zip(translation, scale, offset, strict=True))
-        scale = tuple(s * f for s, f in zip(scale, level.factors, strict=True))
+        steps = [lv.factors for lv in levels[1 : len(infos) + 1]]
+        scale, translation = level_transform(*base, steps, method)
         transform = Sequence((Scale(scale), Translation(translation)))
         infos.append(LevelInfo(path=level.path, array=level.info, transform=transform))
     return replace(
@@ -319,7 +312,7 @@ def _block(
     levels: tuple[PlannedLevel, ...], source_chunk: tuple[int, ...], options: ConvertOptions, method: Method
 ) -> tuple[int, ...]:
     finest = levels[0]
-    budget = max(options.memory // (2 * (cpu_count() + 1)), 1 << 20)
+    budget = max(options.memory // (2 * (cpu_count() + 1)), 1)
     return choose_block(finest.info.shape, finest.cell, source_chunk, finest.info.dtype.itemsize, budget)
 
 

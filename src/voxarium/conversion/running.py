@@ -15,11 +15,10 @@ from voxarium.conversion.ledger import Ledger
 from voxarium.conversion.options import ConvertOptions
 from voxarium.conversion.plan import Plan
 from voxarium.conversion.planning import plan as make_plan
-from voxarium.core.dataset import Dataset
 from voxarium.core.executor import Cancel, Executor, ThreadExecutor
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_FOLDER, JOB_KEY
-from voxarium.core.opening import open as open_any
+from voxarium.core.opening import open_one
 from voxarium.core.registry import image_drivers, writable_array_driver, writable_image_driver
 from voxarium.core.uri import open_hierarchy, open_target_store
 from voxarium.errors import Code, ConflictError, ExistsError, InputError, InterruptedJobError
@@ -146,7 +145,7 @@ def run(
         If `cancel` was set; the target can be resumed.
     """
     started = time.perf_counter()
-    cancel = cancel or Cancel()
+    cancel = Cancel() if cancel is None else cancel
     convention = writable_image_driver(plan.format)
     driver = writable_array_driver(convention.array_driver(plan.spec_version))
     ledger = Ledger(target.store)
@@ -159,13 +158,15 @@ def run(
         resumed = 0
         ledger.begin({"tool": "voxarium", "fingerprint": plan.fingerprint, "plan": plan.to_json(0)})
     engine = Engine(plan, source.arrays[0], (driver, target.store), ledger)
-    total = plan.selection.crop.size
+    total = plan.task_voxels
     seen = 0
+    workers = executor or ThreadExecutor()
     try:
-        for box in (executor or ThreadExecutor()).map_unordered(engine.run_block, plan.blocks(), cancel):
-            seen += box.size
-            if progress is not None:
-                progress(Progress(voxels=seen, total=total, objects=engine.objects, written=engine.written))
+        for stage in plan.stages():
+            for task in workers.map_unordered(engine.run_task, stage, cancel):
+                seen += task.box.size
+                if progress is not None:
+                    progress(Progress(voxels=seen, total=total, objects=engine.objects, written=engine.written))
     except KeyboardInterrupt:
         cancel.set()
     except BaseException:
@@ -185,7 +186,7 @@ def run(
     ledger.clear()
     return Report(
         target=target.store.uri,
-        voxels=total,
+        voxels=plan.selection.crop.size,
         source_bytes=plan.source_bytes,
         written_bytes=engine.written + sum(documents),
         objects=engine.objects + len(documents),
@@ -217,7 +218,7 @@ def _put_documents(plan: Plan, target: Target) -> list[int]:
     return sizes
 
 
-def _check_apart(source: Image, target: Target) -> None:
+def check_apart(source: Image, target: Target) -> None:
     """Refuse to write a target inside its own source, or over it."""
     inside = "/".join(p for p in (source.store.uri, source.path.split("::")[0]) if p)
     outside = target.store.uri
@@ -293,13 +294,12 @@ def convert(
     Examples
     --------
     >>> import voxarium
-    >>> voxarium.conversion("slices/", "em.ome.zarr", axes="zyx", voxel_size=8, unit="nanometer")  # doctest: +SKIP
+    >>> voxarium.convert("slices/", "em.ome.zarr", axes="zyx", voxel_size=8, unit="nanometer")  # doctest: +SKIP
     """
     image = open_source(source, **(source_options or {}))
     place = open_target(target)
-    _check_apart(image, place)
-    name = os.fspath(target).rstrip("/").rsplit("/", 1)[-1]
-    laid_out = make_plan(image, ConvertOptions(**as_choices(choices)), target_name=name.split(".")[0])
+    check_apart(image, place)
+    laid_out = plan_for(image, target, choices)
     if resume and place.store.stat(JOB_KEY) is None and place.store.stat(f"{JOB_FOLDER}/ledger.jsonl") is None:
         _already_complete(place)
     cancel = Cancel()
@@ -317,6 +317,12 @@ def convert(
         )
     finally:
         restore()
+
+
+def plan_for(image: Image, target: str | os.PathLike[str], choices: dict[str, Any]) -> Plan:
+    """Return the plan that `convert` would carry out for the same arguments. Nothing is read but metadata."""
+    name = os.fspath(target).rstrip("/").rsplit("/", 1)[-1]
+    return make_plan(image, ConvertOptions(**as_choices(choices)), target_name=name.split(".")[0])
 
 
 def _already_complete(place: Target) -> None:
@@ -340,14 +346,7 @@ def open_source(source: str | os.PathLike[str] | Image, **options: Any) -> Image
     """
     if isinstance(source, Image):
         return source
-    found = open_any(source, **options)
-    if isinstance(found, Dataset):
-        raise InputError(
-            f"{os.fspath(source)} holds {len(found)} images",
-            code=Code.ARGUMENT_INVALID,
-            fix=f"name one of them: {', '.join(found.keys())}",
-        )
-    return found
+    return open_one(source, **options)
 
 
 def as_choices(choices: dict[str, Any]) -> dict[str, Any]:

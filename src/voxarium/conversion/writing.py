@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
+from voxarium.codecs.crc32c import crc32c_extend
 from voxarium.conversion.order import Steps, chunk_order
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo
@@ -79,14 +79,38 @@ class LevelWriter:
             for _, payload in chunks:
                 self._put_plain(index, payload)
             return
+        shard = self._shard(index)
+        if shard.put(chunks):
+            self._finish(index, shard)
+
+    def put_run(self, index: Index, chunks: list[Index], packed: NDArray[np.uint8], sizes: NDArray[np.int64]) -> None:
+        """Take chunks of the object at grid `index`, encoded one behind the other; size 0 = absent."""
+        if self.info.shard_shape is None:
+            end = 0
+            for n in sizes.tolist():
+                end += n
+                self._put_plain(index, packed[end - n : end].data if n else None)
+            return
+        shard = self._shard(index)
+        if shard.put_run(chunks, packed, sizes):
+            self._finish(index, shard)
+
+    def _shard(self, index: Index) -> _Shard:
         with self._lock:
             shard = self._open.get(index)
             if shard is None:
                 shard = self._open[index] = self._begin(index)
-        if shard.put(chunks):
-            with self._lock:
-                del self._open[index]
-            self._finished(shard.finish())
+            return shard
+
+    def _finish(self, index: Index, shard: _Shard) -> None:
+        with self._lock:
+            del self._open[index]
+        self._finished(shard.finish())
+
+    def in_order(self, chunks: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return chunk indices, shape (n, axes), in the order in which a shard holds them."""
+        cell, scale, steps = self._order
+        return chunks[chunk_order(chunks, self.info.chunk_shape, cell, scale, steps)]
 
     def _put_plain(self, index: Index, payload: Buffer | None) -> None:
         key = self.key(index)
@@ -100,8 +124,7 @@ class LevelWriter:
         except BaseException:
             writer.abort()
             raise
-        view = memoryview(payload).cast("B")
-        self._finished(FinishedObject(key, view.nbytes, google_crc32c.value(bytes(view))))
+        self._finished(FinishedObject(key, memoryview(payload).nbytes, crc32c_extend(0, payload)))
 
     def _begin(self, index: Index) -> _Shard:
         """Lay out a shard: which chunks it will hold, and in which order."""
@@ -109,8 +132,7 @@ class LevelWriter:
         spans = [range(f, min(f + n, c)) for f, n, c in zip(first, self.per_object, self._grid.counts, strict=True)]
         mesh = np.meshgrid(*(np.asarray(s, np.int64) for s in spans), indexing="ij")
         chunks = np.stack([m.ravel() for m in mesh], axis=1)
-        cell, scale, steps = self._order
-        ranked = chunks[chunk_order(chunks, self.info.chunk_shape, cell, scale, steps)]
+        ranked = self.in_order(chunks)
         slots = np.ravel_multi_index(tuple((ranked - np.asarray(first)).T), self.per_object)
         place = {tuple(c): (rank, slot) for rank, (c, slot) in enumerate(zip(ranked.tolist(), slots.tolist(), strict=True))}
         return _Shard(self._driver, self._store, self.key(index), self.info, place)
@@ -165,6 +187,29 @@ class _Shard:
                     self._append(slot, payload)
             return self._next == len(self._place)
 
+    def put_run(self, chunks: list[Index], packed: NDArray[np.uint8], sizes: NDArray[np.int64]) -> bool:
+        """Take chunks encoded one behind the other (size 0 = absent); tell whether all have come.
+
+        A run that continues the shard, as most do, is written in one piece.
+        """
+        ends = np.cumsum(sizes)
+        with self._lock:
+            places = [self._place[i] for i in chunks]
+            first = places[0][0]
+            follows = first == self._next and self._head is None and not self._arrived
+            if follows and [p[0] for p in places] == list(range(first, first + len(places))):
+                slots = np.array([p[1] for p in places])[sizes > 0]
+                self._table[slots, 0] = (self._position + ends - sizes)[sizes > 0]
+                self._table[slots, 1] = sizes[sizes > 0]
+                self._next += len(places)
+                if len(packed):
+                    self._position += len(packed)
+                    self._write(packed.data)
+                return self._next == len(self._place)
+        view = packed.data
+        pieces = ((i, bytes(view[e - n : e]) if n else None) for i, e, n in zip(chunks, ends.tolist(), sizes.tolist(), strict=True))
+        return self.put(list(pieces))
+
     def _append(self, slot: int, payload: Buffer) -> None:
         size = payload.nbytes if isinstance(payload, memoryview) else len(payload)  # type: ignore[arg-type]  # bytes else
         self._table[slot] = (self._position, size)
@@ -178,7 +223,7 @@ class _Shard:
         if self._writer is None:
             self._writer = self._store.create(self._key)
         self._writer.write(data)
-        self._crc = google_crc32c.extend(self._crc, data if isinstance(data, bytes) else bytes(data))
+        self._crc = crc32c_extend(self._crc, data)
 
     def finish(self) -> FinishedObject:
         """Write the index and give the object its name; an object without any chunk is not written."""

@@ -35,7 +35,8 @@ class Image:
     @property
     def name(self) -> str:
         """Name, as stated, or the last part of the address."""
-        return self.info.name or (f"{self.store.uri}/{self.path}".rstrip("/").rsplit("/", 1)[-1])
+        where = f"{self.store.uri}/{self.path.split('::')[0]}"
+        return self.info.name or where.rstrip("/").rsplit("/", 1)[-1]
 
     @property
     def role(self) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import Any
 
 from voxarium.core.array import Array
 from voxarium.core.dataset import Dataset
 from voxarium.core.image import Image
+from voxarium.core.journal import JOB_KEY
 from voxarium.core.registry import array_driver, array_drivers, image_driver, image_drivers
 from voxarium.core.uri import open_source_store
 from voxarium.errors import Code, InputError, NotFoundError
@@ -17,17 +17,17 @@ from voxarium.model.image import ArrayInfo, ImageInfo, LevelInfo
 from voxarium.model.protocols import ArrayDriver, ImageDriver, ListableStore, ReadableStore
 from voxarium.model.transforms import Identity
 
-__all__ = ["as_image", "open", "open_array", "open_image", "open_in"]
+__all__ = ["as_image", "open", "open_array", "open_image", "open_in", "open_one"]
 
 
-def open(uri: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> Image | Dataset:  # noqa: A001  the verb users expect
+def open(uri: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> Image | Dataset:
     """Open what is at a path or URI.
 
     Parameters
     ----------
     uri : str or path
-        A local path, ``https://``, ``s3://``, ``gs://``, ``az://`` or any fsspec address; ``file.h5::/dataset`` and
-        ``archive.ozx::labels/x`` name things inside files.
+        A local path, ``https://``, ``s3://``, ``gs://``, ``az://`` or any fsspec address;
+        ``file.h5::/dataset`` and ``archive.ozx::labels/x`` name things inside files.
     format : str or None
         Name of the driver; None = find out.
     **options
@@ -54,12 +54,34 @@ def open(uri: str | os.PathLike[str], *, format: str | None = None, **options: A
     return open_in(store, path, format=format, **options)
 
 
-def open_in(store: ReadableStore, path: str = "", *, format: str | None = None, **options: Any) -> Image | Dataset:  # noqa: A002  as in `open`
+def open_one(uri: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> Image:
+    """Open exactly one image.
+
+    Raises
+    ------
+    InputError
+        If several images are there.
+    """
+    found = open(uri, format=format, **options)
+    if isinstance(found, Dataset):
+        raise InputError(
+            f"{os.fspath(uri)} holds {len(found)} images",
+            code=Code.ARGUMENT_INVALID,
+            fix=f"name one of them: {', '.join(found.keys())}",
+        )
+    return found
+
+
+def open_in(
+    store: ReadableStore, path: str = "", *, format: str | None = None, **options: Any
+) -> Image | Dataset:
     """Open what is at `path` in a store; see `open`."""
     try:
         return open_image(store, path, format=format, **options)
     except NotFoundError as error:
-        if error.code not in (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING) or not isinstance(store, ListableStore):
+        if error.code not in (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING) or not isinstance(
+            store, ListableStore
+        ):
             raise
         images = tuple(_images_below(store, path, 2))
         if not images:
@@ -74,14 +96,38 @@ def _images_below(store: ListableStore, path: str, depth: int) -> list[Image]:
         below = f"{path}/{name}" if path else name
         try:
             found.append(open_image(store, below))
-        except NotFoundError:
-            if depth > 1:
+        except NotFoundError as error:
+            if depth > 1 and error.code != Code.IMAGE_INCOMPLETE:
                 found.extend(_images_below(store, below, depth - 1))
     return found
 
 
-def open_image(store: ReadableStore, path: str = "", *, format: str | None = None, **options: Any) -> Image:  # noqa: A002  as in `open`
+def open_image(store: ReadableStore, path: str = "", *, format: str | None = None, **options: Any) -> Image:
     """Open an image, or an array as an image with one level."""
+    local = store.concurrency == 1  # elsewhere the question costs a request: asked when nothing opens
+    if local:
+        _refuse_incomplete(store, path)
+    try:
+        return _open_complete(store, path, format, options)
+    except NotFoundError:
+        if not local:
+            _refuse_incomplete(store, path)
+        raise
+
+
+def _refuse_incomplete(store: ReadableStore, path: str) -> None:
+    """Say so when a job has not finished what is at `path`: chunks alone are no image."""
+    if "::" in path or store.stat(f"{path}/{JOB_KEY}" if path else JOB_KEY) is None:
+        return
+    where = "/".join(p for p in (store.uri, path) if p)
+    raise NotFoundError(
+        f"the image at {where} is incomplete: its conversion was stopped or is still running",
+        code=Code.IMAGE_INCOMPLETE,
+        fix="run the same voxarium convert command again with --resume, or begin anew with --overwrite",
+    )
+
+
+def _open_complete(store: ReadableStore, path: str, format: str | None, options: dict[str, Any]) -> Image:
     opened: dict[str, Array] = {}
 
     def open_level(key: str) -> ArrayInfo:
@@ -91,9 +137,7 @@ def open_image(store: ReadableStore, path: str = "", *, format: str | None = Non
     for driver in _image_candidates(format):
         try:
             info = driver.open(store, path, open_level)
-        except NotFoundError as error:
-            if error.code == Code.IMAGE_INCOMPLETE:
-                raise
+        except NotFoundError:
             continue
         prefix = f"{path}/" if path else ""
         arrays = tuple(opened[f"{prefix}{level.path}"] for level in info.levels)
@@ -112,7 +156,7 @@ def _accepted(driver: ArrayDriver, options: dict[str, Any]) -> bool:
     return set(options) <= set(getattr(driver, "options", ()))
 
 
-def open_array(store: ReadableStore, path: str = "", *, format: str | None = None, **options: Any) -> Array:  # noqa: A002  as in `open`
+def open_array(store: ReadableStore, path: str = "", *, format: str | None = None, **options: Any) -> Array:
     """Open one stored grid, whatever its container.
 
     Raises
@@ -154,5 +198,4 @@ def as_image(array: Array) -> Image:
     axes = info.axes or tuple(Axis(name=f"dim_{i}") for i in range(info.ndim))
     level = LevelInfo(path="", array=info, transform=info.transform or Identity())
     image = ImageInfo(format=info.format, axes=axes, levels=(level,), axes_stated=info.axes is not None)
-    name = (array.path.split("::")[0] or array.store.uri).rstrip("/").rsplit("/", 1)[-1]
-    return Image(array.store, array.path, replace(image, name=name), (array,))
+    return Image(array.store, array.path, image, (array,))

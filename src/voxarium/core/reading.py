@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo
 from voxarium.model.protocols import (
     ArrayDriver,
+    BatchDriver,
     ByteRange,
     IndexCache,
     PayloadDriver,
@@ -48,6 +49,17 @@ class Source:
     path: str
     info: ArrayInfo
     cache: IndexCache
+    # Capabilities are looked up once: asking a protocol costs tens of microseconds.
+    region: RegionDriver | None = field(init=False)
+    payload: PayloadDriver | None = field(init=False)
+    batch: BatchDriver | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        able = self.driver
+        object.__setattr__(self, "region", able if isinstance(able, RegionDriver) else None)
+        object.__setattr__(self, "payload", able if isinstance(able, PayloadDriver) else None)
+        batch = isinstance(able, BatchDriver) and self.info.ndim > 0
+        object.__setattr__(self, "batch", able if batch else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +131,8 @@ def _fetch_batch(store: ReadableStore, batch: _Request) -> Iterator[tuple[tuple[
 
 def _locate(source: Source, indices: Sequence[tuple[int, ...]], workers: int) -> list[tuple[tuple[int, ...], Span | None]]:
     """Find the spans of chunks; indexes of several remote shards are fetched side by side."""
-    driver, info = source.driver, source.info
-    if not isinstance(driver, PayloadDriver):  # pragma: no cover  callers checked
+    driver, info = source.payload, source.info
+    if driver is None:  # pragma: no cover  callers checked
         return []
     if source.store.concurrency == 1 or info.shard_shape is None:
         spans = driver.locate(source.store, source.path, info, indices, source.cache)
@@ -189,25 +201,23 @@ def read_into(source: Source, box: Box, out: NDArray[Any], threads: int | None =
     """
     if out.size == 0:
         return
-    driver = source.driver
-    if isinstance(driver, RegionDriver):
-        driver.read_region(source.store, source.path, source.info, box, out)
-    elif isinstance(driver, PayloadDriver):
+    if source.region is not None:
+        source.region.read_region(source.store, source.path, source.info, box, out)
+    elif source.payload is not None:
         _read_payloads(source, box, out, threads)
     else:
         _read_chunks(source, box, out, threads)
 
 
 def _read_payloads(source: Source, box: Box, out: NDArray[Any], threads: int | None) -> None:
-    driver, info, store = source.driver, source.info, source.store
-    if not isinstance(driver, PayloadDriver):  # pragma: no cover  callers checked
+    driver, info, store = source.payload, source.info, source.store
+    if driver is None:  # pragma: no cover  callers checked
         return
     grid = ChunkGrid(info.shape, info.chunk_shape)
-    indices = list(grid.indices(box))
     workers = _workers(source, threads)
     place = _Placer(info, box, out)
     present = []
-    for index, span in _locate(source, indices, workers):
+    for index, span in _locate(source, list(grid.indices(box)), workers):
         if span is None:
             place.absent(index)
         else:
@@ -221,16 +231,32 @@ def _read_payloads(source: Source, box: Box, out: NDArray[Any], threads: int | N
     fetch = _fetch_batch if local else _fetch
 
     def read(request: _Request) -> None:
+        pieces = []
         for index, payload in fetch(store, request):
             if payload is None:
                 place.absent(index)
-                continue
+            else:
+                pieces.append((index, payload))
+        done = 0
+        if source.batch is not None and pieces:
+            done = _decode_batch(source, source.batch, pieces, place)
+        for index, payload in pieces[done:]:
             try:
                 place.chunk(index, driver.decode(info, payload, out=_chunk_scratch(info)))
             except FormatError as error:
                 raise _located(error, source, index) from error
 
     run_all(read, requests, workers)
+
+
+def _decode_batch(
+    source: Source, driver: BatchDriver, pieces: list[tuple[tuple[int, ...], Buffer]], place: _Placer
+) -> int:
+    """Decode as many chunks as possible in one call; the rest, a damaged chunk first, goes the careful way."""
+    info = source.info
+    places = place.places([index for index, _ in pieces])
+    done = driver.decode_many(info, [p for _, p in pieces], places, _chunk_scratch(info), place.out)
+    return done or 0
 
 
 def _located(error: FormatError, source: Source, index: tuple[int, ...]) -> FormatError:
@@ -257,13 +283,13 @@ def _read_chunks(source: Source, box: Box, out: NDArray[Any], threads: int | Non
 class _Placer:
     """Copies the part of a chunk that lies in the box to its place in the output."""
 
-    __slots__ = ("_box", "_fill", "_out", "_shape")
+    __slots__ = ("_box", "_fill", "_start", "_stop", "out")
 
     def __init__(self, info: ArrayInfo, box: Box, out: NDArray[Any]) -> None:
-        self._shape = info.chunk_shape
         self._fill = info.fill_value
+        self._start, self._stop = np.array(box.origin, np.int64), np.array(box.stop, np.int64)
         self._box = tuple(zip(box.origin, box.stop, info.chunk_shape, strict=True))
-        self._out = out
+        self.out = out
 
     def _slices(self, index: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
         target, part = [], []
@@ -274,9 +300,16 @@ class _Placer:
             part.append(slice(lo - at, hi - at))
         return tuple(target), tuple(part)
 
+    def places(self, indices: Sequence[tuple[int, ...]]) -> NDArray[np.int64]:
+        """Return the places of chunks as `BatchDriver.decode_many` wants them, shape (chunks, 3, axes)."""
+        lengths = np.array([n for _, _, n in self._box], np.int64)
+        at = np.array(indices, np.int64) * lengths
+        low, high = np.maximum(self._start, at), np.minimum(self._stop, at + lengths)
+        return np.stack([low - at, low - self._start, high - low], axis=1)
+
     def absent(self, index: tuple[int, ...]) -> None:
-        self._out[self._slices(index)[0]] = self._fill
+        self.out[self._slices(index)[0]] = self._fill
 
     def chunk(self, index: tuple[int, ...], chunk: NDArray[Any]) -> None:
         target, part = self._slices(index)
-        self._out[target] = chunk[part]
+        self.out[target] = chunk[part]

@@ -1,7 +1,7 @@
 """What a codec is: one step between the voxels of a chunk and its stored bytes.
 
-Three kinds follow one another (Zarr v3, "Codecs"): array → array steps, one array → bytes step, bytes → bytes steps.
-Codecs are made for one kind of input (`ChunkType`), hold no state, and are used from many threads at once.
+Three kinds follow one another (Zarr v3, "Codecs"): array → array steps, one array → bytes step, bytes →
+bytes steps. Codecs are made for one kind of input (`ChunkType`), hold no state, are used from many threads.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ __all__ = [
     "SizeBounds",
     "allocate",
     "as_bytes_array",
+    "byteorder",
     "check_plausible",
     "check_size",
     "corrupt",
@@ -43,11 +44,29 @@ _MEND: Final = "the stored bytes are damaged; copy the object again from its sou
 
 @dataclass(frozen=True, slots=True)
 class ChunkType:
-    """The arrays a codec takes: shape in C order, dtype in memory (native byte order), fill value."""
+    """The arrays a codec takes.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        In C order.
+    dtype : numpy.dtype
+        In memory; native byte order.
+    fill_value : numpy scalar
+        Value of elements never written.
+    byteorder : {"=", "<", ">"}
+        Order of an element's bytes for codecs that look at them: filters of Zarr v2 see the array as stored.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     fill_value: Any = 0  # Any: a numpy scalar of `dtype`
+    byteorder: Literal["=", "<", ">"] = "="
+
+    @property
+    def stored_dtype(self) -> np.dtype[Any]:
+        """The type with the byte order of the store."""
+        return self.dtype.newbyteorder(self.byteorder)
 
     @property
     def size(self) -> int:
@@ -70,8 +89,8 @@ class Codec(Protocol):
     text : str
         Short description for people, such as ``zstd:1``.
     key : hashable
-        Everything a decoder must know. Codecs with equal keys decode each other's output, so a compression level is no
-        part of it; None when decoding changes nothing.
+        Everything a decoder must know. Codecs with equal keys decode each other's output, so a compression
+        level is no part of it; None when decoding changes nothing.
     """
 
     kind: ClassVar[CodecKind]
@@ -127,8 +146,20 @@ class BytesBytesCodec(Codec, Protocol):
     def decode(self, data: Buffer, size: SizeBounds, out: NDArray[np.uint8] | None = None, /) -> Buffer:
         """Return the decoded bytes, whose number lies within `size`.
 
-        `out` is given only when that number is known; it has that length and may be filled and returned.
+        `out` is given only when that number is known; it has that length and may be filled and returned
+        as its memoryview.
         """
+
+
+def byteorder(dtype: np.dtype[Any]) -> Literal["<", ">"]:
+    """Return how a type orders the bytes of an element; ``<`` for one-byte types.
+
+    Examples
+    --------
+    >>> byteorder(np.dtype(">u2"))
+    '>'
+    """
+    return ">" if dtype.str[0] == ">" else "<"
 
 
 def as_bytes_array(data: Buffer) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from typing_extensions import Buffer
@@ -57,8 +57,8 @@ def _shown(value: object) -> str:
 class Fields:
     """Takes values out of a JSON object, noting what is missing or of the wrong kind.
 
-    A getter always returns a value of its type, so that the rest can be checked too; after `Problems.check` all are
-    as the document says.
+    A getter always returns a value of its type, so that the rest can be checked too; after `Problems.check`
+    all are as the document says.
     """
 
     __slots__ = ("_at", "_data", "_problems", "_seen")
@@ -98,7 +98,9 @@ class Fields:
     def integer(self, key: str, low: int, high: int = _MAX_INT, default: int | object = REQUIRED) -> int:
         """Return an integer within bounds."""
         value = self.raw(key, default)
-        if key in self._data and (not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high):
+        if key in self._data and (
+            not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high
+        ):
             self.wrong(key, f"an integer from {low} to {high}")
             return low
         return value if isinstance(value, int) else low
@@ -154,10 +156,14 @@ class Fields:
         """Return what no getter has asked for."""
         return {k: v for k, v in self._data.items() if k not in self._seen}
 
-    def finish(self, also: Iterable[str] = ()) -> None:
-        """Note keys nobody asked for: in a codec they may change what the bytes mean."""
-        for key in self.rest().keys() - set(also):
-            self._problems.add(f"{self._path(str(key))} is not a known setting")
+    def done(self) -> None:
+        """Note keys nobody asked for, then raise if anything was wrong.
+
+        For settings of codecs, where an unknown key may change what the bytes mean.
+        """
+        for key in sorted(map(str, self.rest())):
+            self._problems.add(f"{self._path(key)} is not a known setting")
+        self._problems.check()
 
 
 def _is_length(value: object, low: int) -> bool:
@@ -192,7 +198,7 @@ def parse_json_object(data: Buffer | str, where: str) -> dict[str, Any]:  # Any:
 
 
 def dump_json(value: Mapping[str, Any]) -> bytes:  # Any: JSON
-    """Return a document as indented UTF-8 JSON; equal input gives equal bytes.
+    r"""Return a document as indented UTF-8 JSON; equal input gives equal bytes.
 
     NaN and infinities, which JSON does not have, become the strings the Zarr family uses for them.
 

@@ -17,8 +17,8 @@ _HEX: Final = re.compile(r"0x[0-9a-fA-F]{1,16}\Z")
 def parse_fill(value: object, dtype: np.dtype[Any]) -> np.generic:
     """Return the numpy scalar that a JSON fill value means.
 
-    Takes what Zarr v3 allows, and also integral floats for integers and 0 and 1 for booleans, which are found in
-    Zarr v2 stores.
+    Takes what Zarr v3 allows, and also integral floats for integers and 0 and 1 for booleans, which are found
+    in Zarr v2 stores.
 
     Raises
     ------
@@ -43,8 +43,8 @@ def parse_fill(value: object, dtype: np.dtype[Any]) -> np.generic:
     if isinstance(value, list) and len(value) == 2:
         part = np.dtype(f"f{dtype.itemsize // 2}")
         both = np.array([_float(v, part) for v in value], part)
-        scalar: np.generic = both.view(dtype.newbyteorder("="))[0]
-        return scalar
+        pair: np.generic = both.view(dtype.newbyteorder("=")).reshape(-1)[0]
+        return pair
     if dtype.kind == "c" and isinstance(value, (int, float, str)):
         return parse_fill([value, 0], dtype)
     raise ValueError("a pair of real and imaginary part")
@@ -52,9 +52,10 @@ def parse_fill(value: object, dtype: np.dtype[Any]) -> np.generic:
 
 def _integer(value: object, dtype: np.dtype[Any]) -> np.generic:
     limits = np.iinfo(dtype)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if number and limits.min <= value <= limits.max and value == int(value):  # type: ignore[operator, call-overload]
-        scalar: np.generic = dtype.newbyteorder("=").type(int(value))  # type: ignore[call-overload]
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and limits.min <= value <= limits.max:
+        scalar: np.generic = np.array([value], dtype.newbyteorder("="))[0]
         return scalar
     raise ValueError(f"an integer from {limits.min} to {limits.max}")
 
@@ -65,14 +66,14 @@ def _float(value: object, dtype: np.dtype[Any]) -> np.generic:
         if value in _SPECIAL:
             return _scalar(_SPECIAL[value], native)
         if _HEX.match(value) and len(value) == 2 + 2 * dtype.itemsize:
-            bits: np.generic = np.array(int(value, 16), f"u{dtype.itemsize}").view(native)[()]
+            bits: np.generic = np.array([int(value, 16)], f"u{dtype.itemsize}").view(native)[0]
             return bits
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         try:
             scalar = _scalar(float(value), native)
         except OverflowError as error:
             raise ValueError(f"a number that {native.name} can hold") from error
-        if math.isfinite(value) and not np.isfinite(scalar):  # type: ignore[call-overload]
+        if math.isfinite(value) and not np.isfinite(scalar):
             raise ValueError(f"a number that {native.name} can hold")
         return scalar
     raise ValueError('a number, "NaN", "Infinity", "-Infinity" or hexadecimal digits of the full width')
@@ -80,7 +81,7 @@ def _float(value: object, dtype: np.dtype[Any]) -> np.generic:
 
 def _scalar(value: float, dtype: np.dtype[Any]) -> np.generic:
     with np.errstate(over="ignore"):
-        scalar: np.generic = np.array(value, np.float64).astype(dtype)[()]
+        scalar: np.generic = np.array([value], np.float64).astype(dtype)[0]
     return scalar
 
 
@@ -110,7 +111,7 @@ def dump_fill(value: Any, *, exact_nan: bool = True) -> Any:  # Any: numpy scala
     if np.isnan(scalar):
         usual = np.array(math.nan, scalar.dtype)
         if exact_nan and scalar.tobytes() != usual.tobytes():
-            return f"0x{int.from_bytes(scalar.astype(scalar.dtype.newbyteorder('>')).tobytes(), 'big'):0{2 * scalar.itemsize}x}"
+            return "0x" + np.array([scalar], scalar.dtype.newbyteorder(">")).tobytes().hex()
         return "NaN"
     if np.isinf(scalar):
         return "Infinity" if scalar > 0 else "-Infinity"

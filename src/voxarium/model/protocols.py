@@ -16,6 +16,7 @@ from voxarium.model.image import ArrayInfo, ArraySpec, ImageInfo
 __all__ = [
     "AppendableStore",
     "ArrayDriver",
+    "BatchDriver",
     "ByteRange",
     "FileStore",
     "ImageDriver",
@@ -212,6 +213,36 @@ class PayloadDriver(ArrayDriver, Protocol):
         """Return a hashable description of the chunk encoding.
 
         Two arrays with equal keys, equal `chunk_shape` and equal `dtype` can exchange payloads byte for byte.
+        """
+
+
+@runtime_checkable
+class BatchDriver(PayloadDriver, Protocol):
+    """A container that codes many chunks in one call that does not hold the interpreter lock. An optimisation only."""
+
+    def decode_many(
+        self,
+        info: ArrayInfo,
+        payloads: Sequence[Buffer],
+        places: NDArray[np.int64],
+        scratch: NDArray[Any],
+        out: NDArray[Any],
+        /,
+    ) -> int | None:
+        """Decode payloads and put the wanted part of each chunk in its place in `out`.
+
+        `places` has shape (chunks, 3, axes): first voxel within the chunk, first voxel within `out`, number of voxels.
+        `scratch` has the shape of a chunk. Returns how many chunks were decoded, all or up to a damaged one; None when
+        this array or `out` cannot be handled, and nothing was done.
+        """
+
+    def encode_many(
+        self, info: ArrayInfo, data: NDArray[Any], places: NDArray[np.int64], scratch: NDArray[Any], /
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
+        """Encode chunks of a region, one behind the other.
+
+        `places` has shape (chunks, 2, axes): first voxel within `data`, number of voxels (less than a chunk where the
+        array ends). Returns all payloads and the bytes of each, 0 for a chunk of fill value only; or None as above.
         """
 
 

@@ -6,9 +6,10 @@ are told apart, and reading. Nothing is imported from obstore until such a store
 
 from __future__ import annotations
 
+import builtins  # the module voxarium.stores.zip hides the function of this name here
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from typing_extensions import Buffer
 
@@ -147,7 +148,7 @@ class RemoteReader:
         import obstore
 
         try:
-            return obstore.get(self._client, key, options=options)  # type: ignore[arg-type]  # GetOptions as keywords
+            return obstore.get(self._client, key, options=cast("Any", options))
         except (OSError, obstore.exceptions.BaseError) as error:
             if self._is_absent(error):
                 return None
@@ -270,7 +271,7 @@ class _RemoteParts:
         client = self._reader._client
         if len(spans) == 1:
             return [obstore.get_range(client, self._key, start=spans[0][0], end=spans[0][1])]
-        starts, ends = zip(*spans, strict=True)
+        starts, ends = [a for a, _ in spans], [b for _, b in spans]
         return obstore.get_ranges(client, self._key, starts=starts, ends=ends, coalesce=0)
 
     def _from_whole(self, spans: Sequence[tuple[int, int]]) -> Sequence[Buffer] | None:
@@ -284,9 +285,10 @@ class _RemoteParts:
                 raise too_short(self._reader._name(self._key), start, stop, size)
         out = [bytearray() for _ in spans]
         position, last = 0, max(stop for _, stop in spans)
+        pairs = list(builtins.zip(out, spans, strict=True))
         for piece in result.stream(1 << 20):
             view = memoryview(piece)
-            for buffer, (start, stop) in zip(out, spans, strict=True):
+            for buffer, (start, stop) in pairs:
                 if start < position + len(view) and position < stop:
                     buffer += view[max(0, start - position) : stop - position]
             position += len(view)

@@ -1,0 +1,52 @@
+"""Downsampling in memory on two threads, against tinybrain-class figures and the memory limit."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import case, main
+
+
+def best(run, repeat: int = 7) -> float:
+    """Return the shortest of several runs, in seconds."""
+    times = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def add(volume: str, factors: tuple[int, int, int], method: str) -> None:
+    @case(f"{volume} {method} {'×'.join(map(str, factors))}")
+    def _case(data: Path, work: Path) -> dict[str, Any]:
+        from voxarium.pyramid.methods import downsample
+
+        array = np.ascontiguousarray(np.load(data / f"{volume}.npy", mmap_mode="r")[:512, :512, :512])
+        out = np.empty([n // f for n, f in zip(array.shape, factors)], array.dtype)
+        # Bricks as the engine makes them, so that both threads always have work.
+        bricks = [slice(z, z + 64) for z in range(0, 512, 64)]
+
+        def one(brick: slice) -> None:
+            downsample(array[brick], factors, method, out=out[brick.start // factors[0] : brick.stop // factors[0]])
+
+        one(bricks[0])
+        single = best(lambda: [one(b) for b in bricks])
+        with ThreadPoolExecutor(2) as pool:
+            double = best(lambda: list(pool.map(one, bricks)))
+        return {"GVx_s_1_thread": round(array.size / single / 1e9, 2), "GVx_s_2_threads": round(array.size / double / 1e9, 2)}
+
+
+for _factors in ((2, 2, 2), (1, 2, 2)):
+    add("em1024", _factors, "mean")
+    add("seg512", _factors, "mode")
+add("em1024", (2, 2, 2), "median")
+add("em1024", (3, 3, 3), "mean")
+add("seg512", (2, 2, 2), "stride")
+
+if __name__ == "__main__":
+    main()

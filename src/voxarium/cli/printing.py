@@ -1,0 +1,79 @@
+"""Where output goes: results to stdout, everything else to stderr; as JSON or for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from voxarium.errors import Code, InputError, VoxariumError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = [
+    "error_json",
+    "exit_code",
+    "note",
+    "print_error",
+    "print_json",
+    "say",
+    "stderr_console",
+    "stdout_console",
+]
+
+_PLAIN_WIDTH = 160  # columns of tables that no terminal shows
+
+
+def exit_code(error: VoxariumError) -> int:
+    """Return 2 for arguments that cannot be used, 1 for everything else."""
+    return 2 if isinstance(error, InputError) else 1
+
+
+def error_json(error: VoxariumError) -> dict[str, str]:
+    """Return an error as a JSON document."""
+    return {"code": str(error.code), "message": error.message, "fix": error.fix}
+
+
+def print_error(error: VoxariumError, *, as_json: bool) -> None:
+    """Print an error: one line for what is wrong, one for what to do."""
+    if as_json:
+        incomplete = {"complete": False} if error.code == Code.IMAGE_INCOMPLETE else {}
+        print_json({**incomplete, "error": error_json(error)})
+        return
+    note("error", error.message, "bold red")
+    note("fix", error.fix, "bold green")
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print a JSON document to stdout."""
+    say(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def say(text: str) -> None:
+    """Print a line to stdout."""
+    sys.stdout.write(f"{text}\n")
+
+
+def note(kind: str, text: str, style: str) -> None:
+    """Print a line to stderr that begins with its kind, coloured on a terminal."""
+    if not sys.stderr.isatty():
+        sys.stderr.write(f"{kind}: {text}\n")
+        return
+    from rich.text import Text
+
+    stderr_console().print(Text.assemble((f"{kind}:", style), " ", text), soft_wrap=True)
+
+
+def stdout_console() -> Console:
+    """Return a console for results; wide when no terminal limits it."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+
+
+def stderr_console() -> Console:
+    """Return a console for progress and errors."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)

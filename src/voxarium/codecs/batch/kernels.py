@@ -1,0 +1,156 @@
+"""Compiled loops of `batch`. Addresses come as integers; numba caches the result between runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+# Numba's interface is untyped; the signatures below are LLVM's. Any: numba objects.
+
+
+def _pointer(builder: Any, address: Any) -> Any:
+    return builder.inttoptr(address, ir.IntType(8).as_pointer())
+
+
+def _word_function(count: int) -> Any:
+    """Return a codegen that calls a C function of `count` 64-bit words at an address."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        word = ir.IntType(64)
+        pointer = builder.inttoptr(args[0], ir.FunctionType(word, [word] * count).as_pointer())
+        return builder.call(pointer, args[1:])
+
+    return codegen
+
+
+@intrinsic
+def _call5(_typing: Any, _f: Any, _a: Any, _b: Any, _c: Any, _d: Any, _e: Any) -> Any:
+    return types.int64(*[types.int64] * 6), _word_function(5)
+
+
+@intrinsic
+def _call6(_typing: Any, _f: Any, _a: Any, _b: Any, _c: Any, _d: Any, _e: Any, _g: Any) -> Any:
+    return types.int64(*[types.int64] * 7), _word_function(6)
+
+
+@intrinsic
+def _copy(_typing: Any, _target: Any, _source: Any, _count: Any) -> Any:
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        cgutils.raw_memcpy(builder, _pointer(builder, args[0]), _pointer(builder, args[1]), args[2], 1, 1)
+        return args[2]
+
+    return types.int64(*[types.int64] * 3), codegen
+
+
+@intrinsic
+def _load(_typing: Any, _address: Any) -> Any:
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        word = builder.load(builder.inttoptr(args[0], ir.IntType(64).as_pointer()), align=1)
+        return word
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def _store(_typing: Any, _address: Any, _word: Any) -> Any:
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        builder.store(args[1], builder.inttoptr(args[0], ir.IntType(64).as_pointer()), align=1)
+        return args[1]
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _copy_box(target, source, shape, target_strides, source_strides, itemsize):  # type: ignore[no-untyped-def]  # compiled
+    """Copy a box of up to six axes, row by row."""
+    row = shape[5] * itemsize
+    for a in range(shape[0]):
+        ta, sa = target + a * target_strides[0], source + a * source_strides[0]
+        for b in range(shape[1]):
+            tb, sb = ta + b * target_strides[1], sa + b * source_strides[1]
+            for c in range(shape[2]):
+                tc, sc = tb + c * target_strides[2], sb + c * source_strides[2]
+                for d in range(shape[3]):
+                    td, sd = tc + d * target_strides[3], sc + d * source_strides[3]
+                    for e in range(shape[4]):
+                        _copy(td + e * target_strides[4], sd + e * source_strides[4], row)
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def decode(function, context, sources, lengths, first, place, shapes, chunk_strides, out_strides, memory):  # type: ignore[no-untyped-def]  # compiled
+    """See `batch.decode_chunks`."""
+    out, scratch, nbytes, itemsize = memory
+    for i in range(len(sources)):
+        if _call5(function, context, scratch, nbytes, sources[i], lengths[i]) != nbytes:
+            return i
+        _copy_box(out + place[i], scratch + first[i], shapes[i], out_strides, chunk_strides, itemsize)
+    return len(sources)
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _fill_words(target, nbytes, word):  # type: ignore[no-untyped-def]  # compiled
+    whole = nbytes // 8 * 8
+    for at in range(0, whole, 8):
+        _store(target + at, word)
+    for at in range(whole, nbytes):
+        _store_byte(target + at, (word >> (8 * (at - whole))) & 255)
+
+
+@intrinsic
+def _store_byte(_typing: Any, _address: Any, _value: Any) -> Any:
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        builder.store(builder.trunc(args[1], ir.IntType(8)), pointer)
+        return args[1]
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def _load_byte(_typing: Any, _address: Any) -> Any:
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        return builder.zext(builder.load(pointer), ir.IntType(64))
+
+    return types.int64(types.int64), codegen
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _only(address, nbytes, word):  # type: ignore[no-untyped-def]  # compiled
+    """Tell whether memory holds nothing but repetitions of a word."""
+    whole = nbytes // 8 * 8
+    for at in range(0, whole, 8):
+        if _load(address + at) != word:
+            return False
+    for at in range(whole, nbytes):
+        if _load_byte(address + at) != (word >> (8 * (at - whole))) & 255:
+            return False
+    return True
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def encode(function, context, level, first, shapes, data_strides, chunk_strides, memory, target, sizes):  # type: ignore[no-untyped-def]  # compiled
+    """See `batch.encode_chunks`."""
+    data, scratch, nbytes, itemsize = memory
+    packed, bound, word = target
+    used = 0
+    for i in range(len(first)):
+        voxels = itemsize
+        for axis in range(6):
+            voxels *= shapes[i, axis]
+        if voxels != nbytes:
+            _fill_words(scratch, nbytes, word)
+        _copy_box(scratch, data + first[i], shapes[i], chunk_strides, data_strides, itemsize)
+        if _only(scratch, nbytes, word):
+            sizes[i] = 0
+            continue
+        size = _call6(function, context, packed + used, bound, scratch, nbytes, level)
+        if size <= 0 or size > bound:
+            return -1
+        sizes[i] = size
+        used += size
+    return used

@@ -1,0 +1,358 @@
+"""Stacks of images: a folder or glob of slices, or one file with many pages (TIFF, OME-TIFF, ImageJ).
+
+Specs: TIFF 6.0, https://docs.openmicroscopy.org/ome-model/latest/ome-tiff/, PNG, JPEG. Slices are taken in
+natural order (``slice_2`` before ``slice_10``) and must agree in size and type: the header of every local
+slice is read at opening. Colours are a last axis ``c``, and then the axes have names; writers that want
+``c`` first permute. One image that is no stack keeps its two axes.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxarium.codecs.images import decode_image, open_other_image
+from voxarium.codecs.tiff_pages import TiffImage, open_tiff, read_tiff
+from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError, VoxariumError
+from voxarium.model.axes import Axis
+from voxarium.model.box import Box
+from voxarium.model.flat_array import FlatArray, slab_shape
+from voxarium.model.image import ArrayInfo
+from voxarium.model.image_header import ImageHeader
+from voxarium.model.keys import natural_key
+from voxarium.model.protocols import FileStore, ListableStore, ReadableStore
+from voxarium.model.sources import declined, gone, opened, place, read_head, truncated
+from voxarium.spec.image_headers import check_page_chain, image_kind, parse_image_header
+from voxarium.spec.slice_names import IMAGE_SUFFIXES, kind_of, missing_numbers, one_kind
+from voxarium.spec.tiff_metadata import PlaneMetadata, axes_of, parse_imagej, parse_ome_xml
+
+__all__ = ["StackDriver"]
+
+_GLOB: Final = re.compile(r"[*?\[]")
+_OTHERS: Final = (".zarr", ".n5", "zarr.json", ".zgroup", ".zarray")
+_LARGE_PLANE: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Slices:
+    """The files of a stack in order, and what each of them must look like."""
+
+    folder: str
+    names: tuple[str, ...]
+    header: ImageHeader
+
+    def key(self, number: int) -> str:
+        return f"{self.folder}/{self.names[number]}" if self.folder else self.names[number]
+
+
+class StackDriver:
+    """Reads stacks of images, slice by slice."""
+
+    name: ClassVar[str] = "stack"
+    spec_url: ClassVar[str] = "https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf"
+    capabilities: ClassVar[frozenset[str]] = frozenset({"read"})
+    suffixes: ClassVar[tuple[str, ...]] = IMAGE_SUFFIXES
+    options: ClassVar[frozenset[str]] = frozenset({"series"})
+
+    def open(self, store: ReadableStore, path: str, /, *, series: int | None = None) -> ArrayInfo:
+        """Open a folder of slices, a glob such as ``slices/*.tif``, or one image file.
+
+        Parameters
+        ----------
+        store : ReadableStore
+            Where the images are.
+        path : str
+            Folder (empty for the store itself), glob, or file.
+        series : int or None
+            Which image of a TIFF file that holds several.
+
+        Raises
+        ------
+        NotFoundError
+            If there are no images, or the folder is empty.
+        InputError
+            If a folder mixes formats, or slices differ in size or type, or a series must be chosen.
+        FormatError
+            If a file is cut off or corrupt.
+        UnsupportedError
+            If a package is not installed, or voxels would not be exact.
+        """
+        if "::" in path:
+            raise declined(self.name, store, path)
+        if path and store.stat(path) is not None:
+            return self._open_file(store, path, series)
+        if series is not None or not isinstance(store, ListableStore):
+            raise declined(self.name, store, path)
+        return self._open_slices(store, path)
+
+    def read_chunk(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, /) -> NDArray[Any]:
+        """Return the voxels of `box`."""
+        out = np.empty(box.shape, info.dtype)
+        self.read_region(store, path, info, box, out)
+        return out
+
+    def read_region(
+        self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /
+    ) -> None:
+        """Fill `out` with the voxels of `box`. Every slice the box touches is decoded once."""
+        details = info.details
+        if isinstance(details, TiffImage):
+            read_tiff(details, store, path, box, out)
+        elif isinstance(details, ImageHeader):
+            _read_slice(store, path, details, box, out)
+        else:
+            slices = cast(_Slices, details)
+            plane = Box(box.origin[1:], box.shape[1:])
+            for i in range(box.shape[0]):
+                _read_slice(store, slices.key(box.origin[0] + i), slices.header, plane, out[i])
+
+    # ------------------------------------------------------------------------------------------ one file
+    def _open_file(self, store: ReadableStore, path: str, series: int | None) -> ArrayInfo:
+        found = read_head(store, path, 16)
+        kind = None if found is None else image_kind(found[0])
+        by_name = kind_of(path)
+        if found is None or (kind is None and by_name is None):
+            raise declined(self.name, store, path)
+        if found[1] < 16:
+            raise truncated(place(store, path), found[1], None)
+        if kind == "tiff":
+            return self._open_tiff(store, path, series)
+        header = _read_header(store, path)
+        axes = tuple(Axis(name=n, type="space") for n in "yx")
+        return ArrayInfo(
+            format=self.name,
+            shape=header.shape,
+            dtype=header.dtype.newbyteorder("="),
+            chunk_shape=header.shape,
+            codecs=(header.kind,),
+            axes=None if header.samples == 1 else (*axes, Axis(name="c", type="channel")),
+            details=header,
+        )
+
+    def _open_tiff(self, store: ReadableStore, path: str, series: int | None) -> ArrayInfo:
+        with _named(store, path), opened(store, path) as (file, size):
+            pages = check_page_chain(file.read_at, size)
+        image = open_tiff(store, path, series)
+        with _named(store, path):
+            found: PlaneMetadata | None = None
+            if image.ome_xml is not None and image.kind == "ome":
+                found = parse_ome_xml(image.ome_xml, image.series)
+            elif image.kind == "imagej":
+                found = parse_imagej(image.imagej, *image.resolution[:2])
+            axes, transform = axes_of(image.letters, found, image.shape)
+        attributes: dict[str, Any] = {"tiff": {"pages": pages, "axes": image.letters}}
+        if image.ome_xml is not None:
+            attributes["ome_xml"] = image.ome_xml
+        if image.imagej:
+            attributes["imagej"] = {str(k): _plain(v) for k, v in image.imagej.items()}
+        if image.resolution[:2] != (None, None):
+            x, y, unit = image.resolution
+            attributes["tiff"]["resolution"] = {"x": x, "y": y, "per": unit or "unknown"}
+        return ArrayInfo(
+            format=self.name,
+            shape=image.shape,
+            dtype=image.dtype,
+            chunk_shape=image.chunk_shape,
+            codecs=("tiff", image.compression),
+            axes=axes,
+            transform=transform,
+            attributes=attributes,
+            details=image,
+        )
+
+    # ----------------------------------------------------------------------------------------- many files
+    def _open_slices(self, store: ListableStore, path: str) -> ArrayInfo:
+        slices = self._slices(store, path)
+        header = slices.header
+        spatial = tuple(Axis(name=n, type="space") for n in "zyx")
+        plane = header.tile or header.shape[:2]
+        if header.byte_offset is not None and header.nbytes > _LARGE_PLANE:
+            plane = slab_shape(header.shape[:2], header.dtype.itemsize * header.samples)
+        chunk = tuple(min(a, b) for a, b in zip(plane, header.shape, strict=False)) + header.shape[2:]
+        gaps = missing_numbers(slices.names)
+        files = {"first": slices.names[0], "last": slices.names[-1], "count": len(slices.names)}
+        return ArrayInfo(
+            format=self.name,
+            shape=(len(slices.names), *header.shape),
+            dtype=header.dtype.newbyteorder("="),
+            chunk_shape=(1, *chunk),
+            codecs=(header.kind,),
+            axes=None if header.samples == 1 else (*spatial, Axis(name="c", type="channel")),
+            attributes={"source_files": files | ({"missing_numbers": gaps} if gaps else {})},
+            details=slices,
+        )
+
+    def _slices(self, store: ListableStore, path: str) -> _Slices:
+        folder, _, pattern = path.rpartition("/")
+        if _GLOB.search(folder):
+            raise InputError(
+                f"{path!r} has a wildcard in a folder",
+                code=Code.ARGUMENT_INVALID,
+                fix="use wildcards in the last part only, as in slices/*.tif",
+            )
+        if _GLOB.search(pattern):
+            names = [n for n in store.list_dir(folder)[0] if fnmatch.fnmatchcase(n, pattern)]
+            if not names:
+                raise NotFoundError(
+                    f"no file matches {place(store, path)}",
+                    code=Code.PATH_MISSING,
+                    fix="check the pattern; * stands for any characters, upper and lower case differ",
+                )
+            kept = one_kind(names, place(store, path))
+            if not kept:
+                raise declined(self.name, store, path)
+        else:
+            folder = path
+            files, folders = store.list_dir(folder)
+            kept = self._of_folder(store, path, files, folders)
+        names = sorted(kept, key=natural_key)
+        first = f"{folder}/{names[0]}" if folder else names[0]
+        slices = _Slices(folder, tuple(names), _read_header(store, first))
+        _check_slices(store, slices)
+        return slices
+
+    def _of_folder(
+        self, store: ListableStore, path: str, files: Sequence[str], folders: Sequence[str]
+    ) -> list[str]:
+        """Return the images of a folder, if it is a stack."""
+        if any(n.endswith(_OTHERS) for n in (*files, *folders)):
+            raise declined(self.name, store, path)
+        if not files and not folders:
+            raise NotFoundError(
+                f"{place(store, path)} is empty or does not exist",
+                code=Code.FOLDER_EMPTY,
+                fix="check the path, and that the images were copied there",
+            )
+        images = one_kind(files, place(store, path))
+        # A single picture beside other things is a preview, not a stack.
+        if not images or (len(images) == 1 and len(files) + len(folders) > 1):
+            raise declined(self.name, store, path)
+        return images
+
+
+# ------------------------------------------------------------------------------------------------- slices
+@contextmanager
+def _named(store: ReadableStore, path: str) -> Iterator[None]:
+    """Say which file a parser complains about."""
+    try:
+        yield
+    except (FormatError, UnsupportedError) as error:
+        where = place(store, path)
+        if where in error.message:
+            raise
+        raise type(error)(f"{where}: {error.message}", code=error.code, fix=error.fix) from error
+
+
+def _read_header(store: ReadableStore, path: str) -> ImageHeader:
+    with _named(store, path), opened(store, path) as (file, size):
+        if size == 0:
+            raise truncated(place(store, path), 0, None)
+        header = parse_image_header(file.read_at, size)
+        if header is None:
+            if kind_of(path) in ("png", "jpeg", "tiff"):
+                raise FormatError(
+                    f"the file is no {kind_of(path)} image",
+                    code=Code.METADATA_INVALID,
+                    fix="check that it was copied whole and has the right ending",
+                )
+            if file.binary is None:
+                raise UnsupportedError(
+                    "images of this format are read from local files only",
+                    code=Code.FEATURE_UNSUPPORTED,
+                    fix="copy them to this machine first, or save them as PNG or TIFF",
+                )
+            header = open_other_image(file.binary)
+        if header.byte_offset is not None and header.byte_offset + header.nbytes > size:
+            raise truncated(place(store, path), size, header.byte_offset + header.nbytes)
+        return header
+
+
+def _check_slices(store: ReadableStore, slices: _Slices) -> None:
+    """Compare the headers of all slices with that of the first; far away, of the last only."""
+    count = len(slices.names)
+    local = isinstance(store, FileStore) and store.local_path(slices.key(0)) is not None
+    for i in range(count) if local else (0, count - 1):
+        _agreeing_header(store, slices.key(i), slices.header)
+
+
+def _agreeing_header(store: ReadableStore, key: str, expected: ImageHeader) -> ImageHeader:
+    header = _read_header(store, key)
+    if header.several:
+        raise InputError(
+            f"{place(store, key)} holds several pages",
+            code=Code.SLICE_MISMATCH,
+            fix="open such a file by itself, or save one page per file",
+        )
+    if not header.agrees_with(expected):
+        raise InputError(
+            f"{place(store, key)} is {header}, but the first slice is {expected}",
+            code=Code.SLICE_MISMATCH,
+            fix="take this file out of the folder, choose files with a glob, or pad the slices to one size",
+        )
+    return header
+
+
+def _read_slice(store: ReadableStore, key: str, expected: ImageHeader, box: Box, out: NDArray[Any]) -> None:
+    """Fill `out` with part of one slice. Its header is parsed again: the file may have changed."""
+    try:
+        if expected.kind == "tiff":
+            _read_tiff_slice(store, key, expected, box, out)
+            return
+        data = store.get(key)
+        if data is None:
+            raise gone(store, key)
+        with _named(store, key):
+            header = (
+                parse_image_header(lambda start, length: data[start : start + length], len(data)) or expected
+            )
+            if not header.agrees_with(expected):
+                raise FormatError(
+                    f"the slice changed from {expected} to {header}",
+                    code=Code.SLICE_MISMATCH,
+                    fix="open the stack again",
+                )
+            out[...] = decode_image(data, header)[box.slices]
+    except VoxariumError:
+        raise
+    except MemoryError as error:
+        raise InputError(
+            f"{place(store, key)} does not fit into memory: {expected}",
+            code=Code.SIZE_IMPLAUSIBLE,
+            fix="use fewer threads, or save the slices as tiled TIFF, which is read in parts",
+        ) from error
+
+
+def _read_tiff_slice(
+    store: ReadableStore, key: str, expected: ImageHeader, box: Box, out: NDArray[Any]
+) -> None:
+    header = _agreeing_header(store, key, expected)
+    if header.byte_offset is not None:
+        layout = FlatArray(shape=header.shape, dtype=header.dtype, byte_offset=header.byte_offset)
+        layout.read(store, key, box, out)
+        return
+    image = open_tiff(store, key)
+    if image.shape == header.shape and image.dtype == header.dtype.newbyteorder("="):
+        read_tiff(image, store, key, box, out)
+    elif image.shape == (header.samples, *header.shape[:2]):
+        # Colours in separate planes.
+        moved = Box((box.origin[-1], *box.origin[:-1]), (box.shape[-1], *box.shape[:-1]))
+        read_tiff(image, store, key, moved, np.moveaxis(out, -1, 0))
+    else:
+        raise UnsupportedError(
+            f"{place(store, key)} was announced as {header}, but decodes to {image.shape} {image.dtype}",
+            code=Code.FEATURE_UNSUPPORTED,
+            fix="save it as plain greyscale or RGB",
+        )
+
+
+def _plain(value: Any) -> Any:  # Any: ImageJ's values; JSON out
+    if isinstance(value, (str, bool, int, float)) or value is None:
+        return value
+    return repr(value)[:1000]

@@ -1,0 +1,236 @@
+"""Zarr v2 arrays. https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html
+
+Dialects read: chunk keys separated by ``.`` or ``/``, C and Fortran order, either byte order, numcodecs
+filters and compressors (never those that run code or make objects), ``_ARRAY_DIMENSIONS`` of xarray.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Buffer
+
+from voxarium.codecs import Chain, batch, build_chain_v2, parse_codec
+from voxarium.errors import Code, InputError, NotFoundError, UnsupportedError
+from voxarium.model.array_specs import check_shapes, checked_dtype, checked_fill, join_key, named_axes
+from voxarium.model.axes import Axis
+from voxarium.model.box import Box
+from voxarium.model.codec import ChunkType
+from voxarium.model.image import ArrayInfo, ArraySpec
+from voxarium.model.protocols import IndexCache, ReadableStore, Span
+from voxarium.spec.zarr2 import (
+    ArrayMetadata,
+    chunk_key,
+    dump_array,
+    dump_attributes,
+    parse_array,
+    parse_attributes,
+)
+
+__all__ = ["Zarr2Driver"]
+
+_DOCUMENT: Final = ".zarray"
+_ATTRIBUTES: Final = ".zattrs"
+_DIMENSIONS: Final = "_ARRAY_DIMENSIONS"
+
+
+@dataclass(frozen=True, slots=True)
+class _Details:
+    """Parsed metadata, and what decoding a chunk needs, worked out once."""
+
+    meta: ArrayMetadata
+    chain: Chain
+
+
+def _info(meta: ArrayMetadata, where: str) -> ArrayInfo:
+    """Return what readers need to know; the codecs are checked here."""
+    if meta.dtype is None:
+        raise UnsupportedError(
+            f"{where} has the data type {str(meta.dtype_json)[:80]}",
+            code=Code.DTYPE_UNSUPPORTED,
+            fix="convert it to a numeric type with the software that wrote it",
+        )
+    dtype = meta.dtype.newbyteorder("=")
+    steps = list(meta.filters) + ([meta.compressor] if meta.compressor is not None else [])
+    chunks = ChunkType(meta.chunk_shape, dtype, meta.fill_value)
+    chain = build_chain_v2(steps, meta.order, meta.dtype, chunks, where)
+    return ArrayInfo(
+        format=Zarr2Driver.name,
+        shape=meta.shape,
+        dtype=dtype,
+        chunk_shape=meta.chunk_shape,
+        fill_value=meta.fill_value,
+        codecs=chain.texts,
+        axes=_axes(meta),
+        attributes=meta.attributes,
+        details=_Details(meta, chain),
+    )
+
+
+def _axes(meta: ArrayMetadata) -> tuple[Axis, ...] | None:
+    """Return axes named as xarray does."""
+    names = meta.attributes.get(_DIMENSIONS)
+    if (
+        not isinstance(names, list)
+        or len(names) != len(meta.shape)
+        or not all(isinstance(n, str) for n in names)
+    ):
+        return None
+    return named_axes(names)
+
+
+class Zarr2Driver:
+    """Reads and writes Zarr v2 arrays."""
+
+    name: ClassVar[str] = "zarr2"
+    spec_url: ClassVar[str] = "https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html"
+    capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
+
+    # ------------------------------------------------------------------------------------------------- read
+    def open(self, store: ReadableStore, path: str, /, **_options: Any) -> ArrayInfo:
+        """Parse the ``.zarray`` and ``.zattrs`` at `path`.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no array.
+        FormatError
+            If a document breaks the specification.
+        UnsupportedError
+            If it needs a codec or data type this package does not have.
+        """
+        key = join_key(path, _DOCUMENT)
+        raw = store.get(key)
+        if raw is None:
+            raise NotFoundError(
+                f"there is no {key} in {store.uri}",
+                code=Code.METADATA_MISSING,
+                fix="check the path; `voxarium info` on a folder above lists the arrays in it",
+            )
+        beside = join_key(path, _ATTRIBUTES)
+        return _info(parse_array(raw, parse_attributes(store.get(beside), beside), key), path or store.uri)
+
+    def read_chunk(
+        self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, /
+    ) -> NDArray[Any] | None:
+        """Return the voxels of one chunk, or None when it is absent."""
+        index = tuple(a // c for a, c in zip(box.origin, info.chunk_shape, strict=True))
+        payload = store.get(self.object_key(path, info, index))
+        return None if payload is None else self.decode(info, payload)[tuple(slice(0, n) for n in box.shape)]
+
+    def locate(
+        self,
+        _store: ReadableStore,
+        path: str,
+        info: ArrayInfo,
+        indices: Sequence[tuple[int, ...]],
+        _cache: IndexCache,
+        /,
+    ) -> list[Span | None]:
+        """Return where chunks are stored: each is an object of its own."""
+        separator = info.details.meta.dimension_separator
+        return [Span(join_key(path, chunk_key(index, separator))) for index in indices]
+
+    def decode(self, info: ArrayInfo, payload: Buffer, /, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return one chunk. It may be `out`, or a read-only view of `payload`."""
+        chain: Chain = info.details.chain
+        return chain.decode(payload, out)
+
+    def decode_many(
+        self,
+        info: ArrayInfo,
+        payloads: Sequence[Buffer],
+        places: NDArray[np.int64],
+        scratch: NDArray[Any],
+        out: NDArray[Any],
+        /,
+    ) -> int | None:
+        """Decode chunks into place without the interpreter lock; see `BatchDriver`."""
+        chain: Chain = info.details.chain
+        return batch.decode_many(chain.single, payloads, places, scratch, out)
+
+    def encoding_key(self, info: ArrayInfo, /) -> object:
+        """Return what a decoder of chunks must know; equal for every container that encodes alike."""
+        chain: Chain = info.details.chain
+        return chain.key
+
+    # ------------------------------------------------------------------------------------------------ write
+    def create(self, spec: ArraySpec, /) -> ArrayInfo:
+        """Return the metadata of a new array: C order, little-endian, keys separated by ``/``.
+
+        Raises
+        ------
+        InputError
+            If shapes, fill value or codec cannot be used, or shards are asked for.
+        """
+        dtype = checked_dtype(spec)
+        check_shapes(spec)
+        if spec.shard_shape is not None:
+            raise InputError(
+                "Zarr v2 has no shards",
+                code=Code.ARGUMENT_INVALID,
+                fix="leave out the shard shape, or write Zarr v3 (OME-Zarr 0.5 or later)",
+            )
+        choice = parse_codec(spec.codec, dtype)
+        choice.check_chunk(math.prod(spec.chunk_shape) * dtype.itemsize)
+        attributes = dict(spec.attributes)
+        if spec.dimension_names is not None:
+            attributes[_DIMENSIONS] = list(spec.dimension_names)
+        stored = dtype.newbyteorder("<")
+        meta = ArrayMetadata(
+            shape=tuple(spec.shape),
+            chunk_shape=tuple(spec.chunk_shape),
+            dtype_json=stored.str,
+            dtype=stored,
+            compressor=choice.to_numcodecs(),
+            fill_value=checked_fill(spec, dtype),
+            dimension_separator="/",
+            attributes=attributes,
+        )
+        return _info(meta, "the new array")
+
+    def dump(self, path: str, info: ArrayInfo, /) -> dict[str, bytes]:
+        """Return the ``.zattrs``, if there are attributes, and the ``.zarray``, by key."""
+        meta: ArrayMetadata = info.details.meta
+        documents = {}
+        if meta.attributes:
+            documents[join_key(path, _ATTRIBUTES)] = dump_attributes(meta.attributes)
+        documents[join_key(path, _DOCUMENT)] = dump_array(meta)
+        return documents
+
+    def object_key(self, path: str, info: ArrayInfo, index: tuple[int, ...], /) -> str:
+        """Return the key of a chunk."""
+        return join_key(path, chunk_key(index, info.details.meta.dimension_separator))
+
+    def encode(self, info: ArrayInfo, chunk: NDArray[Any], /) -> Buffer:
+        """Return the payload of one chunk; without compression it may be a view of `chunk`."""
+        chain: Chain = info.details.chain
+        return chain.encode(chunk)
+
+    def encode_many(
+        self, info: ArrayInfo, data: NDArray[Any], places: NDArray[np.int64], scratch: NDArray[Any], /
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
+        """Encode chunks of a region without the interpreter lock; see `BatchDriver`."""
+        chain: Chain = info.details.chain
+        return batch.encode_many(chain.single, data, places, scratch, info.fill_value)
+
+    def pack_index(self, _info: ArrayInfo, _table: NDArray[np.uint64], /) -> bytes:
+        """Raise: Zarr v2 has no shards."""
+        raise _no_shards()
+
+    def index_size(self, _info: ArrayInfo, /) -> tuple[int, str]:
+        """Raise: Zarr v2 has no shards."""
+        raise _no_shards()
+
+
+def _no_shards() -> InputError:
+    return InputError(
+        "a Zarr v2 array has no shards, so there is no index",
+        code=Code.ARGUMENT_INVALID,
+        fix="write each chunk as an object of its own",
+    )

@@ -1,0 +1,39 @@
+"""OME-Zarr 0.1–0.6: metadata of images and labels as JSON in and out, no I/O.
+
+Every version is read into the one image model; 0.4, 0.5 and 0.6 are written. Reading is tolerant: what was
+guessed is noted in the image's source record. Rule ids (``AX-008``) are those of the specification page.
+"""
+
+from __future__ import annotations
+
+from voxarium.spec.ome.check import VERSIONS, check_image, check_version
+from voxarium.spec.ome.document import malformed
+from voxarium.spec.ome.groups import (
+    add_label,
+    dump_group,
+    group_keys,
+    join,
+    parse_labels,
+    parse_v2_attributes,
+    parse_v3_attributes,
+)
+from voxarium.spec.ome.image import FORMAT, dump_attributes, level_paths, namespace, parse_image
+
+__all__ = [
+    "FORMAT",
+    "VERSIONS",
+    "add_label",
+    "check_image",
+    "check_version",
+    "dump_attributes",
+    "dump_group",
+    "group_keys",
+    "join",
+    "level_paths",
+    "malformed",
+    "namespace",
+    "parse_image",
+    "parse_labels",
+    "parse_v2_attributes",
+    "parse_v3_attributes",
+]
