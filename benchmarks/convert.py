@@ -222,8 +222,8 @@ def ngff_zarr_job(data: Path, out: Path):
 def ome_zarr_job(data: Path, out: Path):
     import dask
     import dask.array as da
-    import ome_zarr.scale as scale
-    import ome_zarr.writer as writer
+    from ome_zarr import scale, writer
+
     import zarr
 
     dask.config.set(num_workers=2)

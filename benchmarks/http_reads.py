@@ -109,8 +109,9 @@ def tensorstore_reader(url: str, cached: bool = False):
 
 
 def zarr_reader(url: str):
-    import zarr
     from zarr.storage import FsspecStore
+
+    import zarr
 
     array = zarr.open_array(FsspecStore.from_url(url, read_only=True), mode="r")
     return lambda o, n: array[o[0] : o[0] + n, o[1] : o[1] + n, o[2] : o[2] + n]

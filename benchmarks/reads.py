@@ -51,8 +51,9 @@ def zarr_reader(path: Path) -> Reader:
 
 
 def zarrs_reader(path: Path) -> Reader:
-    import zarr
     import zarrs  # noqa: F401  registers the pipeline
+
+    import zarr
 
     zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
     return zarr_reader(path)

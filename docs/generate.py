@@ -1,4 +1,4 @@
-"""Writes the parts of the documentation that follow from the code; with ``--check`` only tells whether they are fresh.
+"""Writes the documentation that follows from the code; with ``--check`` only tells whether it is fresh.
 
 Generated: the support table of README.md, and reference/cli.md, errors.md and python.md.
 """
@@ -74,7 +74,7 @@ MEANINGS = {
 }
 
 
-# ------------------------------------------------------------------------------------------------ support table
+# --------------------------------------------------------------------------------------- support table
 def summary(thing: object) -> str:
     """Return the first sentence of the module that defines a driver, without its full stop."""
     text = inspect.getdoc(importlib.import_module(type(thing).__module__)) or ""
@@ -91,7 +91,9 @@ def support_table() -> str:
         if versions:
             does[1] = ", ".join(sorted(versions))
         extra = EXTRAS.get(driver.name, "–")
-        rows.append(f"| [{driver.name}]({driver.spec_url}) | {summary(driver)} | {does[0]} | {does[1]} | {extra} |")
+        rows.append(
+            f"| [{driver.name}]({driver.spec_url}) | {summary(driver)} | {does[0]} | {does[1]} | {extra} |"
+        )
     return "\n".join(rows)
 
 
@@ -102,14 +104,15 @@ def readme(present: str) -> str:
     return f"{head}{BEGIN}\n{support_table()}\n{END}{tail}"
 
 
-# ------------------------------------------------------------------------------------------------- command line
+# ---------------------------------------------------------------------------------------- command line
 def cli_page(_: str) -> str:
     """Return the reference of the command line."""
     root = typer.main.get_command(app)
     lines = [NOTICE, "# Command line\n", f"{root.help}\n"]
     lines += [
-        "Exit codes: 0 done, 1 failed, 2 wrong arguments. Errors go to stderr as two lines, `error: …` and `fix: …`;",
-        'with `--json` they go to stdout as `{"error": {"code", "message", "fix"}}`, see [errors](errors.md).\n',
+        "Exit codes: 0 done, 1 failed, 2 wrong arguments. Errors go to stderr as two lines, `error: …` and",
+        '`fix: …`; with `--json` they go to stdout as `{"error": {"code", "message", "fix"}}`,',
+        "see [errors](errors.md).\n",
         "`voxarium --install-completion` makes the shell complete commands and options.\n",
     ]
     commands: dict[str, Any] = getattr(root, "commands")  # noqa: B009  the group's type is private to typer
@@ -136,7 +139,7 @@ def _usage(param: Any) -> str:  # Any: typer's parameter, whose type is private
     return f"{names} `{metavar}`"
 
 
-# ------------------------------------------------------------------------------------------------------- errors
+# ---------------------------------------------------------------------------------------------- errors
 def raised_as() -> dict[str, set[str]]:
     """Return the classes each code is raised as, from the source."""
     found: dict[str, set[str]] = {}
@@ -176,7 +179,7 @@ def errors_page(_: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-# ------------------------------------------------------------------------------------------------------- Python
+# ---------------------------------------------------------------------------------------------- Python
 def markdown(text: str) -> str:
     """Turn the docstrings' markup into Markdown's."""
     return re.sub(r"``(.+?)``", r"`\1`", text).replace("|", "\\|")
@@ -226,7 +229,9 @@ def _prose(text: str) -> str:
 def members(cls: type) -> Iterator[tuple[str, Any]]:
     """Yield the public methods and properties of a class that it documents itself."""
     for name, member in vars(cls).items():
-        if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, (property, classmethod))):
+        if not name.startswith("_") and (
+            inspect.isfunction(member) or isinstance(member, (property, classmethod))
+        ):
             yield name, member
 
 
@@ -238,7 +243,11 @@ def signature(thing: Any) -> str:
 
 def python_page(_: str) -> str:
     """Return the reference of the public names."""
-    lines = [NOTICE, "# Python\n", "Everything public is in `voxarium`; see also [errors](errors.md) and [addresses](uris.md).\n"]
+    lines = [
+        NOTICE,
+        "# Python\n",
+        "Everything public is in `voxarium`; see also [errors](errors.md) and [addresses](uris.md).\n",
+    ]
     for name in sorted(voxarium.__all__):
         thing = getattr(voxarium, name)
         if name.startswith("__") or name == "Code":
@@ -250,9 +259,17 @@ def python_page(_: str) -> str:
                     lines += [f"### {name}.{member}\n", *docstring(inspect.getdoc(value) or "")]
                 else:
                     shown = signature(getattr(thing, member))
-                    lines += [f"### {name}.{member}\n", f"`{member}{shown}`\n", *docstring(inspect.getdoc(value) or "")]
+                    lines += [
+                        f"### {name}.{member}\n",
+                        f"`{member}{shown}`\n",
+                        *docstring(inspect.getdoc(value) or ""),
+                    ]
         else:
-            lines += [f"## {name}\n", f"`{name}{signature(thing)}`\n", *docstring(inspect.getdoc(thing) or "")]
+            lines += [
+                f"## {name}\n",
+                f"`{name}{signature(thing)}`\n",
+                *docstring(inspect.getdoc(thing) or ""),
+            ]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 

@@ -1,7 +1,7 @@
 """From a microscope's files to an archive: what ``make demo`` runs.
 
-Writes a synthetic specimen the way laboratories hand over their data (TIFF slices of grey values, labels in HDF5),
-converts both into one OME-Zarr archive with the ``voxarium`` program, and draws a picture of it.
+Writes a synthetic specimen the way laboratories hand over their data (TIFF slices of grey values, labels in
+HDF5), converts both into one OME-Zarr archive with the ``voxarium`` program, and draws a picture of it.
 """
 
 from __future__ import annotations
@@ -62,14 +62,21 @@ def main() -> int:
     size = ["--axes", "zyx", "--voxel-size", ",".join(f"{v:g}" for v in VOXEL_SIZE), "--unit", "nanometer"]
     voxarium("convert", str(slices), str(archive), *size)
     voxarium(
-        "convert", f"{labels}::/volumes/labels/neuron_ids", str(archive / "labels" / "neurons"), *size, "--role", "label"
+        "convert",
+        f"{labels}::/volumes/labels/neuron_ids",
+        str(archive / "labels" / "neurons"),
+        *size,
+        "--role",
+        "label",
     )
     voxarium("tree", str(archive))
     picture = folder / "preview.png"
     voxarium("preview", str(archive), "--labels", "neurons", "--out", str(picture), "--overwrite")
     say(f"Look at {picture}. To look further:")
     say(f"  {Path(sys.executable).with_name('voxarium')} info {archive}")
-    say(f"  {sys.executable} -c \"import voxarium; print(voxarium.open('{archive}')[100, 100:104, 100:108])\"")
+    say(
+        f"  {sys.executable} -c \"import voxarium; print(voxarium.open('{archive}')[100, 100:104, 100:108])\""
+    )
     say("  https://neuroglancer-demo.appspot.com opens such archives from a web server or a bucket")
     return 0
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from voxarium.core.array import Array
     from voxarium.core.dataset import Dataset
     from voxarium.core.image import Image
-    from voxarium.core.opening import open, open_array  # noqa: A004  the verb users expect
+    from voxarium.core.opening import open, open_array
     from voxarium.core.registry import register_array_driver, register_image_driver
     from voxarium.errors import Code, VoxariumError
     from voxarium.model.axes import Axis

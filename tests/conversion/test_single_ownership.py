@@ -13,8 +13,8 @@ import voxarium
 from voxarium.conversion import ConvertOptions, Target, plan, run
 from voxarium.core.executor import ThreadExecutor
 from voxarium.core.opening import open_in
-from voxarium.model.image import ArraySpec
 from voxarium.formats.zarr3 import Zarr3Driver
+from voxarium.model.image import ArraySpec
 from voxarium.pyramid import downsample
 from voxarium.stores.audit import AuditStore
 from voxarium.stores.local import LocalStore

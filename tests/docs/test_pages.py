@@ -1,8 +1,9 @@
-"""Blocks of ``bash`` and ``python`` in README.md and docs/ run; links lead somewhere; generated pages are fresh.
+"""The pages: their commands and programs run, their links lead somewhere, the generated ones are fresh.
 
-Blocks of a page run one after the other in one folder, which holds ``slices/`` and ``labels.h5``; Python blocks of a page
-share their names. In the info string of a block, ``fails="why"`` means that the command fails; ``s3`` runs it against a
-server of our own; ``skip="why"`` leaves it out; ``file="name"`` belongs to another test.
+Blocks of ``bash`` and ``python`` of a page run one after the other in one folder, which holds ``slices/`` and
+``labels.h5``; Python blocks of a page share their names. In the info string of a block, ``fails="why"`` means
+that the command fails; ``s3`` runs it against a server of our own; ``skip="why"`` leaves it out;
+``file="name"`` belongs to another test.
 """
 
 from __future__ import annotations
@@ -105,7 +106,9 @@ def test_blocks_that_do_not_run_say_why():
     for page in PAGES:
         for kind, info, code in FENCE.findall(page.read_text("utf-8")):
             if kind in ("bash", "python") and info.strip():
-                assert re.fullmatch(r' (s3|(skip|fails)="[^"]{10,}"|file="[\w.]+")', info), f"{named(page)}: {info}{code}"
+                assert re.fullmatch(r' (s3|(skip|fails)="[^"]{10,}"|file="[\w.]+")', info), (
+                    f"{named(page)}: {info}{code}"
+                )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

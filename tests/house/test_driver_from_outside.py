@@ -1,4 +1,4 @@
-"""A format is added in one file, by a package of its own: the example of CONTRIBUTING.md, as it stands there."""
+"""A format is added in one file, by a package of its own: the example of CONTRIBUTING.md, word for word."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def plugin(tmp_path):
     folder.mkdir()
     (folder / "rawgrid_driver.py").write_text(files["rawgrid_driver.py"])
     (folder / "test_rawgrid.py").write_text(files["test_rawgrid.py"])
-    group, line = re.search(r'entry-points\."([\w.]+)"\]\n(\w+) = "([\w:]+)"', files["pyproject.toml"]).group(1, 2)
+    group, line = re.search(r'entry-points\."([\w.]+)"\]\n(\w+) = "([\w:]+)"', files["pyproject.toml"]).group(
+        1, 2
+    )
     value = re.search(r'= "([\w:]+)"', files["pyproject.toml"])[1]
     info = folder / "rawgrid-1.0.dist-info"
     info.mkdir()
@@ -33,14 +35,24 @@ def plugin(tmp_path):
 
 def test_the_examples_own_tests_pass(plugin):
     folder, environment = plugin
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "test_rawgrid.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "test_rawgrid.py",
+    ]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout
     assert "3 passed" in done.stdout
 
 
 def test_the_program_opens_reads_and_converts_the_new_format(plugin, tmp_path):
-    folder, environment = plugin
+    _, environment = plugin
     make = "import json, pathlib, numpy as np\np = pathlib.Path('grid')\np.mkdir()\n"
     make += "h = dict(shape=[4, 6, 5], chunk=[4, 6, 5], dtype='uint8', voxel_size=[8, 8, 8])\n"
     make += "(p / 'rawgrid.json').write_text(json.dumps(h))\n(p / 'c.0.0.0').write_bytes(bytes(range(120)))"
@@ -67,6 +79,10 @@ def test_junk_in_the_header_is_a_format_error(plugin, tmp_path):
         folder.mkdir()
         (folder / "rawgrid.json").write_bytes(junk)
         done = subprocess.run(
-            [program, "info", str(folder), "--json"], env=environment, capture_output=True, text=True, timeout=60
+            [program, "info", str(folder), "--json"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert done.returncode == 1 and '"metadata-invalid"' in done.stdout, done.stderr

@@ -220,9 +220,7 @@ def test_memory_layout_does_not_matter(method, dtype, samples, compiled):
 
 def test_repeated_memory_is_read_as_it_looks(compiled):
     array = np.broadcast_to(np.arange(6, dtype=np.uint16), (4, 5, 6))
-    np.testing.assert_array_equal(
-        downsample(array, (2, 2, 2), "mean"), downsample(array.copy(), (2, 2, 2), "mean")
-    )
+    np.testing.assert_array_equal(downsample(array, (2, 2, 2), "mean"), downsample(array.copy(), (2, 2, 2), "mean"))
 
 
 @pytest.mark.parametrize("method", [*WINDOWED, "gaussian"])

@@ -239,9 +239,7 @@ def test_labels_with_their_own_grid_are_matched_by_world_coordinates():
     em = np.full((16, 64, 64), 100, np.uint8)
     seg = np.full((4, 8, 8), 7, np.uint32)  # 0.016 µm voxels over y 32–48, x 16–32 of 1 nm·8
     em_image = image_of(em, scale=(8.0, 8.0, 8.0))
-    labels = image_of(
-        seg, scale=(0.016,) * 3, translation=(0.036, 0.26, 0.132), unit="micrometer", role="label"
-    )
+    labels = image_of(seg, scale=(0.016,) * 3, translation=(0.036, 0.26, 0.132), unit="micrometer", role="label")
     picture = np.asarray(preview(em_image, labels=labels, size=320, opacity=1.0)).astype(int)
     plain = np.asarray(preview(em_image, size=320)).astype(int)
     k = (320 - 3 * GAP) / 80
@@ -254,9 +252,7 @@ def test_labels_with_their_own_grid_are_matched_by_world_coordinates():
 def test_labels_elsewhere_leave_the_picture_as_it_is():
     em = image_of(ramp((8, 30, 30)))
     far = image_of(np.full((8, 30, 30), 5, np.uint8), translation=(0.0, 500.0, 0.0), role="label")
-    np.testing.assert_array_equal(
-        np.asarray(preview(em, labels=far, size=200)), np.asarray(preview(em, size=200))
-    )
+    np.testing.assert_array_equal(np.asarray(preview(em, labels=far, size=200)), np.asarray(preview(em, size=200)))
 
 
 def test_a_label_image_is_drawn_in_its_own_colours():
@@ -311,9 +307,7 @@ def test_x_first_storage_is_shown_like_z_first():
     )
 
 
-@pytest.mark.parametrize(
-    "dtype", [np.bool_, np.int8, np.uint16, np.int64, np.float16, np.float64, np.complex64]
-)
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.uint16, np.int64, np.float16, np.float64, np.complex64])
 def test_every_kind_of_number_can_be_drawn(dtype):
     array = (ramp((7, 9, 11), np.int64) % 2).astype(dtype)
     if np.dtype(dtype).kind == "f":

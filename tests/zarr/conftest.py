@@ -14,7 +14,7 @@ from voxarium.model.array_specs import join_key
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo, ArraySpec
 from voxarium.model.keys import resolve_range
-from voxarium.model.protocols import ByteRange, ObjectStat
+from voxarium.model.protocols import ByteRange, ObjectStat, WritableArrayDriver
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -69,9 +69,7 @@ class DictCache:
 
 
 def load_folder(folder: Path) -> DictStore:
-    return DictStore(
-        {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-    )
+    return DictStore({str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()})
 
 
 def save_folder(store: DictStore, folder: Path) -> None:
@@ -116,7 +114,7 @@ def write_info(driver: Any, store: DictStore, path: str, info: ArrayInfo, data: 
         store.objects[key] = encode_object(driver, info, full)
 
 
-def encode_object(driver: Any, info: ArrayInfo, full: np.ndarray[Any, Any]) -> bytes:
+def encode_object(driver: WritableArrayDriver, info: ArrayInfo, full: np.ndarray[Any, Any]) -> bytes:
     if info.shard_shape is None:
         return bytes(memoryview(driver.encode(info, full)))
     size, place = driver.index_size(info)
@@ -132,9 +130,7 @@ def encode_object(driver: Any, info: ArrayInfo, full: np.ndarray[Any, Any]) -> b
     return body + packed if place == "end" else packed + body[size:]
 
 
-def write_array(
-    driver: Any, store: DictStore, path: str, spec: ArraySpec, data: np.ndarray[Any, Any]
-) -> ArrayInfo:
+def write_array(driver: Any, store: DictStore, path: str, spec: ArraySpec, data: np.ndarray[Any, Any]) -> ArrayInfo:
     info = driver.create(spec)
     for key, document in driver.dump(path, info).items():
         store.objects[key] = document

@@ -26,9 +26,7 @@ def chain(*codecs: tuple[str, dict[str, Any]], dtype: str = "<u2", shape: tuple[
     return build_chain(codecs, ChunkType(shape, np.dtype(dtype), np.zeros((), dtype)[()]), "a")
 
 
-def chain_v2(
-    *codecs: dict[str, Any], dtype: str = "<u2", order: str = "C", shape: tuple[int, ...] = SHAPE
-) -> Chain:
+def chain_v2(*codecs: dict[str, Any], dtype: str = "<u2", order: str = "C", shape: tuple[int, ...] = SHAPE) -> Chain:
     native = np.dtype(dtype).newbyteorder("=")
     return build_chain_v2(codecs, order, np.dtype(dtype), ChunkType(shape, native, native.type(0)), "a")
 
@@ -101,9 +99,9 @@ FILTERS = [
 
 @pytest.mark.parametrize(("config", "dtype"), FILTERS, ids=lambda v: str(v)[:30])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_filters_agree_with_numcodecs_both_ways(config: dict[str, Any], dtype: str, order: str) -> None:
+def test_filters_agree_with_numcodecs_both_ways(config: dict[str, Any], dtype: str, order: Any) -> None:
     reference = numcodecs.get_codec(config)
-    data = ramp(dtype) if dtype != "|b1" else ramp("u1") % 3 == 0
+    data: Any = ramp(dtype) if dtype != "|b1" else ramp("u1") % 3 == 0
     laid_out = np.asarray(data, dtype, order=order).ravel("K")
     theirs = np.ascontiguousarray(reference.encode(laid_out)).tobytes()
     ours = chain_v2(config, {"id": "zlib"}, dtype=dtype, order=order)
@@ -113,7 +111,11 @@ def test_filters_agree_with_numcodecs_both_ways(config: dict[str, Any], dtype: s
 
 
 def test_several_filters_in_a_row() -> None:
-    filters = [{"id": "delta", "dtype": "<i2"}, {"id": "shuffle", "elementsize": 2}, {"id": "crc32"}]
+    filters: list[dict[str, Any]] = [
+        {"id": "delta", "dtype": "<i2"},
+        {"id": "shuffle", "elementsize": 2},
+        {"id": "crc32"},
+    ]
     data = ramp("i2")
     payload: Any = data
     for config in filters:
@@ -235,9 +237,7 @@ def test_packbits_puts_the_first_element_into_the_lowest_bit() -> None:
 
 
 # ------------------------------------------------------------------------------------------ what is refused
-@pytest.mark.parametrize(
-    "name", ["pickle", "numcodecs.pickle", "json2", "vlen-utf8", "zfp", "", "__class__", "layout"]
-)
+@pytest.mark.parametrize("name", ["pickle", "numcodecs.pickle", "json2", "vlen-utf8", "zfp", "", "__class__", "layout"])
 def test_unknown_codecs_are_named(name: str) -> None:
     with pytest.raises(UnsupportedError, match="a is stored with the codec") as caught:
         chain(LITTLE, (name, {}))

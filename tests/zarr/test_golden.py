@@ -63,23 +63,17 @@ def oracle(folder: Path, version: int) -> Any:
             return zarr.open_array(folder, mode="r", zarr_format=version)[...]  # type: ignore[arg-type]
         except Exception:  # noqa: BLE001  whatever it is, there is a second oracle
             driver = "zarr3" if version == 3 else "zarr"
-            return (
-                tensorstore.open({"driver": driver, "kvstore": f"file://{folder}/"}).result().read().result()
-            )
+            return tensorstore.open({"driver": driver, "kvstore": f"file://{folder}/"}).result().read().result()
 
 
 def is_array(document: Path) -> bool:
     return document.name == ".zarray" or json.loads(document.read_bytes())["node_type"] == "array"
 
 
-DOCUMENTS = sorted(
-    p for f in FOLDERS for name in ("zarr.json", ".zarray") for p in f.rglob(name) if is_array(p)
-)
+DOCUMENTS = sorted(p for f in FOLDERS for name in ("zarr.json", ".zarray") for p in f.rglob(name) if is_array(p))
 
 
-@pytest.mark.parametrize(
-    "document", DOCUMENTS, ids=lambda p: str(p.parent.relative_to(SHARED))[-70:] + p.name
-)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.parent.relative_to(SHARED))[-70:] + p.name)
 def test_every_array_is_read_as_others_read_it(kit: Any, document: Path) -> None:
     driver: Any = Zarr3Driver() if document.name == "zarr.json" else Zarr2Driver()
     store = kit.load_folder(document.parent)

@@ -37,9 +37,7 @@ def shard(rows: list[tuple[int, int]], body: int = 36) -> bytes:
     return bytes(range(body)) + ZARR3.pack_index(INFO, table)
 
 
-def locate(
-    kit: Any, data: bytes | None, indices: list[tuple[int, int]], concurrency: int = 1
-) -> list[Span | None]:
+def locate(kit: Any, data: bytes | None, indices: list[tuple[int, int]], concurrency: int = 1) -> list[Span | None]:
     store = kit.DictStore({} if data is None else {"a/c/0/0": data}, concurrency)
     return ZARR3.locate(store, "a", INFO, indices, kit.DictCache())
 
@@ -68,17 +66,13 @@ def test_overlapping_and_shared_chunks_are_allowed(kit: Any) -> None:
 
 
 def test_each_index_is_read_once_by_one_request(kit: Any) -> None:
-    store = kit.DictStore(
-        {f"a/c/{y}/{x}": shard([(0, 6)]) for y in range(3) for x in range(2)}, concurrency=8
-    )
+    store = kit.DictStore({f"a/c/{y}/{x}": shard([(0, 6)]) for y in range(3) for x in range(2)}, concurrency=8)
     cache = kit.DictCache()
     indices = [(y, x) for y in range(5) for x in range(4)]
     found = ZARR3.locate(store, "a", INFO, indices, cache)
     assert sorted(store.requests) == [("ranges", f"a/c/{y}/{x}") for y in range(3) for x in range(2)]
     assert sum(s is not None for s in found) == 6
-    assert all(
-        isinstance(t, np.ndarray) and t.shape == (6, 2) and not t.flags.writeable for t in cache.kept.values()
-    )
+    assert all(isinstance(t, np.ndarray) and t.shape == (6, 2) and not t.flags.writeable for t in cache.kept.values())
     ZARR3.locate(store, "a", INFO, indices, cache)
     assert len(store.requests) == 6
 
@@ -115,9 +109,7 @@ def test_entries_that_lead_out_of_the_shard(kit: Any, rows: list[tuple[int, int]
 
 
 @pytest.mark.parametrize("rows", [[(0, MOST)], [(MOST, 6)], [(0, 10**6)], [(2**64 - 3, 6)], [(2**63, 6)]])
-def test_impossible_entries_are_noticed_without_knowing_the_size(
-    kit: Any, rows: list[tuple[int, int]]
-) -> None:
+def test_impossible_entries_are_noticed_without_knowing_the_size(kit: Any, rows: list[tuple[int, int]]) -> None:
     with pytest.raises(FormatError):
         locate(kit, shard(rows), [(0, 0)], concurrency=8)
 

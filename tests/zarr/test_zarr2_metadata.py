@@ -172,9 +172,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
             parse(data)
 
 
-@given(
-    st.dictionaries(st.sampled_from(["a/.zarray", ".zgroup", "a/.zattrs", ".zarray", "/", ""]), json_values)
-)
+@given(st.dictionaries(st.sampled_from(["a/.zarray", ".zgroup", "a/.zattrs", ".zarray", "/", ""]), json_values))
 def test_any_consolidated_metadata_is_read_or_refused(metadata: dict[str, Any]) -> None:
     with suppress(FormatError):
         parse_consolidated({"zarr_consolidated_format": 1, "metadata": metadata})

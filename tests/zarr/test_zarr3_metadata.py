@@ -211,9 +211,7 @@ def test_wrong_chunk_shapes(chunk_shape: Any) -> None:
 
 
 def test_unknown_data_types_are_parsed_but_have_no_dtype() -> None:
-    meta = parse_array(
-        document(data_type={"name": "numpy.datetime64", "configuration": {}}, fill_value="NaT")
-    )
+    meta = parse_array(document(data_type={"name": "numpy.datetime64", "configuration": {}}, fill_value="NaT"))
     assert meta.dtype is None
     assert meta.fill_value == "NaT"
     assert parse_array(document(data_type="r16", fill_value=[0, 1])).data_type == "r16"
@@ -255,9 +253,7 @@ def test_groups_and_their_consolidated_metadata() -> None:
         parse_consolidated(inner | {"consolidated_metadata": {"metadata": {"a": 3}}})
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"[]", b"{", b"\xff\xfe", b"1" * 5000, b"[" * 100_000, b'{"a":' * 100_000]
-)
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", b"\xff\xfe", b"1" * 5000, b"[" * 100_000, b'{"a":' * 100_000])
 def test_junk_is_a_format_error(data: bytes) -> None:
     with pytest.raises(FormatError):
         parse_array(data)
@@ -282,11 +278,7 @@ json_values = st.recursive(
 )
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from([*document(), "dimension_names", "consolidated_metadata", "y"]), json_values
-    )
-)
+@given(st.dictionaries(st.sampled_from([*document(), "dimension_names", "consolidated_metadata", "y"]), json_values))
 def test_any_value_anywhere_is_read_or_refused(changes: dict[str, Any]) -> None:
     for parse in (parse_array, parse_group, parse_node, parse_consolidated):
         with suppress(VoxariumError):

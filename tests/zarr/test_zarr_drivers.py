@@ -26,7 +26,7 @@ def new(**changes: Any) -> ArraySpec:
 
 def edited(driver: Any, **changes: Any) -> dict[str, bytes]:
     """Return the documents of an array with some keys changed."""
-    documents = driver.dump("a", driver.create(new()))
+    documents: dict[str, bytes] = driver.dump("a", driver.create(new()))
     key = "a/zarr.json" if driver is ZARR3 else "a/.zarray"
     return documents | {key: json.dumps(json.loads(documents[key]) | changes).encode()}
 
@@ -105,9 +105,7 @@ def test_data_types_of_zarr2_that_are_refused(kit: Any, dtype: Any) -> None:
 def test_codecs_that_are_refused(kit: Any) -> None:
     for documents, driver in (
         (
-            edited(
-                ZARR3, codecs=[{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "jpegxl"}]
-            ),
+            edited(ZARR3, codecs=[{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "jpegxl"}]),
             ZARR3,
         ),
         (edited(ZARR2, compressor={"id": "imagecodecs_jpegxl"}), ZARR2),
@@ -169,9 +167,7 @@ def test_fill_values_survive(driver: Any, kit: Any, dtype: str, value: Any) -> N
     info = driver.create(new(dtype=np.dtype(dtype), fill_value=value))
     found = driver.open(kit.DictStore(driver.dump("a", info)), "a").fill_value
     assert found.dtype == np.dtype(dtype)
-    assert np.array_equal(
-        found, np.asarray(float("inf") if value == "Infinity" else value), equal_nan=dtype != "b1"
-    )
+    assert np.array_equal(found, np.asarray(float("inf") if value == "Infinity" else value), equal_nan=dtype != "b1")
 
 
 @BOTH
@@ -219,9 +215,7 @@ def test_without_compression_nothing_is_copied(driver: Any) -> None:
 def test_chunks_of_any_layout_are_encoded_alike(driver: Any, layout: Any, codec: str) -> None:
     info = driver.create(new(codec=codec))
     chunk = np.arange(6, dtype="u2").reshape(2, 3)
-    assert bytes(memoryview(driver.encode(info, layout(chunk)))) == bytes(
-        memoryview(driver.encode(info, chunk))
-    )
+    assert bytes(memoryview(driver.encode(info, layout(chunk)))) == bytes(memoryview(driver.encode(info, chunk)))
 
 
 def test_payloads_move_between_versions(kit: Any) -> None:

@@ -29,9 +29,7 @@ SHAPE, CHUNK, SHARD = (7, 10, 13), (2, 4, 3), (4, 8, 12)
 
 
 def spec(dtype: str, codec: str, shard: tuple[int, ...] | None = None, **more: Any) -> ArraySpec:
-    return ArraySpec(
-        shape=SHAPE, dtype=np.dtype(dtype), chunk_shape=CHUNK, shard_shape=shard, codec=codec, **more
-    )
+    return ArraySpec(shape=SHAPE, dtype=np.dtype(dtype), chunk_shape=CHUNK, shard_shape=shard, codec=codec, **more)
 
 
 def read_tensorstore(folder: Path, driver: str) -> Any:
@@ -116,7 +114,7 @@ def sharding(
     }
 
 
-V3_SHARDS = [
+V3_SHARDS: list[Any] = [
     lambda inner: [sharding([2, 4, 3], inner)],
     lambda inner: [sharding([2, 4, 3], inner, "start", [bytes_codec("bytes")])],
     lambda inner: [sharding([2, 4, 3], inner, "end", [bytes_codec("big")])],
@@ -149,7 +147,7 @@ def test_zarr3_of_tensorstore(kit: Any, tmp_path: Path, chain: int) -> None:
     encodings = itertools.cycle(
         {"name": n, "configuration": {"separator": s}} for n in ("default", "v2") for s in ("/", ".")
     )
-    for i, wrap in enumerate([lambda codecs: codecs, *V3_SHARDS]):
+    for i, wrap in enumerate([list, *V3_SHARDS]):
         folder = tmp_path / str(i)
         write_tensorstore_v3(folder, wrap(inner), data, CHUNK if i == 0 else SHARD, next(encodings))
         assert same(kit.read(ZARR3, kit.load_folder(folder)), data), i
@@ -188,7 +186,7 @@ def test_zarr3_codecs_behind_shards(kit: Any, tmp_path: Path, after: dict[str, A
     assert same(kit.read(ZARR3, kit.load_folder(tmp_path / "theirs")), data)
 
 
-V2_CASES = [
+V2_CASES: list[Any] = [
     {"compressor": None, "filters": None},
     {"compressor": {"id": "zlib", "level": 1}, "filters": [{"id": "delta", "dtype": "<u2"}]},
     {"compressor": {"id": "bz2", "level": 1}, "filters": [{"id": "shuffle", "elementsize": 2}]},
@@ -272,5 +270,5 @@ def test_short_names_are_what_others_see(kit: Any, tmp_path: Path) -> None:
     store = kit.DictStore()
     kit.write(ZARR3, store, "", spec("u2", "blosc:zstd:3:bitshuffle"), kit.sample(SHAPE, "u2"))
     kit.save_folder(store, tmp_path)
-    (blosc,) = zarr.open_array(tmp_path, mode="r").compressors
+    blosc: Any = zarr.open_array(tmp_path, mode="r").compressors[0]
     assert blosc.to_dict()["configuration"] == choice.to_v3()[0][1]

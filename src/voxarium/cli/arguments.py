@@ -32,9 +32,7 @@ Uri = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-Threads = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Threads; one per processor if not given.")
-]
+Threads = Annotated[int | None, typer.Option(min=1, metavar="N", help="Threads; one per processor if not given.")]
 SourceFormat = Annotated[
     str | None, typer.Option(metavar="NAME", help="Driver of the source, such as hdf5.", rich_help_panel=_RAW)
 ]
@@ -46,15 +44,11 @@ SourceDtype = Annotated[
 ]
 ByteOffset = Annotated[
     int | None,
-    typer.Option(
-        min=0, metavar="N", help="Bytes before the first voxel of a raw file.", rich_help_panel=_RAW
-    ),
+    typer.Option(min=0, metavar="N", help="Bytes before the first voxel of a raw file.", rich_help_panel=_RAW),
 ]
 SourceOrder = Annotated[
     str | None,
-    typer.Option(
-        metavar="C|F", help="Order of a raw file: C = last axis fastest, F = first.", rich_help_panel=_RAW
-    ),
+    typer.Option(metavar="C|F", help="Order of a raw file: C = last axis fastest, F = first.", rich_help_panel=_RAW),
 ]
 
 

@@ -46,13 +46,9 @@ def convert(
     source: Annotated[str, typer.Argument(metavar="SRC", help="What to convert; see voxarium info --help.")],
     target: Annotated[
         str,
-        typer.Argument(
-            metavar="DST", help="A new folder or s3://, gs://, az:// prefix; …/labels/NAME for labels."
-        ),
+        typer.Argument(metavar="DST", help="A new folder or s3://, gs://, az:// prefix; …/labels/NAME for labels."),
     ],
-    format: Annotated[
-        str, typer.Option(metavar="NAME", help="Format to write.", rich_help_panel=_TARGET)
-    ] = "ome-zarr",
+    format: Annotated[str, typer.Option(metavar="NAME", help="Format to write.", rich_help_panel=_TARGET)] = "ome-zarr",
     spec_version: Annotated[
         str | None,
         typer.Option(metavar="V", help="Version of the format: 0.5, 0.4 …", rich_help_panel=_TARGET),
@@ -71,15 +67,13 @@ def convert(
     ] = None,
     codec: Annotated[
         str,
-        typer.Option(
-            metavar="NAME:LEVEL", help="zstd:1, blosc:lz4:5, gzip:5, none.", rich_help_panel=_TARGET
-        ),
+        typer.Option(metavar="NAME:LEVEL", help="zstd:1, blosc:lz4:5, gzip:5, none.", rich_help_panel=_TARGET),
     ] = "zstd:1",
     levels: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="Levels, the finest included; until one fits a chunk if not given.",
+            help="Levels, the finest included; until one fits into 64³ if not given.",
             rich_help_panel=_TARGET,
         ),
     ] = None,
@@ -137,9 +131,7 @@ def convert(
     ] = None,
     axes: Annotated[
         str | None,
-        typer.Option(
-            metavar="AXES", help="Axes of the source in stored order: zyx, tczyx …", rich_help_panel=_MEANING
-        ),
+        typer.Option(metavar="AXES", help="Axes of the source in stored order: zyx, tczyx …", rich_help_panel=_MEANING),
     ] = None,
     voxel_size: Annotated[
         str | None,
@@ -151,9 +143,7 @@ def convert(
     ] = None,
     translation: Annotated[
         str | None,
-        typer.Option(
-            metavar="N,N,N", help="World position of the first voxel's centre.", rich_help_panel=_MEANING
-        ),
+        typer.Option(metavar="N,N,N", help="World position of the first voxel's centre.", rich_help_panel=_MEANING),
     ] = None,
     unit: Annotated[
         str | None,

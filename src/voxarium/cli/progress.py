@@ -54,9 +54,7 @@ class ConversionProgress:
             self._open(progress.total)
         if now - self._shown >= _REDRAW or progress.voxels == progress.total:
             self._shown = now
-            self._bar.update(
-                self._task, completed=progress.voxels, state=_state(progress, now - self._started)
-            )
+            self._bar.update(self._task, completed=progress.voxels, state=_state(progress, now - self._started))
 
     def _open(self, total: int) -> None:
         from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,41 +20,15 @@ from voxarium.cli.arguments import (
     Uri,
     source_options,
 )
+from voxarium.cli.output import check_output, partial_file
 from voxarium.cli.printing import print_json, say
 from voxarium.cli.values import region, resolve_region
-from voxarium.errors import Code, ExistsError, InputError, StoreError
 
-__all__ = ["check_output", "read"]
+if TYPE_CHECKING:
+    from voxarium.core.array import Array
+    from voxarium.model.box import Box
 
-
-def check_output(out: Path, suffixes: tuple[str, ...], *, overwrite: bool) -> None:
-    """Refuse a file that cannot be written, before any work is done.
-
-    Raises
-    ------
-    InputError
-        If the name ends otherwise than the file will be.
-    ExistsError
-        If it exists and is not to be replaced, or is a folder.
-    StoreError
-        If its folder does not exist.
-    """
-    if out.suffix.lower() not in suffixes:
-        raise InputError(
-            f"--out {out} does not end with {' or '.join(suffixes)}",
-            code=Code.ARGUMENT_INVALID,
-            fix=f"name the file {out.with_suffix(suffixes[0]).name}",
-        )
-    if out.is_dir() or (out.exists() and not overwrite):
-        raise ExistsError(
-            f"{out} exists",
-            code=Code.TARGET_EXISTS,
-            fix="choose another name, or replace it with --overwrite",
-        )
-    if not out.parent.is_dir():
-        raise StoreError(
-            f"the folder {out.parent} does not exist", code=Code.STORE_UNWRITABLE, fix="make the folder first"
-        )
+__all__ = ["read"]
 
 
 def read(
@@ -62,9 +36,7 @@ def read(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.npy", help="NumPy file to write.")],
     box: Annotated[
         str | None,
-        typer.Option(
-            metavar="Z0:Z1,Y0:Y1,X0:X1", help="Region in voxels of the level; everything if not given."
-        ),
+        typer.Option(metavar="Z0:Z1,Y0:Y1,X0:X1", help="Region in voxels of the level; everything if not given."),
     ] = None,
     level: Annotated[int, typer.Option(min=0, metavar="N", help="Level; 0 is the finest.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
@@ -106,26 +78,15 @@ def read(
         say(f"{out}: {array.dtype.name} {shape_text}, {bytes_text(size)} in {seconds:.2f} s")
 
 
-def _write_npy(out: Path, array: Any, box: Any, threads: int | None) -> None:  # Any: Array and Box
-    """Read straight into the pages of the file; it takes its name when it is whole."""
+def _write_npy(out: Path, array: Array, box: Box, threads: int | None) -> None:
+    """Read straight into the pages of the file."""
     import numpy as np
 
-    partial = out.with_name(f".{out.name}.partial")
-    try:
+    with partial_file(out) as partial:
         if box.size == 0:
             with partial.open("wb") as file:
                 np.save(file, np.empty(box.shape, array.dtype))
-        else:
-            pages = np.lib.format.open_memmap(partial, mode="w+", dtype=array.dtype, shape=box.shape)
-            array.read(box, out=pages, threads=threads)
-            pages.flush()
-            del pages
-        partial.replace(out)
-    except OSError as error:
-        raise StoreError(
-            f"{out} could not be written: {error.strerror or error}",
-            code=Code.STORE_UNWRITABLE,
-            fix="check the folder's permissions and the space left",
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+            return
+        pages = np.lib.format.open_memmap(partial, mode="w+", dtype=array.dtype, shape=box.shape)
+        array.read(box, out=pages, threads=threads)
+        pages.flush()

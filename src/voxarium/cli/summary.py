@@ -101,9 +101,7 @@ def report_text(report: Report, target: str) -> str:
         f"{report.objects:,} objects",
     ]
     if report.resumed:
-        lines.append(
-            f"  {report.resumed:,} objects were there already; {bytes_text(report.written_bytes)} added"
-        )
+        lines.append(f"  {report.resumed:,} objects were there already; {bytes_text(report.written_bytes)} added")
     else:
         ratio = report.source_bytes / max(report.written_bytes, 1)
         lines.append(

@@ -83,9 +83,7 @@ class _Step(NamedTuple):
     settings: object
 
 
-def _make(
-    step: _Step, table: Mapping[str, str], given: ChunkType, where: str
-) -> Any:  # Any: one of three protocols
+def _make(step: _Step, table: Mapping[str, str], given: ChunkType, where: str) -> Any:  # Any: one of three protocols
     """Return the codec of a name and its settings, for arrays of one kind."""
     place = table.get(step.name)
     if place is None:

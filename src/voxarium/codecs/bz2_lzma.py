@@ -29,9 +29,7 @@ class _Unpacker(Protocol):
     def decompress(self, data: Any, max_length: int = -1) -> bytes: ...  # Any: bytes-like
 
 
-def _unpack(
-    name: str, begin: Callable[[], _Unpacker], data: Buffer, size: SizeBounds, *, marked: bool
-) -> bytes:
+def _unpack(name: str, begin: Callable[[], _Unpacker], data: Buffer, size: SizeBounds, *, marked: bool) -> bytes:
     """Decompress streams one after another; `marked` tells that a stream says where it ends."""
     what = f"{name} payload"
     parts: list[bytes] = []
@@ -111,9 +109,7 @@ class Lzma:
         if filters is not None and not _are_filters(filters):
             fields.wrong("filters", "null or a list of LZMA filters")
         fields.done()
-        return cls(
-            container, check, preset, None if filters is None else tuple(tuple(f.items()) for f in filters)
-        )
+        return cls(container, check, preset, None if filters is None else tuple(tuple(f.items()) for f in filters))
 
     @property
     def text(self) -> str:
@@ -141,9 +137,7 @@ class Lzma:
     def decode(self, data: Buffer, size: SizeBounds, _out: object = None) -> bytes:
         """Decompress; releases the GIL."""
         raw = self.format == lzma.FORMAT_RAW
-        begin = partial(
-            lzma.LZMADecompressor, self.format, None if raw else _MEMORY, self._filters if raw else None
-        )
+        begin = partial(lzma.LZMADecompressor, self.format, None if raw else _MEMORY, self._filters if raw else None)
         return _unpack("lzma", begin, data, size, marked=not raw)
 
 
@@ -151,9 +145,7 @@ def _are_filters(value: object) -> bool:
     if not isinstance(value, list) or not 0 < len(value) <= 4:
         return False
     for item in value:
-        if not isinstance(item, Mapping) or not all(
-            isinstance(k, str) and type(v) is int for k, v in item.items()
-        ):
+        if not isinstance(item, Mapping) or not all(isinstance(k, str) and type(v) is int for k, v in item.items()):
             return False
         if not 0 <= item.get("dict_size", 0) <= _MEMORY:
             return False

@@ -62,9 +62,7 @@ class Chain:
         last = len(packers) - 1
         backwards = zip(packers[::-1], sizes[::-1], strict=True)
         self._steps = tuple((p, s, i == last) for i, (p, s) in enumerate(backwards))
-        self._direct = serializer.direct and all(
-            a.key is None and a.encoded.shape == given.shape for a in arrays
-        )
+        self._direct = serializer.direct and all(a.key is None and a.encoded.shape == given.shape for a in arrays)
         every = (*arrays, serializer, *packers)
         self.key: Hashable = tuple(c.key for c in every if c.key is not None)
         self.texts: tuple[str, ...] = tuple(c.text for c in every)

@@ -36,7 +36,7 @@ def crc32c_extend(crc: int, data: Buffer) -> int:
     '0xe3069283'
     """
     function = _function()
-    if function is None or isinstance(data, bytes) and len(data) < 4096:
+    if function is None or (isinstance(data, bytes) and len(data) < 4096):
         return int(google_crc32c.extend(crc, data if isinstance(data, bytes) else bytes(data)))
-    flat = np.frombuffer(data, np.uint8)
+    flat = np.frombuffer(memoryview(data), np.uint8)
     return int(function(crc, flat.ctypes.data, flat.nbytes))

@@ -75,9 +75,7 @@ class _Deflate:
                 raise wrong_size(f"{self.name} payload", found, size)
             if not unpacker.eof:
                 raise truncated(f"{self.name} payload ends early, after {found} of {low} bytes")
-            rest = unpacker.unused_data.lstrip(
-                b"\0"
-            )  # gzip files may be padded with zeros, and have several members
+            rest = unpacker.unused_data.lstrip(b"\0")  # gzip files may be padded with zeros, and have several members
             if not rest:
                 break
             if self.window_bits < 16:

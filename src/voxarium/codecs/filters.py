@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from voxarium.errors import Code, InputError
 from voxarium.model.array_specs import NUMERIC
-from voxarium.model.codec import ChunkType, CodecKind, byteorder
+from voxarium.model.codec import ChunkType, CodecKind, byteorder, corrupt
 from voxarium.model.fields import Fields
 
 __all__ = ["AsType", "BitRound", "Delta", "FixedScaleOffset", "Quantize"]
@@ -60,10 +60,10 @@ class _Filter:
     @property
     def key(self) -> Hashable:
         """What a decoder must know."""
-        return self.text, *self._types
+        return self.text, *self._signature
 
     @property
-    def _types(self) -> tuple[str, ...]:
+    def _signature(self) -> tuple[str, ...]:
         """The types, and whether elements change their byte order on the way."""
         turned = byteorder(self.dtype) != byteorder(self.given.stored_dtype)
         return _native(self.dtype).str, _native(self.astype).str, str(turned)
@@ -75,15 +75,26 @@ class _Filter:
         """Return the stored elements."""
         # numcodecs views the memory as its own type, whatever byte order the array has.
         flat = np.ascontiguousarray(array, self.given.stored_dtype).reshape(-1).view(self.dtype)
-        with np.errstate(all="ignore"):
-            stored = np.asarray(self._codec().encode(flat))
-        return stored.view(self.astype).astype(_native(self.astype), copy=False).reshape(self.given.shape)
+        try:
+            with np.errstate(all="ignore"):
+                stored = np.asarray(self._codec().encode(flat))
+        except (ValueError, TypeError, OverflowError) as error:
+            raise InputError(
+                f"{self.text} cannot take {self.given.dtype.name} elements with these settings: {error}",
+                code=Code.DTYPE_RANGE,
+                fix="use settings within the range of the elements",
+            ) from error
+        stored = stored.view(self.astype).astype(_native(self.astype), copy=False)
+        return stored.reshape(self.given.shape)
 
     def decode(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return the elements."""
         flat = np.ascontiguousarray(array, self.astype).reshape(-1)
-        with np.errstate(all="ignore"):
-            found = np.asarray(self._codec().decode(flat))
+        try:
+            with np.errstate(all="ignore"):
+                found = np.asarray(self._codec().decode(flat))
+        except (ValueError, TypeError, OverflowError) as error:
+            raise corrupt(f"{self.text} cannot be undone with these settings: {error}") from error
         elements = found.astype(self.dtype, copy=False).view(self.given.stored_dtype)
         return elements.astype(self.given.dtype, copy=False).reshape(self.given.shape)
 
@@ -137,7 +148,7 @@ class FixedScaleOffset(_Filter):
     @property
     def key(self) -> Hashable:
         """What a decoder must know."""
-        return self.text, *self._types, self.offset, self.scale
+        return self.text, *self._signature, self.offset, self.scale
 
     def _codec(self) -> Any:  # Any: a numcodecs codec
         from numcodecs.fixedscaleoffset import FixedScaleOffset as Reference

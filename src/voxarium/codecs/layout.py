@@ -150,9 +150,7 @@ class Reshape:
         """Return the codec of a v3 configuration."""
         shape = _resolve_shape(fields.raw("shape"), given.shape)
         if shape is None:
-            fields.wrong(
-                "shape", f"a shape that holds the {given.size} elements of {given.shape} in the same order"
-            )
+            fields.wrong("shape", f"a shape that holds the {given.size} elements of {given.shape} in the same order")
         fields.done()
         return cls(given.shape, replace(given, shape=shape or ()))
 

@@ -152,9 +152,7 @@ class PackBools:
         """Return the booleans."""
         flat = array.reshape(-1)
         if int(flat[0]) != -self.given.size % 8:
-            raise corrupt(
-                f"packed chunk says it has {int(flat[0])} padding bits instead of {-self.given.size % 8}"
-            )
+            raise corrupt(f"packed chunk says it has {int(flat[0])} padding bits instead of {-self.given.size % 8}")
         return np.unpackbits(flat[1:], count=self.given.size).view(bool).reshape(self.given.shape)
 
 
@@ -191,9 +189,7 @@ class Shuffle:
     def _columns(self, data: Buffer) -> tuple[NDArray[np.uint8], int]:
         flat = as_bytes_array(data)
         if flat.size % max(1, self.elementsize):
-            raise corrupt(
-                f"shuffled payload of {flat.size} bytes is not made of {self.elementsize}-byte elements"
-            )
+            raise corrupt(f"shuffled payload of {flat.size} bytes is not made of {self.elementsize}-byte elements")
         return flat, max(1, self.elementsize)
 
     def encode(self, data: Buffer) -> Buffer:

@@ -201,7 +201,5 @@ class Sharding:
         table = self.read_index(view[view.nbytes - n :] if self.at_end else view[:n], view.nbytes)
         out = allocate(self.given.nbytes).view(self.given.dtype).reshape(self.given.shape)
         for box, (start, length) in zip(self._boxes(), table.tolist(), strict=True):
-            out[box] = (
-                self.given.fill_value if start == ABSENT else self.inner.decode(view[start : start + length])
-            )
+            out[box] = self.given.fill_value if start == ABSENT else self.inner.decode(view[start : start + length])
         return out

@@ -275,7 +275,8 @@ def _cast(raw: NDArray[Any], dtype: np.dtype[Any], *, lossy: bool) -> NDArray[An
         if raw.dtype.kind in "iu":
             own = np.iinfo(raw.dtype)
             low, high = max(low, own.min), min(high, own.max)
-        return np.clip(raw, low, high).astype(dtype)
+        clipped: NDArray[Any] = np.clip(raw, low, high).astype(dtype)
+        return clipped
     if lossy:
         return raw.astype(dtype)
     with np.errstate(all="ignore"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from voxarium.errors import Code, InputError
-from voxarium.model.axes import Axis, canonical_unit, guess_axis_type
+from voxarium.model.axes import SPACE_UNITS, Axis, canonical_unit, guess_axis_type
 from voxarium.model.box import Box
 
 __all__ = ["ConvertOptions", "described_axes", "per_space_axis"]
@@ -107,9 +107,20 @@ def described_axes(
         kind = axis.type if same else guess_axis_type(name)
         of = axis.unit if same else None
         if unit is not None and kind == "space":
-            of = canonical_unit(unit)
+            of = _space_unit(unit)
         axes.append(Axis(name=name, type=kind, unit=of, labels=axis.labels, extra=axis.extra if same else {}))
     return tuple(axes)
+
+
+def _space_unit(name: str) -> str:
+    unit = canonical_unit(name)
+    if unit not in SPACE_UNITS:
+        raise InputError(
+            f"the unit {name!r} is no length",
+            code=Code.UNIT_UNKNOWN,
+            fix="use nanometer, micrometer, millimeter, angstrom …, in full or short (nm, um, mm)",
+        )
+    return unit
 
 
 def per_space_axis(

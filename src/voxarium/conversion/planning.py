@@ -152,7 +152,7 @@ def _base_geometry(
             code=Code.TRANSFORM_INVALID,
             fix="give --voxel-size to write it unrotated; its own transform is then not applied",
         )
-    said = source.info.axes_stated and source.levels[0].array.transform is not None or source.info.spec_version is not None
+    said = (source.info.axes_stated and source.levels[0].array.transform is not None) or source.info.spec_version is not None
     given = per_space_axis(options.voxel_size, axes, "the voxel size")
     moved = per_space_axis(options.translation, axes, "the translation")
     scale, translation = [], []

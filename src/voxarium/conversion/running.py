@@ -103,6 +103,11 @@ def _refuse_or_clear(target: Target, *, overwrite: bool) -> None:
     keys = [k for k, _ in store.list("")]
     for key in sorted(keys, key=lambda k: (k.count("/"), k.rsplit("/", 1)[-1].isdigit())):
         store.delete(key)
+    _clear_partial(target.store)
+
+
+def _clear_partial(store: WritableStore) -> None:
+    """Remove what killed writers left in a store that can have such."""
     if isinstance(store, ResumableStore):
         store.clear_partial()
 
@@ -150,8 +155,7 @@ def run(
     driver = writable_array_driver(convention.array_driver(plan.spec_version))
     ledger = Ledger(target.store)
     if resume:
-        if isinstance(target.store, ResumableStore):
-            target.store.clear_partial()
+        _clear_partial(target.store)
         resumed = ledger.resume(plan.fingerprint)
     else:
         _refuse_or_clear(target, overwrite=overwrite)
@@ -208,7 +212,8 @@ def _put_documents(plan: Plan, target: Target) -> list[int]:
             target.store.put(key, data)
             sizes.append(len(data))
     touched = convention.touched(target.path, plan.image, plan.spec_version)
-    existing = {key: data for key in touched if (data := target.hierarchy.get(key)) is not None}
+    found = {key: target.hierarchy.get(key) for key in touched}
+    existing = {key: data for key, data in found.items() if data is not None}
     for key, data in convention.dump(target.path, plan.image, plan.spec_version, existing).items():
         if prefix and key.startswith(prefix):
             target.store.put(key[len(prefix) :], data)
@@ -238,7 +243,7 @@ def _stop_on_signal(cancel: Cancel) -> Callable[[], None]:
     """Let Ctrl-C and SIGTERM stop the job at the next good moment; return how to undo that."""
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
-    before = {}
+    before: dict[int, Any] = {}  # Any: what signal.getsignal returns
 
     def stop(number: int, _frame: object) -> None:
         cancel.set()

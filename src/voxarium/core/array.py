@@ -147,9 +147,10 @@ class Array:
 
     def __getitem__(self, selection: Selector | tuple[Selector, ...]) -> NDArray[Any]:
         box, post = parse_selection(selection, self.shape)
-        return self.read(box)[post]
+        selected: NDArray[Any] = self.read(box)[post]
+        return selected
 
-    def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001  NumPy's protocol
+    def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> NDArray[Any]:
         data = self.read()
         return data if dtype is None else data.astype(dtype, copy=False)
 

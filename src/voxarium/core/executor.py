@@ -75,8 +75,9 @@ class ThreadExecutor:
                 while True:
                     # One task more than workers, so that no worker waits for this thread.
                     while len(running) <= self.workers and not cancel:
-                        task = next(tasks, None)
-                        if task is None:
+                        try:
+                            task = next(tasks)
+                        except StopIteration:
                             break
                         running.add(pool.submit(function, task))
                     if not running:

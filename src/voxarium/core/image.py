@@ -168,7 +168,7 @@ class Image:
     def __getitem__(self, selection: Selector | tuple[Selector, ...]) -> NDArray[Any]:
         return self.arrays[0][selection]
 
-    def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001  NumPy's protocol
+    def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> NDArray[Any]:
         return self.arrays[0].__array__(dtype, copy)
 
     def __len__(self) -> int:

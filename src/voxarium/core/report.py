@@ -97,7 +97,7 @@ def image_json(image: Image) -> dict[str, Any]:
 
 
 def _json_scalar(value: Any) -> Any:
-    if isinstance(value, complex) or getattr(value, "dtype", None) is not None and value.dtype.kind == "c":
+    if isinstance(value, complex) or (getattr(value, "dtype", None) is not None and value.dtype.kind == "c"):
         return [value.real, value.imag]
     plain = value.item() if hasattr(value, "item") else value
     return str(plain) if isinstance(plain, float) and not math.isfinite(plain) else plain
@@ -116,7 +116,7 @@ def _size_line(image: Image) -> str:
 
 
 def _rows(image: Image) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for i, (info, array) in enumerate(image.iter_levels()):
         scale, _ = _geometry(image, i)
         stored = stored_bytes(array)

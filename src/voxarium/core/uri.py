@@ -19,7 +19,7 @@ _GLOB = re.compile(r"[*?\[]")
 _ARCHIVES: Final = (".zip", ".ozx")
 _OBJECTS: Final = ("s3", "gs", "gcs", "az", "azure", "abfs", "abfss")
 # Files at the end of a remote address: the store is then the folder around them.
-_FILE_SUFFIXES: Final = (".npy", ".h5", ".hdf5", ".hdf", ".n5h5", ".tif", ".tiff", ".png", ".jpg", ".raw", ".bin", ".nii", ".gz")
+_FILE_SUFFIXES: Final = (".npy", ".h5", ".hdf5", ".hdf", ".n5h5", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".dat", ".btf", ".he5", ".ims", ".nwb", ".raw", ".bin", ".nii", ".gz")
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,11 +75,7 @@ def _info(meta: ArrayMetadata, where: str) -> ArrayInfo:
 def _axes(meta: ArrayMetadata) -> tuple[Axis, ...] | None:
     """Return axes named as xarray does."""
     names = meta.attributes.get(_DIMENSIONS)
-    if (
-        not isinstance(names, list)
-        or len(names) != len(meta.shape)
-        or not all(isinstance(n, str) for n in names)
-    ):
+    if not isinstance(names, list) or len(names) != len(meta.shape) or not all(isinstance(n, str) for n in names):
         return None
     return named_axes(names)
 
@@ -115,9 +111,7 @@ class Zarr2Driver:
         beside = join_key(path, _ATTRIBUTES)
         return _info(parse_array(raw, parse_attributes(store.get(beside), beside), key), path or store.uri)
 
-    def read_chunk(
-        self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, /
-    ) -> NDArray[Any] | None:
+    def read_chunk(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, /) -> NDArray[Any] | None:
         """Return the voxels of one chunk, or None when it is absent."""
         index = tuple(a // c for a, c in zip(box.origin, info.chunk_shape, strict=True))
         payload = store.get(self.object_key(path, info, index))

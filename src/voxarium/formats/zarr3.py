@@ -109,9 +109,7 @@ class Zarr3Driver:
             )
         return _info(parse_array(doc, key), path or store.uri)
 
-    def read_chunk(
-        self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, /
-    ) -> NDArray[Any] | None:
+    def read_chunk(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, /) -> NDArray[Any] | None:
         """Return the voxels of one chunk, or None when it is absent."""
         index = tuple(a // c for a, c in zip(box.origin, info.chunk_shape, strict=True))
         span = self.locate(store, path, info, [index], _NoCache())[0]

@@ -98,9 +98,7 @@ class Fields:
     def integer(self, key: str, low: int, high: int = _MAX_INT, default: int | object = REQUIRED) -> int:
         """Return an integer within bounds."""
         value = self.raw(key, default)
-        if key in self._data and (
-            not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high
-        ):
+        if key in self._data and (not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high):
             self.wrong(key, f"an integer from {low} to {high}")
             return low
         return value if isinstance(value, int) else low

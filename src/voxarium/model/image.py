@@ -138,8 +138,10 @@ class Value:
     def apply(self, raw: NDArray[Any]) -> NDArray[np.float64]:
         """Return real values for raw samples, as float64 of the same shape."""
         if self.table:
-            return np.asarray(self.table, np.float64)[raw]
-        return raw.astype(np.float64) * self.slope + self.intercept
+            looked_up: NDArray[np.float64] = np.asarray(self.table, np.float64)[raw]
+            return looked_up
+        real: NDArray[np.float64] = raw.astype(np.float64) * self.slope + self.intercept
+        return real
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,9 +94,7 @@ def downsample_gaussian(
     return result
 
 
-def _check_margins(
-    shape: tuple[int, ...], factors: tuple[int, ...], lo: tuple[int, ...], hi: tuple[int, ...]
-) -> None:
+def _check_margins(shape: tuple[int, ...], factors: tuple[int, ...], lo: tuple[int, ...], hi: tuple[int, ...]) -> None:
     if not len(lo) == len(hi) == len(shape):
         raise InputError(
             f"margins {lo} and {hi} do not fit a block with {len(shape)} axes",

@@ -154,9 +154,7 @@ def plan_levels(
         current = level_shape(current, step)
         factors = tuple(a * b for a, b in zip(factors, step, strict=True))
         scale, translation = level_transform(scale0, translation0, done, method)
-        levels.append(
-            LevelGeometry(shape=current, step=step, factors=factors, scale=scale, translation=translation)
-        )
+        levels.append(LevelGeometry(shape=current, step=step, factors=factors, scale=scale, translation=translation))
     return tuple(levels)
 
 
@@ -235,9 +233,7 @@ def split_boxes(shape: Sequence[int], factors: Sequence[int], parts: int) -> lis
     windows = level_shape(shape, steps)
     if parts <= 1 or whole.size == 0 or not windows:
         return [whole]
-    axis = next(
-        (i for i, n in enumerate(windows) if n >= parts), max(range(len(windows)), key=windows.__getitem__)
-    )
+    axis = next((i for i, n in enumerate(windows) if n >= parts), max(range(len(windows)), key=windows.__getitem__))
     count, step = min(parts, windows[axis]), steps[axis]
     cuts = [min(shape[axis], windows[axis] * i // count * step) for i in range(count)] + [shape[axis]]
     boxes = []

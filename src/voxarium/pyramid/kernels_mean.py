@@ -74,20 +74,27 @@ def _sum_rows_wide(rows: RowGrid, start: int, flip: Any, sums: Array) -> None:
     # Sums of the low and of the high 32 bits: neither can overflow for fewer than 2**31 voxels.
     src, rel, U = rows.src, rows.rel, np.uint64
     lo, hi, n = sums[0], sums[1], sums.shape[1]
-    for j in range(rel.size):
+    low, width = U(0xFFFFFFFF), U(32)
+    first = 0
+    if rel.size >= 4:
+        first = 4
+        r0, r1 = src[start + rel[0] : start + rel[0] + n], src[start + rel[1] : start + rel[1] + n]
+        r2, r3 = src[start + rel[2] : start + rel[2] + n], src[start + rel[3] : start + rel[3] + n]
+        for x in range(n):
+            a, b, c, d = U(r0[x] ^ flip), U(r1[x] ^ flip), U(r2[x] ^ flip), U(r3[x] ^ flip)
+            lo[x] = (a & low) + (b & low) + (c & low) + (d & low)
+            if src.itemsize == 8:
+                hi[x] = (a >> width) + (b >> width) + (c >> width) + (d >> width)
+    else:
+        lo[:] = 0
+        hi[:] = 0
+    for j in range(first, rel.size):
         r = src[start + rel[j] : start + rel[j] + n]
-        if j == 0:
-            for x in range(n):
-                lo[x] = U(r[x] ^ flip) & U(0xFFFFFFFF)
+        for x in range(n):
+            a = U(r[x] ^ flip)
+            lo[x] += a & low
             if src.itemsize == 8:
-                for x in range(n):
-                    hi[x] = U(r[x] ^ flip) >> U(32)
-        else:
-            for x in range(n):
-                lo[x] += U(r[x] ^ flip) & U(0xFFFFFFFF)
-            if src.itemsize == 8:
-                for x in range(n):
-                    hi[x] += U(r[x] ^ flip) >> U(32)
+                hi[x] += a >> width
 
 
 @part

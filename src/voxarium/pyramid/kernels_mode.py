@@ -130,6 +130,21 @@ def _settle_4(rows: RowGrid, start: int, rule: Rule, marks: Array, q: Array) -> 
 
 
 @part
+def _settle_2(rows: RowGrid, start: int, rule: Rule, q: Array) -> None:
+    # Windows of one row of two, or of two rows of one: a tie, or the same twice.
+    src, rel = rows.src, rows.rel
+    one, m = q.dtype.type(1), q.size
+    if rel.size == 1:
+        r0 = src[start : start + 2 * m]
+        for x in range(m):
+            q[x] = _choose(r0[2 * x], r0[2 * x + 1], one, one, rule)
+    else:
+        r0, r1 = src[start + rel[0] : start + rel[0] + m], src[start + rel[1] : start + rel[1] + m]
+        for x in range(m):
+            q[x] = _choose(r0[x], r1[x], one, one, rule)
+
+
+@part
 def _winner(column: Array, n: int, rule: Rule) -> Any:
     # Count and remove one label after another until those left cannot win; sort when there are many.
     flip, always = rule
@@ -195,6 +210,9 @@ def mode(rows: RowGrid, rule: Rule, marks: Array, column: Array) -> None:
                 for x0 in range(0, grid[3], step):
                     m, start = min(step, grid[3] - x0), s + wx * x0
                     q = dst[d + x0 : d + x0 + m]
+                    if rel.size * wx == 2:
+                        _settle_2(rows, start, rule, q)
+                        continue
                     rest = _copy_uniform(rows, start, q)
                     if rest == D(0):
                         continue

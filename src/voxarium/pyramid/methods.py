@@ -190,9 +190,7 @@ def _result(array: Array, shape: tuple[int, ...], out: Array | None) -> Array:
     return out
 
 
-def _reduce(
-    array: Array, result: Array, factors: tuple[int, ...], method: Method, *, ignore_zero: bool
-) -> None:
+def _reduce(array: Array, result: Array, factors: tuple[int, ...], method: Method, *, ignore_zero: bool) -> None:
     if prod(factors) > _MAX_WINDOW:
         raise InputError(
             f"factors {factors} make windows of {prod(factors)} voxels",

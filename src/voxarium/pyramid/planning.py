@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from voxarium.errors import Code, InputError
 from voxarium.pyramid.geometry import checked_factors, level_shape
@@ -12,9 +12,7 @@ from voxarium.pyramid.geometry import checked_factors, level_shape
 __all__ = ["STOP_SIZE", "plan_factors"]
 
 STOP_SIZE: Final = 64
-_ISOTROPY: Final = math.sqrt(2.0) * (
-    1 + 1e-9
-)  # the tolerance keeps exact ratios on the near side of rounding
+_ISOTROPY: Final = math.sqrt(2.0) * (1 + 1e-9)  # the tolerance keeps exact ratios on the near side of rounding
 _MAX_LEVELS: Final = 64
 
 
@@ -67,22 +65,22 @@ def plan_factors(
             fix=f"ask for 1 to {_MAX_LEVELS} levels and a stop size of at least 1",
         )
     space = [t == "space" for t in axis_types]
-    given = _given_steps(factors, axis_types)
-    if given is not None and len(given) != 1:
-        return _listed_steps(tuple(shape), given, levels)
-    repeated = given[0] if given else None
+    if factors is not None and any(isinstance(f, Sequence) for f in factors):
+        return _listed_steps(tuple(shape), [_full_step(f, axis_types) for f in factors], levels)
+    repeated = None if factors is None else _repeated_step(factors, axis_types)
+    watched = space if repeated is None else [f > 1 for f in repeated]
     current, steps = tuple(shape), list[tuple[int, ...]]()
     while levels is None or len(steps) < levels - 1:
-        step = _next_step(current, sizes, space, repeated)
-        reduced = [n for n, f in zip(current, step, strict=True) if f > 1]
-        if levels is None and (not reduced or max(reduced) <= stop_size):
+        longest = max((n for n, ok in zip(current, watched, strict=True) if ok), default=0)
+        if levels is None and longest <= stop_size:
             break
-        if not reduced:
+        if longest <= 1:
             raise InputError(
                 f"an image of shape {tuple(shape)} has no more than {len(steps) + 1} levels, not {levels}",
                 code=Code.ARGUMENT_INVALID,
                 fix=f"ask for at most {len(steps) + 1} levels",
             )
+        step = _next_step(current, sizes, space, repeated)
         steps.append(step)
         sizes = tuple(s * f for s, f in zip(sizes, step, strict=True))
         current = level_shape(current, step)
@@ -108,25 +106,24 @@ def _checked_sizes(
     return sizes
 
 
-def _given_steps(
-    factors: Sequence[int] | Sequence[Sequence[int]] | None, axis_types: Sequence[str]
-) -> list[tuple[int, ...]] | None:
-    if factors is None:
-        return None
-    rows = [f for f in factors if isinstance(f, Sequence)]
-    if rows and len(rows) == len(factors):
-        return [_full_step(row, axis_types) for row in rows]
-    step = _full_step([f for f in factors if not isinstance(f, Sequence)], axis_types)
+def _repeated_step(factors: Sequence[Any], axis_types: Sequence[str]) -> tuple[int, ...]:
+    step = _full_step(factors, axis_types)
     if all(f == 1 for f in step):
         raise InputError(
             "factors of 1 on every axis make no level smaller",
             code=Code.ARGUMENT_INVALID,
             fix="give a factor of at least 2 on one axis, or ask for levels=1",
         )
-    return [step]
+    return step
 
 
-def _full_step(row: Sequence[int], axis_types: Sequence[str]) -> tuple[int, ...]:
+def _full_step(row: Any, axis_types: Sequence[str]) -> tuple[int, ...]:
+    if not isinstance(row, Sequence):
+        raise InputError(
+            "factors mix numbers and rows of numbers",
+            code=Code.ARGUMENT_INVALID,
+            fix="give one row for all steps, or a list of rows, one per step",
+        )
     space = [i for i, t in enumerate(axis_types) if t == "space"]
     if len(row) == len(space) != len(axis_types):
         values = checked_factors(row, len(space))
@@ -141,9 +138,7 @@ def _full_step(row: Sequence[int], axis_types: Sequence[str]) -> tuple[int, ...]
     return step
 
 
-def _listed_steps(
-    shape: tuple[int, ...], given: list[tuple[int, ...]], levels: int | None
-) -> list[tuple[int, ...]]:
+def _listed_steps(shape: tuple[int, ...], given: list[tuple[int, ...]], levels: int | None) -> list[tuple[int, ...]]:
     if levels is not None and levels - 1 != len(given):
         raise InputError(
             f"{len(given)} steps of factors make {len(given) + 1} levels, not {levels}",
@@ -164,6 +159,4 @@ def _next_step(
         return tuple(f if n > 1 else 1 for f, n in zip(repeated, shape, strict=True))
     candidates = [s for n, s, ok in zip(shape, sizes, space, strict=True) if ok and n > 1]
     limit = min(candidates, default=0.0) * _ISOTROPY
-    return tuple(
-        2 if ok and n > 1 and s <= limit else 1 for n, s, ok in zip(shape, sizes, space, strict=True)
-    )
+    return tuple(2 if ok and n > 1 and s <= limit else 1 for n, s, ok in zip(shape, sizes, space, strict=True))

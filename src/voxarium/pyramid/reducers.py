@@ -146,9 +146,7 @@ def reduce_mode(source: Array, result: Array, factors: tuple[int, ...], *, ignor
     if source.dtype.kind == "f":
         signed = np.dtype(f"i{source.itemsize}")
         keys = np.empty(result.shape, signed)
-        reduce_mode(
-            _float_keys(source.view(signed), zeros_alike=ignore_zero), keys, factors, ignore_zero=ignore_zero
-        )
+        reduce_mode(_float_keys(source.view(signed), zeros_alike=ignore_zero), keys, factors, ignore_zero=ignore_zero)
         result.view(signed)[...] = _float_keys(keys)
         return
     unsigned = np.dtype(f"u{source.itemsize}").type

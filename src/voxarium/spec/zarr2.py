@@ -99,9 +99,7 @@ def chunk_key(index: Sequence[int], separator: str) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------- parse
-def parse_attributes(
-    data: Buffer | str | None, where: str = ".zattrs"
-) -> dict[str, Any]:  # Any: JSON as found
+def parse_attributes(data: Buffer | str | None, where: str = ".zattrs") -> dict[str, Any]:  # Any: JSON as found
     """Return the attributes in a ``.zattrs``; none when there is no such document."""
     return {} if data is None else parse_json_object(data, where)
 
@@ -225,9 +223,7 @@ def _filters(fields: Fields) -> tuple[Mapping[str, Any], ...]:
     value = fields.raw("filters", None)
     if value is None:
         return ()
-    if isinstance(value, list) and all(
-        isinstance(f, Mapping) and isinstance(f.get("id"), str) for f in value
-    ):
+    if isinstance(value, list) and all(isinstance(f, Mapping) and isinstance(f.get("id"), str) for f in value):
         return tuple(value)
     fields.wrong("filters", "null or a list of objects with an id")
     return ()

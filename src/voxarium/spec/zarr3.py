@@ -36,13 +36,9 @@ __all__ = [
 # Where a codec may stand in a chain. Codecs that are not listed cannot be judged.
 _KINDS: Final[Mapping[str, str]] = (
     dict.fromkeys(["transpose", "reshape", "bitround", "scale_offset", "cast_value"], "array->array")
-    | dict.fromkeys(
-        [f"numcodecs.{n}" for n in ("delta", "bitround", "fixedscaleoffset", "quantize")], "array->array"
-    )
+    | dict.fromkeys([f"numcodecs.{n}" for n in ("delta", "bitround", "fixedscaleoffset", "quantize")], "array->array")
     | dict.fromkeys(["numcodecs.packbits", "numcodecs.astype"], "array->array")
-    | dict.fromkeys(
-        ["bytes", "sharding_indexed", "packbits", "zfp", "vlen-utf8", "vlen-bytes"], "array->bytes"
-    )
+    | dict.fromkeys(["bytes", "sharding_indexed", "packbits", "zfp", "vlen-utf8", "vlen-bytes"], "array->bytes")
     | dict.fromkeys(["numcodecs.pcodec", "numcodecs.zfpy", "n5_default"], "array->bytes")
     | dict.fromkeys(["blosc", "gzip", "zstd", "crc32c"], "bytes->bytes")
     | dict.fromkeys(
@@ -138,9 +134,7 @@ class GroupMetadata:
 
 
 # ---------------------------------------------------------------------------------------------------- parse
-def parse_node(
-    data: Buffer | str | Mapping[str, Any], where: str = "zarr.json"
-) -> ArrayMetadata | GroupMetadata:
+def parse_node(data: Buffer | str | Mapping[str, Any], where: str = "zarr.json") -> ArrayMetadata | GroupMetadata:
     """Return the array or group a ``zarr.json`` describes.
 
     Raises
@@ -251,9 +245,7 @@ def _unsupported(where: str, what: str, fix: str) -> UnsupportedError:
 def _check_understood(where: str, extra: Mapping[str, Any]) -> None:
     """Refuse unknown fields that do not say they may be ignored (core specification, "Extensions")."""
     for key, value in extra.items():
-        if key == "consolidated_metadata" or (
-            isinstance(value, Mapping) and value.get("must_understand") is False
-        ):
+        if key == "consolidated_metadata" or (isinstance(value, Mapping) and value.get("must_understand") is False):
             continue
         raise _unsupported(
             where,
@@ -308,9 +300,7 @@ def _chunk_keys(fields: Fields, problems: Problems) -> ChunkKeys:
     return ChunkKeys("v2" if named.name == "v2" else "default", "." if separator == "." else "/")
 
 
-def _fill(
-    fields: Fields, dtype: np.dtype[Any] | None
-) -> Any:  # Any: numpy scalar, or JSON of an unknown data type
+def _fill(fields: Fields, dtype: np.dtype[Any] | None) -> Any:  # Any: numpy scalar, or JSON of an unknown data type
     value = fields.raw("fill_value")
     if dtype is None:
         return value
@@ -340,9 +330,7 @@ def _codecs(value: object, problems: Problems, at: str, depth: int = 0) -> tuple
     if value is None:
         return ()
     if not isinstance(value, list) or not value or depth > _MAX_NESTING:
-        problems.add(
-            f"{at} is not a list of codecs" if depth <= _MAX_NESTING else f"{at} is nested too deeply"
-        )
+        problems.add(f"{at} is not a list of codecs" if depth <= _MAX_NESTING else f"{at} is nested too deeply")
         return ()
     found = []
     for i, item in enumerate(value):

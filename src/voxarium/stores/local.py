@@ -6,8 +6,8 @@ import contextlib
 import errno
 import itertools
 import os
-import re
 import secrets
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import Any, BinaryIO, Final, NoReturn, ParamSpec, TypeVar
@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final, NoReturn, ParamSpec, TypeVar
 from typing_extensions import Buffer
 
 from voxarium.errors import Code, NotFoundError, StoreError
-from voxarium.model.keys import checked_key, resolve_range
+from voxarium.model.keys import checked_key, natural_key, resolve_range
 from voxarium.model.protocols import ByteRange, ObjectStat, ObjectWriter
 
 __all__ = ["PARTIAL_FOLDER", "LocalStore"]
@@ -24,13 +24,8 @@ __all__ = ["PARTIAL_FOLDER", "LocalStore"]
 # and one folder tells what a killed writer left behind.
 PARTIAL_FOLDER: Final = ".voxarium-partial"
 
-_NUMBER = re.compile(r"(\d+)")
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in _NUMBER.split(name)]
 
 
 def _translate(error: OSError, what: str) -> NoReturn:
@@ -127,7 +122,10 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
         try:
-            size = os.fstat(fd).st_size
+            status = os.fstat(fd)
+            if stat.S_ISDIR(status.st_mode):
+                return None  # a folder is not an object
+            size = status.st_size
             out: Any = []  # Any: `list` is a method here
             for r in ranges:
                 start, stop = resolve_range(r, size)
@@ -166,7 +164,7 @@ class LocalStore:
             return [], []
         if PARTIAL_FOLDER in folders:
             folders.remove(PARTIAL_FOLDER)
-        return sorted(files, key=_natural), sorted(folders, key=_natural)
+        return sorted(files, key=natural_key), sorted(folders, key=natural_key)
 
     @_guarded
     def open_file(self, key: str, /) -> BinaryIO:
@@ -294,8 +292,8 @@ class _LocalWriter:
             try:
                 self._store._make_folder(self.partial)
                 return os.open(self.partial, flags, 0o666)
-            except FileNotFoundError:
-                # Another writer finished and removed the folder between the two calls.
+            except (FileNotFoundError, FileExistsError):
+                # Another writer removed the folder between two calls; makedirs may call that "exists".
                 self._store._folders.discard(os.path.dirname(self.partial))
         raise StoreError(
             f"{self.partial} could not be made", code=Code.STORE_UNWRITABLE, fix="check what removes this folder"

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from typing_extensions import Buffer
 
 from voxarium.errors import Code, NotFoundError
-from voxarium.model.keys import checked_key, resolve_range
+from voxarium.model.keys import checked_key, checked_prefix, natural_key, resolve_range
 from voxarium.model.protocols import ByteRange, ObjectStat, ObjectWriter
 
 __all__ = ["MemoryStore"]
@@ -62,19 +62,19 @@ class MemoryStore:
 
     def list(self, prefix: str = "", /) -> Iterator[tuple[str, int]]:
         """Yield (key, size) below a folder, sorted by key."""
-        start = f"{prefix}/" if prefix else ""
+        start = f"{checked_prefix(prefix)}/" if prefix else ""
         with self._lock:
             found = sorted((k, len(v[0])) for k, v in self._objects.items() if k.startswith(start))
         yield from found
 
     def list_dir(self, prefix: str = "", /) -> tuple[Sequence[str], Sequence[str]]:
         """Return (object names, folder names) directly in a folder."""
-        start = f"{prefix}/" if prefix else ""
+        start = f"{checked_prefix(prefix)}/" if prefix else ""
         files, folders = set(), set()
         for key, _ in self.list(prefix):
             head, _, tail = key.removeprefix(start).partition("/")
             (folders if tail else files).add(head)
-        return sorted(files), sorted(folders)
+        return sorted(files, key=natural_key), sorted(folders, key=natural_key)
 
     def open_file(self, key: str, /) -> BinaryIO:
         """Open an object as a file."""

@@ -110,15 +110,15 @@ class ObjectStore(RemoteReader):
         unsigned = _unsigned(kind, options) if anonymous is None else anonymous
         if unsigned:
             options["skip_signature"] = True
-        self._arguments = (
-            uri,
-            anonymous,
-            dict(config or {}),
-            timeout,
-            retries,
-            forbidden_is_absent,
-            part_size,
-        )
+        self._arguments = {
+            "anonymous": anonymous,
+            "config": dict(config or {}),
+            "timeout": timeout,
+            "retries": retries,
+            "forbidden_is_absent": forbidden_is_absent,
+            "part_size": part_size,
+        }
+        self._given = uri
         self._part_size = max(part_size, 5 << 20)  # S3 takes no smaller parts
         self._bucket_seen = False
         try:
@@ -142,7 +142,7 @@ class ObjectStore(RemoteReader):
         return cls(uri, **options)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, self._arguments)
+        return (_rebuild, (self._given, self._arguments))
 
     # ------------------------------------------------------------------------------------------------ reading
     def _request(self, key: str, **options: Any) -> obstore.GetResult | None:  # Any: obstore's GetOptions
@@ -244,22 +244,8 @@ class ObjectStore(RemoteReader):
                 raise remote_error(error, self._name(key), writing=True) from None  # see above
 
 
-def _rebuild(
-    uri: str,
-    anonymous: bool | None,
-    config: dict[str, Any],  # Any: as above
-    *limits: Any,  # Any: timeout, retries, forbidden_is_absent, part_size
-) -> ObjectStore:
-    timeout, retries, forbidden, part_size = limits
-    return ObjectStore(
-        uri,
-        anonymous=anonymous,
-        config=config,
-        timeout=timeout,
-        retries=retries,
-        forbidden_is_absent=forbidden,
-        part_size=part_size,
-    )
+def _rebuild(uri: str, options: dict[str, Any]) -> ObjectStore:  # Any: the options of the class
+    return ObjectStore(uri, **options)
 
 
 def _parsed(uri: str) -> tuple[str, str]:

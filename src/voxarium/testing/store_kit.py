@@ -113,11 +113,7 @@ class ReadableStoreTests:
         data, rng = REFERENCE["a.bin"], random.Random(7)
         for _ in range(12):
             spans = [sorted(rng.sample(range(len(data) + 1), 2)) for _ in range(rng.randint(1, 6))]
-            ranges = [
-                ByteRange(a - len(data) if rng.random() < 0.3 else a, b - a)
-                for a, b in spans
-                if a < len(data)
-            ]
+            ranges = [ByteRange(a - len(data) if rng.random() < 0.3 else a, b - a) for a, b in spans if a < len(data)]
             found = readable.get_ranges("a.bin", ranges)
             assert [bytes(part) for part in found] == [data[a:b] for a, b in spans if a < len(data)]
 

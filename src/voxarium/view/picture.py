@@ -38,7 +38,7 @@ _FAINT: Final = (150, 155, 165)
 _GAP: Final = 8  # pixels between panels
 _SYMBOLS: Final = {
     "nanometer": "nm", "micrometer": "µm", "millimeter": "mm", "centimeter": "cm", "meter": "m",
-    "kilometer": "km", "picometer": "pm", "angstrom": "Å",
+    "kilometer": "km", "picometer": "pm",
 }  # fmt: skip
 _LADDER: Final = ("picometer", "nanometer", "micrometer", "millimeter", "meter", "kilometer")
 
@@ -143,9 +143,7 @@ def _checked_size(size: int) -> int:
 def _checked_position(frame: Frame, position: tuple[int, ...] | None) -> tuple[int, ...]:
     if position is None:
         return tuple(n // 2 for n in frame.counts)
-    if len(position) != len(frame.counts) or not all(
-        0 <= p < n for p, n in zip(position, frame.counts, strict=True)
-    ):
+    if len(position) != len(frame.counts) or not all(0 <= p < n for p, n in zip(position, frame.counts, strict=True)):
         raise InputError(
             f"position {position} is not a voxel of an image of {frame.counts} voxels",
             code=Code.BOX_OUT_OF_BOUNDS,
@@ -170,13 +168,12 @@ def _resized(
     return out
 
 
-def _overlaid(
-    base: NDArray[np.float32], labels: NDArray[Any], info: ImageInfo, opacity: float
-) -> NDArray[np.float32]:
+def _overlaid(base: NDArray[np.float32], labels: NDArray[Any], info: ImageInfo, opacity: float) -> NDArray[np.float32]:
     stated = {c.label: c.rgba for c in info.display.label_colors}
     rgb, alpha = label_colors(labels, stated)
     strength = alpha * np.where(label_edges(labels), min(1.0, opacity + 0.45), opacity)
-    return base * (1.0 - strength[..., None]) + rgb * strength[..., None]
+    out: NDArray[np.float32] = base * (1.0 - strength[..., None]) + rgb * strength[..., None]
+    return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,9 +190,7 @@ def _paint_intensity(scene: _Scene, panels: list[_Panel]) -> list[NDArray[np.flo
     """Return red, green, blue (0–1) of every panel."""
     planes = []
     for panel in panels:
-        plane, edges = read_plane(
-            scene.image, scene.frame, scene.level, shown=panel.shown, at=scene.at, channels=3
-        )
+        plane, edges = read_plane(scene.image, scene.frame, scene.level, shown=panel.shown, at=scene.at, channels=3)
         planes.append(_resized(real(plane), edges, panel))
     windows = channel_windows(scene.image.info, planes)
     colors = channel_colors(scene.image.info, planes[0].shape[0])
@@ -222,10 +217,26 @@ def _paint(scene: _Scene, panels: list[_Panel]) -> list[NDArray[np.uint8]]:
 
 
 # ------------------------------------------------------------------------------------------------- drawing
+def _plain(text: str) -> str:
+    """Return text in letters the built-in font has."""
+    return text.replace("×", "x").replace("µ", "u").replace("μ", "u")
+
+
+def _write(draw: ImageDraw, place: tuple[float, float], text: str, font: Font, fill: tuple[int, int, int]) -> None:
+    """Write text from a point on its baseline. The built-in font lacks µ: it is a u with a stem."""
+    plain = _plain(text)
+    draw.text(place, plain, font=font, fill=fill, anchor="ls")
+    left, top, _, _ = font.getbbox("u", anchor="ls")
+    for i, letter in enumerate(text):
+        if letter in "µμ":
+            x = place[0] + font.getlength(plain[:i]) + left
+            draw.line([(x, place[1] + top + 1), (x, place[1] - 0.45 * top)], fill=fill, width=1)
+
+
 def _fitted(text: str, font: Font, width: int) -> str:
-    if font.getlength(text) <= width:
+    if font.getlength(_plain(text)) <= width:
         return text
-    while text and font.getlength(text + "…") > width:
+    while text and font.getlength(_plain(text) + "…") > width:
         text = text[:-1]
     return text + "…"
 
@@ -246,23 +257,22 @@ def _draw_axes(draw: ImageDraw, panel: _Panel, names: tuple[str, str], font: Fon
         "stroke_width": 2,
         "stroke_fill": _PAPER,
     }  # Any: Pillow's
-    draw.text((x + reach + 5, y), names[1], anchor="lm", **style)
-    draw.text((x, y + reach + 3), names[0], anchor="mt", **style)
+    draw.text((x + reach + 7, y), names[1], anchor="lm", **style)
+    draw.text((x, y + reach + 7), names[0], anchor="mt", **style)
 
 
 def _draw_bar(draw: ImageDraw, panel: _Panel, bar: ScaleBar, font: Font) -> None:
     """Draw the bar with its text in the lower right corner of a panel."""
     pad, thick = 7, 5
-    width = max(bar.pixels, math.ceil(font.getlength(bar.text)))
+    letters = font.getlength(_plain(bar.text))
+    width = max(bar.pixels, math.ceil(letters))
     right, bottom = panel.left + panel.width - 8, panel.top + panel.height - 8
     top = bottom - 2 * pad - thick - 20
     draw.rectangle([right - width - 2 * pad, top, right, bottom], fill=(0, 0, 0, 170))
     middle = right - pad - width / 2
     left = round(middle - bar.pixels / 2)
-    draw.rectangle(
-        [left, bottom - pad - thick + 1, left + bar.pixels - 1, bottom - pad], fill=(255, 255, 255, 255)
-    )
-    draw.text((middle, bottom - pad - thick - 5), bar.text, font=font, fill=_INK, anchor="ms")
+    draw.rectangle([left, bottom - pad - thick + 1, left + bar.pixels - 1, bottom - pad], fill=(255, 255, 255, 255))
+    _write(draw, (middle - letters / 2, bottom - pad - thick - 5), bar.text, font, _INK)
 
 
 def _draw_cross(draw: ImageDraw, panel: _Panel, frame: Frame, at: tuple[int, ...]) -> None:
@@ -356,8 +366,8 @@ def preview(
             _draw_cross(draw, panel, frame, at)
         _draw_axes(draw, panel, (frame.names[panel.shown[0]], frame.names[panel.shown[1]]), small)
     _draw_bar(draw, panels[0], scale_bar(1.0 / k, frame.unit, max(1, panels[0].width // 3)), small)
-    draw.text((_GAP + 2, 8), _fitted(image.name, title, width - 3 * _GAP), font=title, fill=_INK)
-    draw.text((_GAP + 2, 36), _fitted(_caption(scene), small, width - 3 * _GAP), font=small, fill=_FAINT)
+    _write(draw, (_GAP + 2, 26), _fitted(image.name, title, width - 3 * _GAP), title, _INK)
+    _write(draw, (_GAP + 2, 48), _fitted(_caption(scene), small, width - 3 * _GAP), small, _FAINT)
     return sheet
 
 

@@ -243,7 +243,8 @@ def read_labels(
     for k, axis in enumerate(own.space):
         n = pixels[shown.index(k)] if k in shown else 1
         cut = np.array([at[k]], np.float64)
-        where: NDArray[np.float64] = (np.arange(n) + 0.5) * (frame.counts[k] / n) - 0.5 if k in shown else cut
+        across = np.linspace(-0.5, frame.counts[k] - 0.5, 2 * n + 1, dtype=np.float64)[1::2]  # pixel centres
+        where = across if k in shown else cut
         index[axis] = _label_index(labels, axis, _world(image, frame.space[k], where, labels.axes[axis]))
         spread = abs(float(index[axis][-1] - index[axis][0])) + 1.0
         wanted.append(math.ceil(n * shape[axis] / spread) if k in shown else 1)

@@ -28,8 +28,8 @@ def real(samples: NDArray[Any]) -> NDArray[np.float32]:
 def channel_windows(info: ImageInfo, planes: list[NDArray[np.float32]]) -> list[tuple[float, float]]:
     """Return the range of values to show for each channel: as stated, else the middle 99 % at hand.
 
-    Voxels of value 0 are left out when they are many but not all: they are mostly where nothing was imaged. Colour
-    photographs keep one window, or their hues would shift.
+    Voxels of value 0 are left out when they are many but not all: they are mostly where nothing was imaged.
+    Colour photographs keep one window, or their hues would shift.
     """
     if info.value.components == "rgb" and not info.display.channels:
         top = max(float(p.max(initial=0.0)) for p in planes)

@@ -133,7 +133,7 @@ def decode_chunks(
         Number of chunks decoded. Less than all: the chunk of that number is damaged, and nothing behind it was done.
     """
     symbols = _symbols() or {}
-    views = [np.frombuffer(p, np.uint8) for p in payloads]
+    views = [np.frombuffer(memoryview(p), np.uint8) for p in payloads]
     sources = np.array([v.ctypes.data for v in views], np.int64)
     lengths = np.array([v.nbytes for v in views], np.int64)
     context = _context("decompress")

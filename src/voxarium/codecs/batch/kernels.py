@@ -49,8 +49,7 @@ def _copy(_typing: Any, _target: Any, _source: Any, _count: Any) -> Any:
 @intrinsic
 def _load(_typing: Any, _address: Any) -> Any:
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        word = builder.load(builder.inttoptr(args[0], ir.IntType(64).as_pointer()), align=1)
-        return word
+        return builder.load(builder.inttoptr(args[0], ir.IntType(64).as_pointer()), align=1)
 
     return types.int64(types.int64), codegen
 

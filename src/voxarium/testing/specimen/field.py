@@ -56,9 +56,7 @@ def new_work(pieces: int) -> Work:
 
 # --------------------------------------------------------------------------------------------------- warp
 @kernel
-def _noise(
-    seed: np.uint64, kind: int, p: tuple[float, float, float], out: NDArray[np.float64], reach: float
-) -> None:
+def _noise(seed: np.uint64, kind: int, p: tuple[float, float, float], out: NDArray[np.float64], reach: float) -> None:
     z, y, x = np.floor(p[0]), np.floor(p[1]), np.floor(p[2])
     fz, fy, fx = p[0] - z, p[1] - y, p[2] - x
     fz = fz * fz * fz * (fz * (fz * 6.0 - 15.0) + 10.0)
@@ -254,9 +252,7 @@ def _compete(s: NDArray[np.float32], near: NDArray[np.float32], i: int, neuron: 
 
 
 @kernel
-def _pull(
-    s: NDArray[np.float32], v: int, near: NDArray[np.float32], i: int
-) -> tuple[float, float, float, float]:
+def _pull(s: NDArray[np.float32], v: int, near: NDArray[np.float32], i: int) -> tuple[float, float, float, float]:
     """Return the direction away from piece i at a lane divided by its calibre, and the calibre."""
     bz, by, bx = near[i, 3], near[i, 4], near[i, 5]
     rz, ry, rx = s[_Z + v] - near[i, 0], s[_Y + v] - near[i, 1], s[_X + v] - near[i, 2]

@@ -265,9 +265,7 @@ class Specimen:
         render(Job(self._world, win, new_work(len(win.pieces)), marks, target))
 
 
-def _lattice(
-    shape: tuple[int, ...], scale: tuple[float, ...], pitch: float, margin: int
-) -> tuple[int, int, int]:
+def _lattice(shape: tuple[int, ...], scale: tuple[float, ...], pitch: float, margin: int) -> tuple[int, int, int]:
     """Return the number of cells per axis, with a margin of cells on either side."""
     z, y, x = (int((n * s + WARP_REACH) // pitch) + 1 + 2 * margin for n, s in zip(shape, scale, strict=True))
     return z, y, x

@@ -204,9 +204,7 @@ def middle(lat: Lattice, z: int, y: int, x: int, slot: int) -> tuple[float, floa
     )
 
 
-Spoke = tuple[
-    float, float, float, float, float, float, float, float
-]  # a, b - a (z, y, x), calibre at a, its change
+Spoke = tuple[float, float, float, float, float, float, float, float]  # a, b - a (z, y, x), calibre at a, its change
 
 
 @kernel
@@ -238,9 +236,7 @@ def trunk_open(lat: Lattice, z: int, y: int, x: int, face: int) -> bool:
 
 
 @kernel
-def _near_passage(
-    lat: Lattice, cell: tuple[int, int, int], slot: int, point: tuple[float, float, float]
-) -> float:
+def _near_passage(lat: Lattice, cell: tuple[int, int, int], slot: int, point: tuple[float, float, float]) -> float:
     z, y, x = cell
     m = middle(lat, z, y, x, slot)
     best = np.inf

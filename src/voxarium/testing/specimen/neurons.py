@@ -49,9 +49,7 @@ class Memo(NamedTuple):
 
     keys: NDArray[np.int64]
     values: NDArray[np.int64]
-    ends: NDArray[
-        np.int8
-    ]  # of twigs: state of the first end + 4 × state of the second (see lattice.CLOSED …)
+    ends: NDArray[np.int8]  # of twigs: state of the first end + 4 × state of the second (see lattice.CLOSED …)
     used: NDArray[np.int64]
 
 
@@ -206,9 +204,7 @@ def resolve(world: World, memo: Memo, numbers: NDArray[np.int64], out: NDArray[n
         if numbers[i] < 0 or numbers[i] > last:
             out[i] = -1
         else:
-            out[i] = (
-                0 if numbers[i] == 0 else neuron_of_key(world, memo, key_of_supervoxel(world, numbers[i]))
-            )
+            out[i] = 0 if numbers[i] == 0 else neuron_of_key(world, memo, key_of_supervoxel(world, numbers[i]))
 
 
 @kernel

@@ -14,7 +14,7 @@ from voxarium.testing.specimen.window import BRICK, Window, collect
 
 __all__ = ["GROUP", "REACH", "SITE", "find_sites"]
 
-GROUP: Final = 4  # cells of the fine lattice along an edge of a group; a group is found as a whole
+GROUP: Final = 8  # cells of the fine lattice along an edge of a group; a group is found as a whole
 REACH: Final = 64.0  # a site lies within this many units of its cell
 _CHANCE: Final = 0.035  # per passage
 _WALKS: Final = 7
@@ -44,9 +44,7 @@ class _Site(NamedTuple):
 
 
 @kernel
-def _neuron_at(
-    world: World, win: Window, work: Work, last: NDArray[np.int64], p: tuple[float, float, float]
-) -> int:
+def _neuron_at(world: World, win: Window, work: Work, last: NDArray[np.int64], p: tuple[float, float, float]) -> int:
     """Return the neuron of the voxel nearest to a point (in units), or -1 outside the specimen.
 
     `last` keeps the brick prepared last (0–2), its number of pieces (3), and the voxel found (4–6).
@@ -66,9 +64,7 @@ def _neuron_at(
 
 
 @kernel
-def _unwarp(
-    world: World, m: tuple[float, float, float, float], q: NDArray[np.float64]
-) -> tuple[float, float, float]:
+def _unwarp(world: World, m: tuple[float, float, float, float], q: NDArray[np.float64]) -> tuple[float, float, float]:
     """Return the point of the specimen that is warped to (about) `m`."""
     z, y, x = m[0], m[1], m[2]
     for _ in range(6):

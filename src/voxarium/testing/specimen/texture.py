@@ -118,9 +118,13 @@ def _grain(
 @kernel
 def _vesicle(seed: np.uint64, z: float, y: float, x: float) -> float:
     """Return the change of grey by a vesicle of 40 nm: a dark ring, a pale core, and a mesh of its own."""
-    iz, iy, ix = np.floor(z / _MESH), np.floor(y / _MESH), np.floor(x / _MESH)
+    iz = np.floor(z / _MESH)  # layers and rows are shifted at random, or the meshes would be seen
+    y += _MESH * part(position_hash(seed, 41, int(iz), 0, 0), 0)
+    iy = np.floor(y / _MESH)
+    x += _MESH * part(position_hash(seed, 42, int(iz), int(iy), 0), 0)
+    ix = np.floor(x / _MESH)
     h = position_hash(seed, 40, int(iz), int(iy), int(ix))
-    if part(h, 3) > 0.85:
+    if part(h, 3) > 0.75:
         return 0.0
     dz = z - (iz + 0.4 + 0.2 * part(h, 0)) * _MESH
     dy = y - (iy + 0.4 + 0.2 * part(h, 1)) * _MESH
@@ -132,9 +136,7 @@ def _vesicle(seed: np.uint64, z: float, y: float, x: float) -> float:
 
 
 @kernel
-def _synapse(
-    seed: np.uint64, mark: NDArray[np.float64], pre: bool, p: tuple[float, float, float], gap: float
-) -> float:
+def _synapse(seed: np.uint64, mark: NDArray[np.float64], pre: bool, p: tuple[float, float, float], gap: float) -> float:
     """Return the change of grey near a synapse, pre or post side, `gap` away from the membrane."""
     dz, dy, dx = p[0] - mark[0], p[1] - mark[1], p[2] - mark[2]
     axial = dz * mark[3] + dy * mark[4] + dx * mark[5]
@@ -142,9 +144,7 @@ def _synapse(
     radial = np.sqrt(max(0.0, square - axial * axial))
     if not pre:
         return -50.0 * max(0.0, 1.0 - 0.25 * gap) if radial < 9.0 and -5.0 < axial < 9.0 else 0.0
-    bar: float = (
-        max(radial - 1.6, -axial - 8.0) if axial > -6.0 else max(radial - 4.6, abs(axial + 7.6) - 1.3)
-    )
+    bar: float = max(radial - 1.6, -axial - 8.0) if axial > -6.0 else max(radial - 4.6, abs(axial + 7.6) - 1.3)
     if bar < 1.0:
         return -58.0 * min(1.0, 1.2 - bar)
     if square < CLOUD * CLOUD and gap > 4.5:

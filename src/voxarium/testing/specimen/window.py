@@ -53,9 +53,7 @@ class Window(NamedTuple):
     mito: NDArray[np.float32]  # radius of the mitochondrion, 0 = none
 
 
-def window_cells(
-    lat: Lattice, low: NDArray[np.float64], high: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], ...]:
+def window_cells(lat: Lattice, low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[NDArray[np.int64], ...]:
     """Return first cell and number of cells (3 each) that matter in a range of the warped frame."""
     ring = lat.pitch if lat.pitch < RING else RING
     first = np.floor((low - ring) / lat.pitch).astype(np.int64)
@@ -91,9 +89,7 @@ def _goes_on(world: World, memo: Memo, key: int, neuron: int, end: int) -> bool:
 
 
 @kernel
-def _fill_passage(
-    world: World, memo: Memo, win: Window, trunk: bool, place: tuple[int, int, int, int, int]
-) -> None:
+def _fill_passage(world: World, memo: Memo, win: Window, trunk: bool, place: tuple[int, int, int, int, int]) -> None:
     """Write one passage; place = (cell row, z, y, x, slot)."""
     cell, z, y, x, slot = place
     lat = world.trunks if trunk else world.twigs

@@ -1,0 +1,80 @@
+"""``voxarium read``: regions into .npy files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+
+def test_a_region_is_read(run, archive, tmp_path, volume):
+    out = tmp_path / "part.npy"
+    done = run("read", archive, "--box", "2:10,:7,5", "--out", out)
+    assert done.code == 0 and "uint8 8 × 7 × 1" in done.out
+    assert (np.load(out) == volume[2:10, :7, 5:6]).all()
+
+
+def test_everything_is_read_without_a_box(run, archive, tmp_path, volume):
+    assert run("read", archive, "-o", tmp_path / "all.npy", "-q").out == ""
+    assert (np.load(tmp_path / "all.npy") == volume).all()
+
+
+def test_a_level_is_read_in_its_own_voxels(run, archive, tmp_path):
+    told = run(
+        "read", archive, "--level", 1, "--box", "0:2,0:3,0:4", "--out", tmp_path / "l.npy", "--json"
+    ).json
+    assert (
+        told["box"] == {"origin": [0, 0, 0], "shape": [2, 3, 4]}
+        and told["level"] == 1
+        and told["dtype"] == "uint8"
+    )
+    assert np.load(tmp_path / "l.npy").shape == (2, 3, 4)
+
+
+def test_a_file_is_replaced_only_when_asked(run, archive, tmp_path):
+    out = tmp_path / "x.npy"
+    out.write_text("precious")
+    told = run("read", archive, "--out", out, "--json")
+    assert told.code == 1 and told.error["code"] == "target-exists" and out.read_text() == "precious"
+    assert run("read", archive, "--out", out, "--overwrite").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "kind"),
+    [
+        (["--box", "0:5,0:5"], 2, "axes-mismatch"),
+        (["--box", "0:5,0:5,0:500"], 2, "box-out-of-bounds"),
+        (["--box", "50:,:,:"], 2, "box-out-of-bounds"),
+        (["--box", "3:3,:,:"], 2, "argument-invalid"),
+        (["--box", "x"], 2, "argument-invalid"),
+        (["--box", ""], 2, "argument-invalid"),
+        (["--box", "0:99999999999999999999999999999999999999999,:,:"], 2, "argument-invalid"),
+        (["--level", "9"], 1, "level-missing"),
+        (["--level", "-1"], 2, "argument-invalid"),
+        (["--out", "x.txt"], 2, "argument-invalid"),
+    ],
+)
+def test_wrong_arguments_leave_no_file(run, archive, tmp_path, monkeypatch, arguments, code, kind):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(p.name for p in tmp_path.iterdir())
+    given = arguments if "--out" in arguments else [*arguments, "--out", "x.npy"]
+    told = run("read", archive, *given, "--json")
+    assert (told.code, told.error["code"]) == (code, kind)
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+def test_a_corrupt_chunk_leaves_no_file(run, archive, tmp_path):
+    shard = max(
+        (p for p in archive.rglob("*") if p.is_file() and "labels" not in p.parts),
+        key=lambda p: p.stat().st_size,
+    )
+    data = bytearray(shard.read_bytes())
+    data[5:40] = bytes(35)
+    shard.write_bytes(data)
+    told = run("read", archive, "--out", tmp_path / "x.npy", "--json")
+    assert told.code == 1 and told.error["code"] in ("chunk-corrupt", "chunk-truncated", "checksum-mismatch")
+    assert not list(tmp_path.glob("*x.npy*"))
+
+
+def test_a_folder_that_does_not_exist_is_an_error(run, archive, tmp_path):
+    told = run("read", archive, "--out", tmp_path / "no" / "x.npy", "--json")
+    assert told.code == 1 and told.error["code"] == "store-unwritable"
