@@ -54,7 +54,9 @@ def voxarium_job(kind: str, source: str, **choices: Any):
         small = np.zeros((70, 70, 70), VOLUMES[kind][2])
         np.save(out.parent / "warm.npy", small)
         wipe(out.parent / "warm")
-        voxarium.convert(out.parent / "warm.npy", out.parent / "warm", **(options | {"chunk": 32, "shard": 64, "levels": 3}))
+        voxarium.convert(
+            out.parent / "warm.npy", out.parent / "warm", **(options | {"chunk": 32, "shard": 64, "levels": 3})
+        )
         return lambda: voxarium.convert(address, out, threads=2, **options)
 
     return make
@@ -93,7 +95,9 @@ def tensorstore_job(kind: str, source: str, chunk: int = 64, ahead: int = 2, lev
             if source == "npy":
                 return ts.array(np.load(data / f"{volume}.npy", mmap_mode="r"))
             path = data / f"{volume}_{source}.zarr"
-            return ts.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}}, context=context).result()
+            return ts.open(
+                {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}}, context=context
+            ).result()
 
         def run() -> None:
             finer = opened()
@@ -101,7 +105,11 @@ def tensorstore_job(kind: str, source: str, chunk: int = 64, ahead: int = 2, lev
                 size = n >> level
                 step = min(512, size)
                 target = ts.open(
-                    tensorstore_spec(out / str(level), chunk, step), create=True, dtype=dtype, shape=[size] * 3, context=context
+                    tensorstore_spec(out / str(level), chunk, step),
+                    create=True,
+                    dtype=dtype,
+                    shape=[size] * 3,
+                    context=context,
                 ).result()
                 view = finer if level == 0 else ts.downsample(finer, [2, 2, 2], method)
                 under_way: list[Any] = []
@@ -212,7 +220,9 @@ def ngff_zarr_job(data: Path, out: Path):
     dask.config.set(num_workers=2)
 
     def run() -> None:
-        image = nz.to_ngff_image(np.load(data / "em1024.npy", mmap_mode="r"), dims=["z", "y", "x"], scale=dict.fromkeys("zyx", 8.0))
+        image = nz.to_ngff_image(
+            np.load(data / "em1024.npy", mmap_mode="r"), dims=["z", "y", "x"], scale=dict.fromkeys("zyx", 8.0)
+        )
         scales = nz.to_multiscales(image, scale_factors=[2, 4, 8, 16], method=nz.Methods.DASK_BIN_SHRINK, chunks=64)
         nz.to_ngff_zarr(str(out / "x.ome.zarr"), scales, version="0.5", chunks_per_shard=8)
 

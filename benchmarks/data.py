@@ -33,7 +33,9 @@ def real() -> tuple[np.ndarray, np.ndarray]:
     with h5py.File(io.BytesIO(gzip.decompress((SHARED / "groundtruth.h5.gz").read_bytes())), "r") as file:
         stack = file["stack"][:]
     # Ids as large as those of a proofreading database, beyond what a float64 holds exactly.
-    ids = np.uint64(720575940600000000) + np.random.default_rng(0).choice(2**27, stack.max() + 1, replace=False).astype(np.uint64)
+    ids = np.uint64(720575940600000000) + np.random.default_rng(0).choice(2**27, stack.max() + 1, replace=False).astype(
+        np.uint64
+    )
     ids[0] = 0
     return mirrored(em, 1024), mirrored(ids[stack], 512)
 

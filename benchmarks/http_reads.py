@@ -34,7 +34,7 @@ class Server:
             while line := await reader.readline():
                 method, path, _ = line.decode().split()
                 headers = {}
-                while (row := (await reader.readline()).decode().strip()):
+                while row := (await reader.readline()).decode().strip():
                     key, _, value = row.partition(":")
                     headers[key.lower()] = value.strip()
                 self.requests += 1
@@ -54,7 +54,11 @@ class Server:
         start, stop = 0, size
         if asked:
             first, _, last = asked.removeprefix("bytes=").partition("-")
-            start, stop = (max(0, size - int(last)), size) if not first else (int(first), min(size, int(last) + 1) if last else size)
+            start, stop = (
+                (max(0, size - int(last)), size)
+                if not first
+                else (int(first), min(size, int(last) + 1) if last else size)
+            )
         fd = os.open(file, os.O_RDONLY)
         body = os.pread(fd, stop - start, start)
         os.close(fd)
@@ -134,7 +138,9 @@ def add(store: str, name: str, make: Any) -> None:
                     block = reader(tuple(origin), n)
                     times.append(time.perf_counter() - start)
                     z, y, x = origin
-                    row["equal"] = row.get("equal", True) and bool(np.array_equal(block, reference[z : z + n, y : y + n, x : x + n]))
+                    row["equal"] = row.get("equal", True) and bool(
+                        np.array_equal(block, reference[z : z + n, y : y + n, x : x + n])
+                    )
                 row[f"{n}_first_p50_ms"] = round(1e3 * statistics.median(times), 1)
                 reader = make(url)
                 for corner in np.ndindex(2, 2, 2):

@@ -38,7 +38,10 @@ def add(volume: str, factors: tuple[int, int, int], method: str) -> None:
         single = best(lambda: [one(b) for b in bricks])
         with ThreadPoolExecutor(2) as pool:
             double = best(lambda: list(pool.map(one, bricks)))
-        return {"GVx_s_1_thread": round(array.size / single / 1e9, 2), "GVx_s_2_threads": round(array.size / double / 1e9, 2)}
+        return {
+            "GVx_s_1_thread": round(array.size / single / 1e9, 2),
+            "GVx_s_2_threads": round(array.size / double / 1e9, 2),
+        }
 
 
 for _factors in ((2, 2, 2), (1, 2, 2)):

@@ -39,7 +39,9 @@ def tensorstore_reader(path: Path) -> Reader:
     import tensorstore as ts
 
     context = ts.Context({"data_copy_concurrency": {"limit": 2}})
-    array = ts.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}}, context=context, read=True).result()
+    array = ts.open(
+        {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}}, context=context, read=True
+    ).result()
     return lambda o, n: array[o[0] : o[0] + n, o[1] : o[1] + n, o[2] : o[2] + n].read().result()
 
 
@@ -69,7 +71,9 @@ def h5py_reader(path: Path) -> Reader:
 def measure(reader: Reader, path: Path, volume: str, data: Path) -> dict[str, Any]:
     size = 1024 if volume == "em1024" else 512
     reference = np.load(data / f"{volume}.npy", mmap_mode="r")
-    row: dict[str, Any] = {"equal": bool(np.array_equal(reader((100, 200, 300), 64), reference[100:164, 200:264, 300:364]))}
+    row: dict[str, Any] = {
+        "equal": bool(np.array_equal(reader((100, 200, 300), 64), reference[100:164, 200:264, 300:364]))
+    }
     for n, count in ((64, 60), (256, 8)):
         origins = np.random.default_rng(5).integers(0, size - n, (count, 3)).tolist()
         for state in ("cold", "warm"):
@@ -111,7 +115,13 @@ def add(volume: str, store: str, name: str, make: Callable[[Path], Reader]) -> N
             import h5py
 
             with h5py.File(path, "w") as file:
-                file.create_dataset("v", data=np.load(data / f"{volume}.npy"), chunks=(64, 64, 64), compression="gzip", compression_opts=1)
+                file.create_dataset(
+                    "v",
+                    data=np.load(data / f"{volume}.npy"),
+                    chunks=(64, 64, 64),
+                    compression="gzip",
+                    compression_opts=1,
+                )
         return measure(make(path), path, volume, data)
 
 

@@ -91,9 +91,7 @@ def support_table() -> str:
         if versions:
             does[1] = ", ".join(sorted(versions))
         extra = EXTRAS.get(driver.name, "–")
-        rows.append(
-            f"| [{driver.name}]({driver.spec_url}) | {summary(driver)} | {does[0]} | {does[1]} | {extra} |"
-        )
+        rows.append(f"| [{driver.name}]({driver.spec_url}) | {summary(driver)} | {does[0]} | {does[1]} | {extra} |")
     return "\n".join(rows)
 
 
@@ -229,9 +227,7 @@ def _prose(text: str) -> str:
 def members(cls: type) -> Iterator[tuple[str, Any]]:
     """Yield the public methods and properties of a class that it documents itself."""
     for name, member in vars(cls).items():
-        if not name.startswith("_") and (
-            inspect.isfunction(member) or isinstance(member, (property, classmethod))
-        ):
+        if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, (property, classmethod))):
             yield name, member
 
 

@@ -74,9 +74,7 @@ def main() -> int:
     voxarium("preview", str(archive), "--labels", "neurons", "--out", str(picture), "--overwrite")
     say(f"Look at {picture}. To look further:")
     say(f"  {Path(sys.executable).with_name('voxarium')} info {archive}")
-    say(
-        f"  {sys.executable} -c \"import voxarium; print(voxarium.open('{archive}')[100, 100:104, 100:108])\""
-    )
+    say(f"  {sys.executable} -c \"import voxarium; print(voxarium.open('{archive}')[100, 100:104, 100:108])\"")
     say("  https://neuroglancer-demo.appspot.com opens such archives from a web server or a bucket")
     return 0
 

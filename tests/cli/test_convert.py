@@ -18,9 +18,7 @@ def contents(folder):
 
 def test_every_level_is_there_with_its_coordinates(run, npy, tmp_path, volume):
     target = tmp_path / "out.ome.zarr"
-    done = run(
-        "convert", npy, target, *BASICS, "--chunk", 8, "--shard", 16, "--levels", 3, "--method", "mean"
-    )
+    done = run("convert", npy, target, *BASICS, "--chunk", 8, "--shard", 16, "--levels", 3, "--method", "mean")
     assert done.code == 0 and done.err == ""
     assert "29,700 voxels in 3 levels" in done.out and "MVx/s" in done.out and "voxarium info" in done.out
     image = voxarium.open(target)
@@ -34,9 +32,7 @@ def test_json_reports_what_was_done(run, npy, tmp_path):
     done = run("convert", npy, tmp_path / "o.ome.zarr", *BASICS, "--levels", 1, "--json")
     assert done.err == ""
     assert done.json["voxels"] == 20 * 33 * 45 and done.json["levels"] == 1
-    assert (
-        done.json["written_bytes"] > 0 and done.json["objects"] >= 3 and isinstance(done.json["notes"], list)
-    )
+    assert done.json["written_bytes"] > 0 and done.json["objects"] >= 3 and isinstance(done.json["notes"], list)
 
 
 def test_quiet_says_nothing(run, npy, tmp_path):
@@ -117,10 +113,7 @@ def test_choices_reach_the_archive(run, tmp_path, volume):
 
 def test_order_permutes(run, npy, tmp_path, volume):
     target = tmp_path / "o.ome.zarr"
-    assert (
-        run("convert", npy, target, "--axes", "zyx", "--order", "xyz", "--voxel-size", "1,2,3", "-q").code
-        == 0
-    )
+    assert run("convert", npy, target, "--axes", "zyx", "--order", "xyz", "--voxel-size", "1,2,3", "-q").code == 0
     image = voxarium.open(target)
     assert [a.name for a in image.axes] == ["x", "y", "z"] and image.voxel_size() == (3, 2, 1)
     assert (image[...] == volume.T).all()
@@ -283,9 +276,7 @@ def test_values_that_do_not_fit_stop_the_job_unless_lossy(run, tmp_path):
     np.save(source, np.full((4, 5, 6), 300, np.uint16))
     told = run("convert", source, target, *BASICS, "--dtype", "uint8", "--json")
     assert told.code == 2 and told.error["code"] == "dtype-range" and "--lossy" in told.error["fix"]
-    assert (
-        run("convert", source, target, *BASICS, "--dtype", "uint8", "--lossy", "--overwrite", "-q").code == 0
-    )
+    assert run("convert", source, target, *BASICS, "--dtype", "uint8", "--lossy", "--overwrite", "-q").code == 0
     assert (voxarium.open(target)[...] == 255).all()
 
 
@@ -299,10 +290,7 @@ def test_two_runs_write_the_same_bytes(run, npy, tmp_path):
     for name, threads in (("a", 1), ("b", 2)):
         target = tmp_path / name / "em.ome.zarr"
         target.parent.mkdir()
-        assert (
-            run("convert", npy, target, *BASICS, "--chunk", 8, "--shard", 16, "--threads", threads, "-q").code
-            == 0
-        )
+        assert run("convert", npy, target, *BASICS, "--chunk", 8, "--shard", 16, "--threads", threads, "-q").code == 0
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 

@@ -93,9 +93,7 @@ def test_chunks_of_an_unfinished_target_are_no_images(run, archive):
 
 def test_raw_files_are_described_by_options(run, tmp_path):
     (tmp_path / "v.raw").write_bytes(b"head" + bytes(2 * 3 * 4 * 2))
-    told = run(
-        "info", tmp_path / "v.raw", "--shape", "2,3,4", "--source-dtype", ">u2", "--byte-offset", 4, "--json"
-    )
+    told = run("info", tmp_path / "v.raw", "--shape", "2,3,4", "--source-dtype", ">u2", "--byte-offset", 4, "--json")
     assert told.json["levels"][0]["shape"] == [2, 3, 4] and told.json["levels"][0]["dtype"] == "uint16"
     told = run("info", tmp_path / "v.raw")
     assert told.code == 2 and "shape" in told.err

@@ -19,14 +19,8 @@ def test_everything_is_read_without_a_box(run, archive, tmp_path, volume):
 
 
 def test_a_level_is_read_in_its_own_voxels(run, archive, tmp_path):
-    told = run(
-        "read", archive, "--level", 1, "--box", "0:2,0:3,0:4", "--out", tmp_path / "l.npy", "--json"
-    ).json
-    assert (
-        told["box"] == {"origin": [0, 0, 0], "shape": [2, 3, 4]}
-        and told["level"] == 1
-        and told["dtype"] == "uint8"
-    )
+    told = run("read", archive, "--level", 1, "--box", "0:2,0:3,0:4", "--out", tmp_path / "l.npy", "--json").json
+    assert told["box"] == {"origin": [0, 0, 0], "shape": [2, 3, 4]} and told["level"] == 1 and told["dtype"] == "uint8"
     assert np.load(tmp_path / "l.npy").shape == (2, 3, 4)
 
 

@@ -22,7 +22,8 @@ def test_blocks_cover_every_voxel_exactly_once(shape, block, steps):
 
 def test_blocks_of_one_shard_follow_one_another():
     shards = [
-        tuple(o // 8 for o in box.origin) for box in iter_blocks((16, 24, 16), (2, 4, 4), nesting_steps([(8, 8, 8), (4, 4, 4)]))
+        tuple(o // 8 for o in box.origin)
+        for box in iter_blocks((16, 24, 16), (2, 4, 4), nesting_steps([(8, 8, 8), (4, 4, 4)]))
     ]
     runs = [s for i, s in enumerate(shards) if i == 0 or shards[i - 1] != s]
     assert len(runs) == len(set(shards)) == 2 * 3 * 2

@@ -42,7 +42,9 @@ def jobs(draw):
     return {
         "shape": draw(st.tuples(*[st.integers(1, 61)] * 3)),
         "chunk": chunk,
-        "shard": draw(st.one_of(st.just((0,)), st.tuples(*[st.sampled_from([c * k for k in (1, 2, 3)]) for c in chunk]))),
+        "shard": draw(
+            st.one_of(st.just((0,)), st.tuples(*[st.sampled_from([c * k for k in (1, 2, 3)]) for c in chunk]))
+        ),
         "source_chunk": draw(st.tuples(*[st.sampled_from([4, 7, 8, 16, 64])] * 3)),
         "factors": draw(st.sampled_from([(2, 2, 2), (1, 2, 2), (2, 2, 1), (3, 2, 1), (4, 4, 4), (1, 1, 3)])),
         "levels": draw(st.integers(1, 5)),
@@ -100,7 +102,16 @@ def test_bytes_do_not_depend_on_threads(tmp_path, threads):
     trees = []
     for name, n in (("one", 1), ("many", threads + 1)):
         voxarium.convert(
-            tmp_path / "a.npy", tmp_path / name, axes="zyx", voxel_size=4, unit="nanometer", chunk=16, shard=32, threads=n, memory=1, name="a"
+            tmp_path / "a.npy",
+            tmp_path / name,
+            axes="zyx",
+            voxel_size=4,
+            unit="nanometer",
+            chunk=16,
+            shard=32,
+            threads=n,
+            memory=1,
+            name="a",
         )
         store = LocalStore(tmp_path / name)
         trees.append({key: store.get(key) for key, _ in store.list("")})

@@ -22,9 +22,7 @@ def plugin(tmp_path):
     folder.mkdir()
     (folder / "rawgrid_driver.py").write_text(files["rawgrid_driver.py"])
     (folder / "test_rawgrid.py").write_text(files["test_rawgrid.py"])
-    group, line = re.search(r'entry-points\."([\w.]+)"\]\n(\w+) = "([\w:]+)"', files["pyproject.toml"]).group(
-        1, 2
-    )
+    group, line = re.search(r'entry-points\."([\w.]+)"\]\n(\w+) = "([\w:]+)"', files["pyproject.toml"]).group(1, 2)
     value = re.search(r'= "([\w:]+)"', files["pyproject.toml"])[1]
     info = folder / "rawgrid-1.0.dist-info"
     info.mkdir()

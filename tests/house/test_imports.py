@@ -18,9 +18,7 @@ OPTIONAL = {"h5py", "tifffile", "imagecodecs", "PIL", "fsspec", "aiohttp"}
 def loaded_by(code: str) -> set[str]:
     """Return the packages that a fresh interpreter has loaded after running some code."""
     program = f"import sys, json\n{code}\nprint(json.dumps(sorted(m.partition('.')[0] for m in sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 

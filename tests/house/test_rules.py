@@ -34,9 +34,7 @@ def test_every_public_name_has_a_docstring(name):
 
 
 def test_modules_are_not_too_long():
-    long = {
-        str(p.relative_to(ROOT)): n for p in SOURCES if (n := len(p.read_text("utf-8").splitlines())) > 470
-    }
+    long = {str(p.relative_to(ROOT)): n for p in SOURCES if (n := len(p.read_text("utf-8").splitlines())) > 470}
     assert not long, "split them by meaning"
 
 
@@ -52,9 +50,7 @@ def test_library_code_has_no_assert_and_no_print():
     found = []
     for path in (p for p in SOURCES if "testing" not in p.parts):  # kits for tests assert, as tests do
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Assert) or (
-                isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
-            ):
+            if isinstance(node, ast.Assert) or (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"):
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert not found
 
@@ -81,9 +77,7 @@ def test_no_file_names_a_package_host_or_somebodys_machine():
     named = "|".join(patterns)
     files = [p for p in ROOT.glob("*") if p.is_file() and p.name not in (".gitignore",)]
     for folder in ("src", "docs", "examples", "news", ".ci", "benchmarks", "tests"):
-        files += [
-            p for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".md", ".toml", ".txt", "", ".json")
-        ]
+        files += [p for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".md", ".toml", ".txt", "", ".json")]
     found = []
     for path in files:
         if path == Path(__file__).resolve() or not path.is_file() or "work" in path.relative_to(ROOT).parts:

@@ -130,7 +130,9 @@ def encode_object(driver: WritableArrayDriver, info: ArrayInfo, full: np.ndarray
     return body + packed if place == "end" else packed + body[size:]
 
 
-def write_array(driver: Any, store: DictStore, path: str, spec: ArraySpec, data: np.ndarray[Any, Any]) -> ArrayInfo:
+def write_array(
+    driver: WritableArrayDriver, store: DictStore, path: str, spec: ArraySpec, data: np.ndarray[Any, Any]
+) -> ArrayInfo:
     info = driver.create(spec)
     for key, document in driver.dump(path, info).items():
         store.objects[key] = document

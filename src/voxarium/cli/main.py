@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Final, cast
@@ -14,12 +15,14 @@ from voxarium.cli.preview import preview
 from voxarium.cli.printing import exit_code, print_error
 from voxarium.cli.read import read
 from voxarium.cli.tree import tree
-from voxarium.errors import Code, InputError, VoxariumError
+from voxarium.errors import Code, InputError, InterruptedJobError, VoxariumError
 
 __all__ = ["app", "main"]
 
 # typer keeps its own copy of click since 0.26, and the real one before: this names the right class in both.
 _UsageError: Final = cast("type[Exception]", typer.BadParameter.__mro__[1])
+
+_INTERRUPTED: Final = 130  # how typer reports Ctrl-C
 
 app = typer.Typer(
     name="voxarium",
@@ -63,6 +66,9 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if args is None else list(args)
     as_json = "--json" in given
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # "×" on a terminal that lacks it is no reason to fail
     try:
         result = app(args=given, prog_name="voxarium", standalone_mode=False)
     except VoxariumError as error:
@@ -72,8 +78,10 @@ def main(args: Sequence[str] | None = None) -> int:
         print_error(_usage(error), as_json=as_json)
         return 2
     except (typer.Abort, KeyboardInterrupt):
-        return 1
-    if result == 130:  # how typer reports Ctrl-C
+        result = _INTERRUPTED
+    if result == _INTERRUPTED:
+        stopped = InterruptedJobError("stopped", code=Code.JOB_INTERRUPTED, fix="run the command again")
+        print_error(stopped, as_json=as_json)
         return 1
     return result if isinstance(result, int) else 0
 

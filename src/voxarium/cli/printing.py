@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from voxarium.errors import Code, InputError, VoxariumError
 
@@ -17,12 +18,14 @@ __all__ = [
     "note",
     "print_error",
     "print_json",
+    "printable",
     "say",
     "stderr_console",
     "stdout_console",
 ]
 
-_PLAIN_WIDTH = 160  # columns of tables that no terminal shows
+_PLAIN_WIDTH: Final = 160  # columns of tables that no terminal shows
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def exit_code(error: VoxariumError) -> int:
@@ -47,16 +50,28 @@ def print_error(error: VoxariumError, *, as_json: bool) -> None:
 
 def print_json(document: dict[str, Any]) -> None:
     """Print a JSON document to stdout."""
-    say(json.dumps(document, indent=2, ensure_ascii=False))
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
 
 def say(text: str) -> None:
-    """Print a line to stdout."""
-    sys.stdout.write(f"{text}\n")
+    """Print lines to stdout."""
+    sys.stdout.write("\n".join(printable(line) for line in text.split("\n")) + "\n")
+
+
+def printable(text: str) -> str:
+    r"""Return text without control characters: names come from files, and files may be hostile to terminals.
+
+    Examples
+    --------
+    >>> printable("em\x1b[2J") == "em\ufffd[2J"
+    True
+    """
+    return _CONTROLS.sub("\ufffd", text)
 
 
 def note(kind: str, text: str, style: str) -> None:
     """Print a line to stderr that begins with its kind, coloured on a terminal."""
+    text = printable(text)
     if not sys.stderr.isatty():
         sys.stderr.write(f"{kind}: {text}\n")
         return

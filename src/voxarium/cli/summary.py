@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from voxarium.cli.printing import note, stdout_console
+from voxarium.cli.printing import note, printable, stdout_console
 
 if TYPE_CHECKING:
     from voxarium.conversion.running import Report
@@ -22,7 +22,7 @@ def duration_text(seconds: float) -> str:
     ('0.42 s', '1 min 15 s', '2 h 30 min')
     """
     if seconds < 0.1:
-        return "less than 0.1 s"
+        return "0.1 s"
     if seconds < 10:
         return f"{seconds:.2g} s"
     whole = round(seconds)
@@ -76,12 +76,15 @@ def print_plan(plan: dict[str, Any]) -> None:
             "raw bytes",
             f"{bytes_text(plan['source_bytes'])} read, {bytes_text(plan['raw_bytes'])} in all levels",
         ),
-        ("work", f"{plan['blocks']:,} blocks of {_times(plan['block'])}"),
+        ("work", f"{plan['blocks']:,} × a block of {_times(plan['block'])}"),
         ("source chunks", f"{plan['source_requests']:,} reads, {plan['reread_factor']:g} per chunk"),
         ("memory", f"about {bytes_text(plan['memory_bytes'])}"),
-        ("time", f"about {duration_text(plan['seconds'])} with {plan['threads']} threads"),
+        (
+            "time",
+            f"some {duration_text(plan['seconds'])} with {plan['threads']} thread{'s' if plan['threads'] != 1 else ''}",
+        ),
     ):
-        facts.add_row(what, value)
+        facts.add_row(what, printable(value))
     console = stdout_console()
     console.print(levels)
     console.print()

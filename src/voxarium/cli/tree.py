@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from voxarium.cli.arguments import AsJson, Quiet, Uri
-from voxarium.cli.printing import print_json, stdout_console
+from voxarium.cli.printing import print_json, printable, stdout_console
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -38,7 +39,7 @@ def tree(
     from voxarium.core.uri import open_source_store
 
     store, path = open_source_store(uri)
-    root = walk(store, path, depth=depth)
+    root = replace(walk(store, path, depth=depth), name=uri)
     if as_json:
         print_json(root.to_json())
     elif not quiet:
@@ -61,7 +62,7 @@ def _branch(node: Node, parent: Any) -> Any:  # Any: rich.tree.Tree, which is no
 def _level(path: str, shape: tuple[int, ...]) -> Text:
     from rich.text import Text
 
-    return Text.assemble((path, "green"), "  ", " × ".join(f"{n:,}" for n in shape))
+    return Text.assemble((printable(path), "green"), "  ", " × ".join(f"{n:,}" for n in shape))
 
 
 def _label(node: Node) -> Text:
@@ -76,4 +77,5 @@ def _label(node: Node) -> Text:
         facts = f"{image.info.format} array, {image.dtype.name} {' × '.join(f'{n:,}' for n in image.shape)}"
     elif node.problem:
         facts = f"{node.kind}: {node.problem}"
-    return Text.assemble((node.name, _STYLES[node.kind]), "  ", (facts, "dim" if not node.problem else ""))
+    style = "" if node.problem else "dim"
+    return Text.assemble((printable(node.name), _STYLES[node.kind]), "  ", (printable(facts), style))

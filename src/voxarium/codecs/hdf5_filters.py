@@ -23,9 +23,7 @@ SHUFFLE: Final = 2
 FLETCHER32: Final = 3
 
 
-def decode_filters(
-    payload: bytes, filters: tuple[tuple[int, int], ...], mask: int, nbytes: int
-) -> NDArray[np.uint8]:
+def decode_filters(payload: bytes, filters: tuple[tuple[int, int], ...], mask: int, nbytes: int) -> NDArray[np.uint8]:
     """Return the bytes of one chunk.
 
     Parameters
@@ -104,9 +102,7 @@ def _unshuffle(data: NDArray[np.uint8], itemsize: int) -> NDArray[np.uint8]:
     whole = data.size // itemsize * itemsize
     out = np.empty_like(data)
     elements, planes = out[:whole].reshape(-1, itemsize), data[:whole].reshape(itemsize, -1)
-    for i in range(
-        itemsize
-    ):  # twenty times faster than one transposed copy: its inner loop would be `itemsize` long
+    for i in range(itemsize):  # twenty times faster than one transposed copy: its inner loop would be `itemsize` long
         elements[:, i] = planes[i]
     out[whole:] = data[whole:]
     return out

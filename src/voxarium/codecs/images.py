@@ -63,10 +63,7 @@ def decode_image(data: bytes, header: ImageHeader) -> NDArray[Any]:
 
 
 def _undecodable(reason: str) -> FormatError:
-    short = any(
-        word in reason.lower()
-        for word in ("truncated", "too small", "end of", "not enough", "unexpected end")
-    )
+    short = any(word in reason.lower() for word in ("truncated", "too small", "end of", "not enough", "unexpected end"))
     return FormatError(
         f"the image {'is cut off' if short else 'cannot be decoded'}: {reason[:200]}",
         code=Code.FILE_TRUNCATED if short else Code.CHUNK_CORRUPT,

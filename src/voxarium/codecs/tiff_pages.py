@@ -182,11 +182,7 @@ def _described(tiff: Any, wanted: int | None, size: int, where: str) -> TiffImag
         else str(getattr(page.compression, "name", page.compression)).lower(),
         kind=series.kind,
         ome_xml=ome_xml,
-        imagej={
-            k: v
-            for k, v in (tiff.imagej_metadata or {}).items()
-            if k not in ("IJMetadata", "Overlays", "ROI")
-        },
+        imagej={k: v for k, v in (tiff.imagej_metadata or {}).items() if k not in ("IJMetadata", "Overlays", "ROI")},
         resolution=_resolution(page),
     )
 
@@ -349,9 +345,7 @@ def _in_normal_axes(target: NDArray[Any], axes: str) -> NDArray[Any]:
     return np.expand_dims(target, tuple(i for i in range(5) if i not in slots))
 
 
-def _read_page(
-    page: tuple[_Pages, int], store: ReadableStore, path: str, part: Box, out: NDArray[Any]
-) -> None:
+def _read_page(page: tuple[_Pages, int], store: ReadableStore, path: str, part: Box, out: NDArray[Any]) -> None:
     pages, number = page
     grid = ChunkGrid(pages.normal_shape[:4], pages.segment_shape)
     counts = grid.counts

@@ -226,7 +226,9 @@ class Engine:
         }
         for index, part in self._unfinished(0, box):
             self._writers[0].put(index, [(i, payloads[i]) for i in grid.indices(part)])
-        above = self._plan.windowed and len(self._plan.levels) > 1 and self.needed(1, _coarser(box, self._plan.levels[1]))
+        above = (
+            self._plan.windowed and len(self._plan.levels) > 1 and self.needed(1, _coarser(box, self._plan.levels[1]))
+        )
         if above:
             data = np.empty(box.shape, planned.info.dtype)
             self._decode(payloads.items(), box, data)

@@ -23,8 +23,9 @@ class ConvertOptions:
         Convention to write, such as ``ome-zarr`` and ``0.5``.
     chunk, shard : tuple of int or None
         Voxels; one number stands for all space axes. ``shard=(0,)`` writes every chunk as an object of its own.
-    codec : str
-        Such as ``zstd:1``, ``blosc:lz4:5``, ``gzip:5``, ``none``.
+    codec : str or None
+        Such as ``zstd:1``, ``blosc:lz4:5``, ``gzip:5``, ``none``; None = ``zstd:1``, whereby chunks that the source
+        holds in zstd of any level are taken over as they are.
     levels : int or None
         Number of levels, level 0 included; None = until the coarsest fits a chunk.
     method : str or None
@@ -57,7 +58,7 @@ class ConvertOptions:
     spec_version: str | None = None
     chunk: tuple[int, ...] | None = None
     shard: tuple[int, ...] | None = None
-    codec: str = "zstd:1"
+    codec: str | None = None
     levels: int | None = None
     method: str | None = None
     factors: tuple[int, ...] | None = None
@@ -123,9 +124,7 @@ def _space_unit(name: str) -> str:
     return unit
 
 
-def per_space_axis(
-    values: Sequence[float] | None, axes: Sequence[Axis], what: str
-) -> tuple[float | None, ...]:
+def per_space_axis(values: Sequence[float] | None, axes: Sequence[Axis], what: str) -> tuple[float | None, ...]:
     """Spread one value, one per space axis, or one per axis over all axes; None where it does not apply.
 
     Raises

@@ -50,9 +50,7 @@ def iter_blocks(shape: tuple[int, ...], block: tuple[int, ...], steps: Steps) ->
             for index in itertools.product(*(range(a, b) for a, b in zip(first, stop, strict=True))):
                 yield Box(tuple(i * b for i, b in zip(index, block, strict=True)), block).intersection(whole)
             return
-        cuts = [
-            _cuts(a, b, size, step) for a, b, size, step in zip(first, stop, block, steps[depth], strict=True)
-        ]
+        cuts = [_cuts(a, b, size, step) for a, b, size, step in zip(first, stop, block, steps[depth], strict=True)]
         for pieces in itertools.product(*cuts):
             yield from walk(tuple(p[0] for p in pieces), tuple(p[1] for p in pieces), depth + 1)
 

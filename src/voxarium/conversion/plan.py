@@ -145,9 +145,7 @@ class Plan:
         if self.windowed:
             return
         for number, level in enumerate(self.levels[1:], 1):
-            grow = tuple(
-                max(1, b // (c * s)) * c for b, c, s in zip(self.block, level.cell, level.scale, strict=True)
-            )
+            grow = tuple(max(1, b // (c * s)) * c for b, c, s in zip(self.block, level.cell, level.scale, strict=True))
             steps = nesting_steps([level.info.object_shape, grow])
             boxes = iter_blocks(level.info.shape, grow, steps)
             yield map(Task, itertools.repeat(number), boxes)
@@ -260,7 +258,9 @@ class Plan:
         }
 
 
-def reread_factor(shape: tuple[int, ...], block: tuple[int, ...], chunk: tuple[int, ...], first: tuple[int, ...]) -> float:
+def reread_factor(
+    shape: tuple[int, ...], block: tuple[int, ...], chunk: tuple[int, ...], first: tuple[int, ...]
+) -> float:
     """Return how often a source chunk is touched on average.
 
     Parameters
@@ -311,9 +311,7 @@ def choose_block(
     # Too small: grow towards the source's own long rows first, then towards a cube.
     target = min(_BLOCK_BYTES, budget)
     while True:
-        able = [
-            i for i in range(len(block)) if block[i] < extent[i] and math.prod(block) * itemsize * 2 <= target
-        ]
+        able = [i for i in range(len(block)) if block[i] < extent[i] and math.prod(block) * itemsize * 2 <= target]
         if not able:
             return tuple(block)
         axis = min(able, key=lambda i: block[i] / max(unit[i], 1))

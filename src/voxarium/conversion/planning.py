@@ -60,9 +60,7 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
     role: Role = options.role or source.info.role
     notes: list[str] = []
     dtype = _target_dtype(source.dtype, role, options, notes)
-    selection = Selection(
-        crop=_crop(source, options.crop), permutation=permutation, dtype=dtype, lossy=options.lossy
-    )
+    selection = Selection(crop=_crop(source, options.crop), permutation=permutation, dtype=dtype, lossy=options.lossy)
     if 0 in selection.shape:
         notes.append("the image is empty: an axis has length 0")
     scale, translation = _base_geometry(source, stated, selection, options, notes)
@@ -90,7 +88,7 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
         image=image,
         method=str(method),
         ignore_zero=options.ignore_zero,
-        pass_through=_can_pass_through(source, selection, container, levels[0]),
+        pass_through=_can_pass_through(source, selection, container, levels[0], exact=options.codec is not None),
         block=block,
         reread=reread,
         source_chunks=ChunkGrid(selection.crop.shape, source.arrays[0].info.chunk_shape).size,
@@ -123,7 +121,9 @@ def _target_dtype(source: np.dtype[Any], role: str, options: ConvertOptions, not
             ) from None
     if role == "label" and source.kind == "i":
         unsigned = np.dtype(f"u{source.itemsize}")
-        notes.append(f"labels are stored as {unsigned.name} ({source.name} in the source); a negative label is an error")
+        notes.append(
+            f"labels are stored as {unsigned.name} ({source.name} in the source); a negative label is an error"
+        )
         return unsigned
     return source
 
@@ -152,7 +152,9 @@ def _base_geometry(
             code=Code.TRANSFORM_INVALID,
             fix="give --voxel-size to write it unrotated; its own transform is then not applied",
         )
-    said = (source.info.axes_stated and source.levels[0].array.transform is not None) or source.info.spec_version is not None
+    said = (
+        source.info.axes_stated and source.levels[0].array.transform is not None
+    ) or source.info.spec_version is not None
     given = per_space_axis(options.voxel_size, axes, "the voxel size")
     moved = per_space_axis(options.translation, axes, "the translation")
     scale, translation = [], []
@@ -203,16 +205,16 @@ def _factors(
     return steps[: options.levels - 1]
 
 
-def _sizes(
-    given: tuple[int, ...] | None, default: int, axes: tuple[Axis, ...], what: str
-) -> tuple[int, ...]:
+def _sizes(given: tuple[int, ...] | None, default: int, axes: tuple[Axis, ...], what: str) -> tuple[int, ...]:
     spread = per_space_axis(given, axes, what)
     out = []
     for axis, value in zip(axes, spread, strict=True):
         n = int(value) if value is not None else (default if axis.type == "space" and given is None else 1)
         if n < 1:
             raise InputError(
-                f"{what} of {n} along {axis.name} is not possible", code=Code.ARGUMENT_INVALID, fix="give positive lengths"
+                f"{what} of {n} along {axis.name} is not possible",
+                code=Code.ARGUMENT_INVALID,
+                fix="give positive lengths",
             )
         out.append(n)
     return tuple(out)
@@ -250,7 +252,7 @@ def _levels(
                 chunk_shape=fitted,
                 shard_shape=outer,
                 fill_value=fill,
-                codec=options.codec,
+                codec=options.codec or "zstd:1",
                 dimension_names=tuple(a.name for a in axes),
             )
         )
@@ -317,15 +319,20 @@ def _block(
 
 
 def _can_pass_through(
-    source: Image, selection: Selection, container: WritableArrayDriver, finest: PlannedLevel
+    source: Image, selection: Selection, container: WritableArrayDriver, finest: PlannedLevel, *, exact: bool
 ) -> bool:
-    """Tell whether the source's stored chunks are already valid chunks of the target."""
+    """Tell whether the source's stored chunks are already valid chunks of the target.
+
+    Unless `exact`, a compression level other than the target's does not matter: a decoder need not know it.
+    """
     driver, info = source.arrays[0].driver, source.arrays[0].info
     if not isinstance(driver, PayloadDriver) or selection.permutation != tuple(range(info.ndim)):
         return False
     if info.dtype != finest.info.dtype or info.chunk_shape != finest.info.chunk_shape:
         return False
     if np.asarray(info.fill_value).tobytes() != np.asarray(finest.info.fill_value).tobytes():
+        return False
+    if exact and info.codecs != finest.info.codecs:
         return False
     aligned = all(
         o % c == 0 and (e % c == 0 or e == n)

@@ -23,6 +23,7 @@ from voxarium.core.registry import image_drivers, writable_array_driver, writabl
 from voxarium.core.uri import open_hierarchy, open_target_store
 from voxarium.errors import Code, ConflictError, ExistsError, InputError, InterruptedJobError
 from voxarium.model.protocols import ListableStore, ResumableStore, WritableStore
+from voxarium.pyramid import prepare
 
 __all__ = ["Report", "Target", "convert", "open_target", "run"]
 
@@ -162,6 +163,9 @@ def run(
         resumed = 0
         ledger.begin({"tool": "voxarium", "fingerprint": plan.fingerprint, "plan": plan.to_json(0)})
     engine = Engine(plan, source.arrays[0], (driver, target.store), ledger)
+    # Compiling holds a lock and takes seconds the first time on a machine: better before threads wait for it.
+    for factors in {level.factors for level in plan.levels[1:]}:
+        prepare(plan.selection.dtype, factors, plan.method)
     total = plan.task_voxels
     seen = 0
     workers = executor or ThreadExecutor()

@@ -134,7 +134,9 @@ class LevelWriter:
         chunks = np.stack([m.ravel() for m in mesh], axis=1)
         ranked = self.in_order(chunks)
         slots = np.ravel_multi_index(tuple((ranked - np.asarray(first)).T), self.per_object)
-        place = {tuple(c): (rank, slot) for rank, (c, slot) in enumerate(zip(ranked.tolist(), slots.tolist(), strict=True))}
+        place = {
+            tuple(c): (rank, slot) for rank, (c, slot) in enumerate(zip(ranked.tolist(), slots.tolist(), strict=True))
+        }
         return _Shard(self._driver, self._store, self.key(index), self.info, place)
 
     def abort(self) -> None:
@@ -148,7 +150,22 @@ class LevelWriter:
 class _Shard:
     """One open shard: runs of chunks are appended as soon as they are complete; the index comes last."""
 
-    __slots__ = ("_arrived", "_crc", "_driver", "_head", "_index", "_info", "_key", "_lock", "_next", "_place", "_position", "_store", "_table", "_writer")
+    __slots__ = (
+        "_arrived",
+        "_crc",
+        "_driver",
+        "_head",
+        "_index",
+        "_info",
+        "_key",
+        "_lock",
+        "_next",
+        "_place",
+        "_position",
+        "_store",
+        "_table",
+        "_writer",
+    )
 
     def __init__(
         self,
@@ -207,7 +224,10 @@ class _Shard:
                     self._write(packed.data)
                 return self._next == len(self._place)
         view = packed.data
-        pieces = ((i, bytes(view[e - n : e]) if n else None) for i, e, n in zip(chunks, ends.tolist(), sizes.tolist(), strict=True))
+        pieces = (
+            (i, bytes(view[e - n : e]) if n else None)
+            for i, e, n in zip(chunks, ends.tolist(), sizes.tolist(), strict=True)
+        )
         return self.put(list(pieces))
 
     def _append(self, slot: int, payload: Buffer) -> None:

@@ -170,9 +170,7 @@ class Array:
         return array_html(self)
 
 
-def parse_selection(
-    selection: Selector | tuple[Selector, ...], shape: tuple[int, ...]
-) -> tuple[Box, tuple[Any, ...]]:
+def parse_selection(selection: Selector | tuple[Selector, ...], shape: tuple[int, ...]) -> tuple[Box, tuple[Any, ...]]:
     """Turn NumPy-style basic indexing into the box to read and what to apply to it afterwards.
 
     Examples

@@ -49,9 +49,7 @@ class Node:
         if self.image is not None:
             out["role"] = self.image.role
             out["dtype"] = self.image.dtype.name
-            out["levels"] = [
-                {"path": level.path, "shape": list(level.array.shape)} for level in self.image.levels
-            ]
+            out["levels"] = [{"path": level.path, "shape": list(level.array.shape)} for level in self.image.levels]
         if self.problem:
             out["problem"] = self.problem
         if self.kind in ("group", "image"):

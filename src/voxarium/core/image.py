@@ -123,9 +123,7 @@ class Image:
         """Read a region of one level, in voxels of that level; see `Array.read`."""
         return self.level(level).read(box, out=out, threads=threads)
 
-    def world(
-        self, *, level: int = 0, unit: str | None = None, **bounds: tuple[float, float] | float
-    ) -> NDArray[Any]:
+    def world(self, *, level: int = 0, unit: str | None = None, **bounds: tuple[float, float] | float) -> NDArray[Any]:
         """Read the voxels whose centres lie in a region given in world coordinates.
 
         Parameters

@@ -72,16 +72,12 @@ def open_one(uri: str | os.PathLike[str], *, format: str | None = None, **option
     return found
 
 
-def open_in(
-    store: ReadableStore, path: str = "", *, format: str | None = None, **options: Any
-) -> Image | Dataset:
+def open_in(store: ReadableStore, path: str = "", *, format: str | None = None, **options: Any) -> Image | Dataset:
     """Open what is at `path` in a store; see `open`."""
     try:
         return open_image(store, path, format=format, **options)
     except NotFoundError as error:
-        if error.code not in (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING) or not isinstance(
-            store, ListableStore
-        ):
+        if error.code not in (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING) or not isinstance(store, ListableStore):
             raise
         images = tuple(_images_below(store, path, 2))
         if not images:

@@ -23,6 +23,7 @@ from voxarium.model.protocols import (
     BatchDriver,
     ByteRange,
     IndexCache,
+    ManyStore,
     PayloadDriver,
     ReadableStore,
     RegionDriver,
@@ -35,7 +36,10 @@ __all__ = ["Source", "fetch_payloads", "read_into"]
 # than a second request would, but wastes transfer that others may pay for.
 _COALESCE_GAP: Final = 128 << 10
 _LARGEST_REQUEST: Final = 8 << 20
-_BATCH: Final = 8
+_GAP_LOCAL: Final = 16 << 10  # reading so much more costs less than another call
+# Chunks decoded in one call take about so much memory: it stays in the cache, and calls stay rare.
+_BATCH_BYTES: Final = 2 << 20
+_BATCH_MOST: Final = 64
 
 _scratch = threading.local()
 
@@ -53,36 +57,49 @@ class Source:
     region: RegionDriver | None = field(init=False)
     payload: PayloadDriver | None = field(init=False)
     batch: BatchDriver | None = field(init=False)
+    many: ManyStore | None = field(init=False)
+    most_stored: int = field(init=False)
 
     def __post_init__(self) -> None:
         able = self.driver
         object.__setattr__(self, "region", able if isinstance(able, RegionDriver) else None)
         object.__setattr__(self, "payload", able if isinstance(able, PayloadDriver) else None)
+        object.__setattr__(self, "many", self.store if isinstance(self.store, ManyStore) else None)
+        nbytes = math.prod(self.info.chunk_shape) * self.info.dtype.itemsize
+        object.__setattr__(self, "most_stored", nbytes + nbytes // 64 + 4096)
         batch = isinstance(able, BatchDriver) and self.info.ndim > 0
         object.__setattr__(self, "batch", able if batch else None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """One byte range of one object (the whole object when `stop` is None) and the chunks inside it."""
+    """Part of one object with the chunks inside it, each at a byte offset."""
 
     key: str
     start: int
-    stop: int | None
-    chunks: tuple[tuple[tuple[int, ...], int, int | None], ...]  # index, byte offset in the object, length
+    stop: int
+    chunks: tuple[tuple[tuple[int, ...], int, int], ...]  # index, byte offset in the object, length
+
+
+@dataclass(frozen=True, slots=True)
+class _Objects:
+    """Chunks that are objects of their own."""
+
+    chunks: tuple[tuple[tuple[int, ...], str], ...]  # index, key
 
 
 def _requests(
     found: Iterable[tuple[tuple[int, ...], Span]], *, gap: int, largest: int, most: int
-) -> Iterator[_Request]:
+) -> Iterator[_Request | _Objects]:
     """Join spans of one object that lie close together, never more than `most` chunks or `largest` bytes."""
+    whole: list[tuple[tuple[int, ...], str]] = []
     ordered = sorted(found, key=lambda f: (f[1].key, f[1].start))
     for key, group in groupby(ordered, key=lambda f: f[1].key):
-        chunks: list[tuple[tuple[int, ...], int, int | None]] = []
+        chunks: list[tuple[tuple[int, ...], int, int]] = []
         start = stop = -1
         for index, span in group:
             if span.length is None:
-                yield _Request(key, 0, None, ((index, 0, None),))
+                whole.append((index, key))
                 continue
             end = span.start + span.length
             if chunks and (span.start - stop > gap or end - start > largest or len(chunks) >= most):
@@ -94,14 +111,22 @@ def _requests(
             stop = max(stop, end)
         if chunks:
             yield _Request(key, start, stop, tuple(chunks))
+    for i in range(0, len(whole), most):
+        yield _Objects(tuple(whole[i : i + most]))
 
 
-def _fetch(store: ReadableStore, request: _Request) -> Iterator[tuple[tuple[int, ...], Buffer | None]]:
+def _fetch(source: Source, request: _Request | _Objects) -> Iterator[tuple[tuple[int, ...], Buffer | None]]:
     """Yield (chunk index, payload) of one request; None only for an object that is surely absent."""
-    if request.stop is None:
-        yield request.chunks[0][0], store.get(request.key)
+    store = source.store
+    if isinstance(request, _Objects):
+        keys = [key for _, key in request.chunks]
+        many = [store.get(k) for k in keys] if source.many is None else source.many.get_many(keys, source.most_stored)
+        yield from zip((index for index, _ in request.chunks), many, strict=True)
         return
-    parts = store.get_ranges(request.key, [ByteRange(request.start, request.stop - request.start)])
+    # In a network, the gaps between chunks are fetched along; on a disk, only small ones.
+    gap = _GAP_LOCAL if store.concurrency == 1 else request.stop
+    ranges, members = _merged(request, gap)
+    parts = store.get_ranges(request.key, ranges)
     if parts is None:
         # The index was read a moment ago, so this is not an absent chunk but one that vanished.
         raise FormatError(
@@ -109,27 +134,34 @@ def _fetch(store: ReadableStore, request: _Request) -> Iterator[tuple[tuple[int,
             code=Code.CHUNK_TRUNCATED,
             fix="open the array again; something is rewriting it",
         )
-    view = memoryview(parts[0])
-    for index, offset, length in request.chunks:
-        at = offset - request.start
-        yield index, view[at : at + (length or 0)]
+    for wanted, part, chunks in zip(ranges, parts, members, strict=True):
+        view = memoryview(part)
+        for index, offset, length in chunks:
+            at = offset - wanted.start
+            yield index, view[at : at + length]
 
 
-def _fetch_batch(store: ReadableStore, batch: _Request) -> Iterator[tuple[tuple[int, ...], Buffer | None]]:
-    """Like `_fetch`, for a local file: one range per chunk, since nothing is gained by reading gaps."""
-    if batch.stop is None:
-        yield batch.chunks[0][0], store.get(batch.key)
-        return
-    ranges = [ByteRange(offset, length) for _, offset, length in batch.chunks]
-    parts = store.get_ranges(batch.key, ranges)
-    if parts is None:
-        yield from _fetch(store, batch)
-        return
-    for (index, _, _), part in zip(batch.chunks, parts, strict=True):
-        yield index, part
+def _merged(request: _Request, gap: int) -> tuple[list[ByteRange], list[list[tuple[tuple[int, ...], int, int]]]]:
+    """Join chunks that lie at most `gap` bytes apart; return the ranges and the chunks in each."""
+    ranges: list[ByteRange] = []
+    members: list[list[tuple[tuple[int, ...], int, int]]] = []
+    start = stop = -1
+    for chunk in request.chunks:
+        _, offset, length = chunk
+        if members and offset - stop <= gap:
+            members[-1].append(chunk)
+            stop = max(stop, offset + length)
+            ranges[-1] = ByteRange(start, stop - start)
+        else:
+            start, stop = offset, offset + length
+            ranges.append(ByteRange(start, length))
+            members.append([chunk])
+    return ranges, members
 
 
-def _locate(source: Source, indices: Sequence[tuple[int, ...]], workers: int) -> list[tuple[tuple[int, ...], Span | None]]:
+def _locate(
+    source: Source, indices: Sequence[tuple[int, ...]], workers: int
+) -> list[tuple[tuple[int, ...], Span | None]]:
     """Find the spans of chunks; indexes of several remote shards are fetched side by side."""
     driver, info = source.payload, source.info
     if driver is None:  # pragma: no cover  callers checked
@@ -167,13 +199,13 @@ def fetch_payloads(
     present = [(i, span) for i, span in located if span is not None]
     lock = threading.Lock()
 
-    def fetch(request: _Request) -> None:
-        got = list(_fetch(source.store, request))
+    def fetch(request: _Request | _Objects) -> None:
+        got = list(_fetch(source, request))
         with lock:
             out.extend(got)
 
     # Payload sharing keeps the whole request alive, so requests stay modest.
-    requests = list(_requests(present, gap=_COALESCE_GAP, largest=_LARGEST_REQUEST, most=64))
+    requests = list(_requests(present, gap=_COALESCE_GAP, largest=_LARGEST_REQUEST, most=_BATCH_MOST))
     run_all(fetch, requests, _workers(source, threads))
     return out
 
@@ -224,15 +256,17 @@ def _read_payloads(source: Source, box: Box, out: NDArray[Any], threads: int | N
             present.append((index, span))
     local = store.concurrency == 1
     if local:
-        most = max(1, min(_BATCH, math.ceil(len(present) / (2 * workers))))
+        nbytes = math.prod(info.chunk_shape) * info.dtype.itemsize
+        most = max(1, min(_BATCH_BYTES // max(nbytes, 1), _BATCH_MOST, math.ceil(len(present) / (2 * workers))))
         requests = list(_requests(present, gap=1 << 62, largest=1 << 62, most=most))
     else:
-        requests = list(_requests(present, gap=_COALESCE_GAP, largest=_LARGEST_REQUEST, most=1 << 30))
-    fetch = _fetch_batch if local else _fetch
+        # Chunks that are objects of their own are fetched side by side; those of a shard in few requests.
+        most = 1 if info.shard_shape is None else 1 << 30
+        requests = list(_requests(present, gap=_COALESCE_GAP, largest=_LARGEST_REQUEST, most=most))
 
-    def read(request: _Request) -> None:
+    def read(request: _Request | _Objects) -> None:
         pieces = []
-        for index, payload in fetch(store, request):
+        for index, payload in _fetch(source, request):
             if payload is None:
                 place.absent(index)
             else:

@@ -141,7 +141,9 @@ _HEAD = ("level", "path", "shape", "chunk", "shard", "voxel size", "codecs", "ra
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(r[i]) for r in (_HEAD, *rows)) for i in range(len(_HEAD))]
-    return ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (_HEAD, *rows)]
+    return [
+        "  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (_HEAD, *rows)
+    ]
 
 
 def _head(image: Image) -> list[tuple[str, str]]:
@@ -170,7 +172,10 @@ def image_text(image: Image) -> str:
 def image_html(image: Image) -> str:
     """Return a description for notebooks."""
     esc = html.escape
-    head = "".join(f"<tr><th style='text-align:left'>{esc(k)}</th><td style='text-align:left'>{esc(v)}</td></tr>" for k, v in _head(image))
+    head = "".join(
+        f"<tr><th style='text-align:left'>{esc(k)}</th><td style='text-align:left'>{esc(v)}</td></tr>"
+        for k, v in _head(image)
+    )
     columns = "".join(f"<th>{esc(h)}</th>" for h in _HEAD)
     body = "".join("<tr>" + "".join(f"<td>{esc(c)}</td>" for c in row) + "</tr>" for row in _rows(image))
     return (
@@ -202,5 +207,7 @@ def array_text(array: Array) -> str:
 def array_html(array: Array) -> str:
     """Return a description for notebooks."""
     esc = html.escape
-    rows = "".join(f"<tr><th style='text-align:left'>{esc(k)}</th><td>{esc(v)}</td></tr>" for k, v in _array_lines(array))
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{esc(k)}</th><td>{esc(v)}</td></tr>" for k, v in _array_lines(array)
+    )
     return f"<div><b>Array {esc(array.path or array.store.uri)}</b><table>{rows}</table></div>"

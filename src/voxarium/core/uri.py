@@ -19,7 +19,29 @@ _GLOB = re.compile(r"[*?\[]")
 _ARCHIVES: Final = (".zip", ".ozx")
 _OBJECTS: Final = ("s3", "gs", "gcs", "az", "azure", "abfs", "abfss")
 # Files at the end of a remote address: the store is then the folder around them.
-_FILE_SUFFIXES: Final = (".npy", ".h5", ".hdf5", ".hdf", ".n5h5", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".dat", ".btf", ".he5", ".ims", ".nwb", ".raw", ".bin", ".nii", ".gz")
+_FILE_SUFFIXES: Final = (
+    ".npy",
+    ".h5",
+    ".hdf5",
+    ".hdf",
+    ".n5h5",
+    ".tif",
+    ".tiff",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".webp",
+    ".bmp",
+    ".dat",
+    ".btf",
+    ".he5",
+    ".ims",
+    ".nwb",
+    ".raw",
+    ".bin",
+    ".nii",
+    ".gz",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +75,9 @@ def parse_uri(uri: str | os.PathLike[str]) -> Location:
     """
     text = os.fspath(uri)
     if not text or "\0" in text:
-        raise InputError("the address is empty", code=Code.URI_INVALID, fix="give a path or a URI such as s3://bucket/x.zarr")
+        raise InputError(
+            "the address is empty", code=Code.URI_INVALID, fix="give a path or a URI such as s3://bucket/x.zarr"
+        )
     base, _, inner = text.partition("::")
     match = _SCHEME.match(base)
     if match is None:
@@ -143,7 +167,11 @@ def _no_such_path(path: str) -> NotFoundError:
         fix = f"{folder} is a file; address what is inside it as {folder}::/{inner}"
     else:
         near = difflib.get_close_matches(name, os.listdir(folder) if os.access(folder, os.R_OK) else [], 3)
-        fix = f"{folder} exists and has {' and '.join(near)}" if near else f"check the path; {folder} exists, {name!r} in it does not"
+        fix = (
+            f"{folder} exists and has {' and '.join(near)}"
+            if near
+            else f"check the path; {folder} exists, {name!r} in it does not"
+        )
     return NotFoundError(f"nothing at {path}", code=Code.PATH_MISSING, fix=fix)
 
 
@@ -184,9 +212,7 @@ def open_target_store(uri: str | os.PathLike[str], **options: Any) -> WritableSt
     return LocalStore(path)
 
 
-def open_hierarchy(
-    uri: str | os.PathLike[str], markers: tuple[str, ...], **options: Any
-) -> tuple[WritableStore, str]:
+def open_hierarchy(uri: str | os.PathLike[str], markers: tuple[str, ...], **options: Any) -> tuple[WritableStore, str]:
     """Return the store of the topmost group around a target, and the target's path in it.
 
     Parameters

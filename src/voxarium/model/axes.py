@@ -20,7 +20,14 @@ _PREFIXES: Final = {
 # UDUNITS-2 names, as OME-Zarr recommends (rules AX-005, AX-006); the value is the size in metres or seconds.
 SPACE_UNITS: Final[Mapping[str, float]] = MappingProxyType(
     {f"{p}meter": 10.0**e for p, e in _PREFIXES.items()}
-    | {"angstrom": 1e-10, "foot": 0.3048, "inch": 0.0254, "mile": 1609.344, "yard": 0.9144, "parsec": 3.0856775814913673e16}
+    | {
+        "angstrom": 1e-10,
+        "foot": 0.3048,
+        "inch": 0.0254,
+        "mile": 1609.344,
+        "yard": 0.9144,
+        "parsec": 3.0856775814913673e16,
+    }
 )
 TIME_UNITS: Final[Mapping[str, float]] = MappingProxyType(
     {f"{p}second": 10.0**e for p, e in _PREFIXES.items()} | {"minute": 60.0, "hour": 3600.0, "day": 86400.0}

@@ -22,6 +22,7 @@ __all__ = [
     "ImageDriver",
     "IndexCache",
     "ListableStore",
+    "ManyStore",
     "ObjectStat",
     "ObjectWriter",
     "PayloadDriver",
@@ -75,6 +76,14 @@ class ReadableStore(Protocol):
 
     def stat(self, key: str, /) -> ObjectStat | None:
         """Return size and generation of an object without reading it."""
+
+
+@runtime_checkable
+class ManyStore(ReadableStore, Protocol):
+    """A store that reads many whole objects faster in one call. An optimisation only."""
+
+    def get_many(self, keys: Sequence[str], most: int, /) -> Sequence[Buffer | None]:
+        """Return objects, in the order asked; `most` is what one is expected to take at most, in bytes."""
 
 
 @runtime_checkable

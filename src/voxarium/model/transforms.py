@@ -27,9 +27,7 @@ __all__ = [
     "scale_translation",
 ]
 
-ROTATION_TOLERANCE: Final = (
-    1e-6  # OME-Zarr 0.6 demands orthonormal, det +1, and names no tolerance (rule TR-016)
-)
+ROTATION_TOLERANCE: Final = 1e-6  # OME-Zarr 0.6 demands orthonormal, det +1, and names no tolerance (rule TR-016)
 
 
 def invalid(message: str, fix: str) -> NoReturn:
@@ -47,9 +45,7 @@ def not_invertible(what: str, why: str) -> NoReturn:
 
 
 def _numbers(values: Iterable[float], what: str) -> tuple[float, ...]:
-    out = tuple(
-        float(v) + 0.0 for v in values
-    )  # + 0.0: no negative zeros, so that equal transforms look equal
+    out = tuple(float(v) + 0.0 for v in values)  # + 0.0: no negative zeros, so that equal transforms look equal
     if not out or not all(map(math.isfinite, out)):
         invalid(f"{what} is {out}", "give one finite number per axis")
     return out
@@ -58,9 +54,7 @@ def _numbers(values: Iterable[float], what: str) -> tuple[float, ...]:
 def checked_ndim(ndim: int | None, given: int) -> int:
     """Return `given` unless the number of axes is known to differ."""
     if ndim is not None and ndim != given:
-        invalid(
-            f"a transform of {ndim} axes meets {given} axes", "use a transform with one parameter per axis"
-        )
+        invalid(f"a transform of {ndim} axes meets {given} axes", "use a transform with one parameter per axis")
     return given
 
 
@@ -315,9 +309,7 @@ class Rotation(Transform):
             even = np.abs(m @ m.T - np.eye(len(m))).max() <= ROTATION_TOLERANCE
             right = abs(np.linalg.det(m) - 1.0) <= ROTATION_TOLERANCE * len(m)
         if not (even and right):
-            invalid(
-                "rotation is not orthonormal with determinant +1", "use an affine transform for this matrix"
-            )
+            invalid("rotation is not orthonormal with determinant +1", "use an affine transform for this matrix")
 
     @property
     @override

@@ -35,9 +35,7 @@ class AxisTransform:
         object.__setattr__(self, "input_axes", tuple(self.input_axes))
         object.__setattr__(self, "output_axes", tuple(self.output_axes))
         out = walk((self.transform,), len(self.input_axes))
-        if min(*self.input_axes, *self.output_axes, 0) < 0 or (
-            out is not None and out != len(self.output_axes)
-        ):
+        if min(*self.input_axes, *self.output_axes, 0) < 0 or (out is not None and out != len(self.output_axes)):
             invalid(
                 f"axes {self.input_axes} → {self.output_axes} do not fit their transform",
                 "name one axis, from 0 on, per coordinate the transform takes and gives",
@@ -76,9 +74,7 @@ class ByDimension(Transform):
 
     def _checked(self, ndim: int) -> None:
         if self._used and self._used[-1] >= ndim:
-            invalid(
-                f"axis {self._used[-1]} is beyond points of {ndim} axes", "give points with all input axes"
-            )
+            invalid(f"axis {self._used[-1]} is beyond points of {ndim} axes", "give points with all input axes")
 
     @override
     def apply(self, points: ArrayLike) -> NDArray[np.float64]:
@@ -93,9 +89,7 @@ class ByDimension(Transform):
     def inverse(self) -> Transform:
         if self.ndim_in is None:
             not_invertible("the transform by dimension", "its inputs are not each used exactly once")
-        return ByDimension(
-            tuple(AxisTransform(i.output_axes, i.input_axes, i.transform.inverse()) for i in self.items)
-        )
+        return ByDimension(tuple(AxisTransform(i.output_axes, i.input_axes, i.transform.inverse()) for i in self.items))
 
     @override
     def matrix(self, ndim: int) -> NDArray[np.float64]:

@@ -123,9 +123,7 @@ class _Mix:
 class _ListableMix(_Mix):
     def list(self, prefix: str = "", /) -> Iterator[tuple[str, int]]:
         """Yield (key, size) of every object below a folder."""
-        found: Iterator[tuple[str, int]] = self.around(
-            Operation("list", prefix), lambda: self.inner.list(prefix)
-        )
+        found: Iterator[tuple[str, int]] = self.around(Operation("list", prefix), lambda: self.inner.list(prefix))
         return found
 
     def list_dir(self, prefix: str = "", /) -> _Names:

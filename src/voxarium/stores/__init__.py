@@ -81,9 +81,7 @@ def remote_error(error: BaseException, what: str, *, writing: bool = False) -> S
             fix="the object is shorter than its index or metadata says; copy it again from its source",
         )
     if status == 507 or (name and name[1] in ("QuotaExceeded", "XMinioStorageFull")):
-        return StoreError(
-            f"no space left for {what}", code=Code.STORE_FULL, fix="free some space, then resume"
-        )
+        return StoreError(f"no space left for {what}", code=Code.STORE_FULL, fix="free some space, then resume")
     return StoreError(
         f"{what} could not be {'written' if writing else 'read'}: {reason}",
         code=Code.STORE_UNWRITABLE if writing else Code.STORE_UNREADABLE,
@@ -197,9 +195,7 @@ class RemoteReader:
         """Open an object as a file whose reads are requests."""
         found = self.stat(key)
         if found is None:
-            raise NotFoundError(
-                f"no object {key!r} in {self._uri}", code=Code.PATH_MISSING, fix="check the path"
-            )
+            raise NotFoundError(f"no object {key!r} in {self._uri}", code=Code.PATH_MISSING, fix="check the path")
         return open_ranged(self, key, found.size)
 
     def local_path(self, key: str, /) -> str | None:

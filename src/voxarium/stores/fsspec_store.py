@@ -185,10 +185,7 @@ class FsspecStore:
                 code=Code.STORE_UNREADABLE,
                 fix="copy the data to a local folder or an object store",
             )
-        told = [
-            info.get(n)
-            for n in ("ETag", "etag", "md5Hash", "sha", "mtime", "modified", "LastModified", "created")
-        ]
+        told = [info.get(n) for n in ("ETag", "etag", "md5Hash", "sha", "mtime", "modified", "LastModified", "created")]
         return ObjectStat(size, f"{size:x}-{next((t for t in told if t), '')}")
 
     def list(self, prefix: str = "", /) -> Iterator[tuple[str, int]]:

@@ -70,7 +70,8 @@ class MemoryStore:
     def list_dir(self, prefix: str = "", /) -> tuple[Sequence[str], Sequence[str]]:
         """Return (object names, folder names) directly in a folder."""
         start = f"{checked_prefix(prefix)}/" if prefix else ""
-        files, folders = set(), set()
+        files: set[str] = set()
+        folders: set[str] = set()
         for key, _ in self.list(prefix):
             head, _, tail = key.removeprefix(start).partition("/")
             (folders if tail else files).add(head)

@@ -203,9 +203,7 @@ class ObjectStore(RemoteReader):
             if view.nbytes <= _SINGLE_PUT:
                 obstore.put(self._client, key, view, use_multipart=False)
             else:
-                obstore.put(
-                    self._client, key, view, use_multipart=True, chunk_size=32 << 20, max_concurrency=4
-                )
+                obstore.put(self._client, key, view, use_multipart=True, chunk_size=32 << 20, max_concurrency=4)
         except (OSError, obstore.exceptions.BaseError) as error:
             raise remote_error(error, self._name(key), writing=True) from None  # the original tells secrets
 
@@ -267,8 +265,7 @@ def _unsigned(kind: str, options: Mapping[str, Any]) -> bool:  # Any: option val
         any(os.environ.get(name) for name in _SIGNS[kind])
         or any(word in name.lower() for name in options for word in _SIGNING_OPTIONS)
         or (
-            kind == "gs"
-            and os.path.exists(os.path.expanduser("~/.config/gcloud/application_default_credentials.json"))
+            kind == "gs" and os.path.exists(os.path.expanduser("~/.config/gcloud/application_default_credentials.json"))
         )
     )
 

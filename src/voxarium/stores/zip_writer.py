@@ -77,9 +77,7 @@ class ZipWriter:
         self.held = held
         self._overwrite = overwrite
         self._durable = durable
-        self._partial = os.path.join(
-            self.folder, f".{os.path.basename(self.path)}.{secrets.token_hex(4)}.partial"
-        )
+        self._partial = os.path.join(self.folder, f".{os.path.basename(self.path)}.{secrets.token_hex(4)}.partial")
         self._lock = threading.RLock()
         self._documents: dict[str, bytes] = {}
         self._members: dict[str, tuple[Member, int]] = {}  # and where the data starts
@@ -118,9 +116,7 @@ class ZipWriter:
         return f"file://{self.path}"
 
     def _exists(self) -> ExistsError:
-        return ExistsError(
-            f"{self.path} exists", code=Code.TARGET_EXISTS, fix="choose another name, or overwrite it"
-        )
+        return ExistsError(f"{self.path} exists", code=Code.TARGET_EXISTS, fix="choose another name, or overwrite it")
 
     def _opened(self) -> int:
         if self._fd < 0:
@@ -259,9 +255,7 @@ class ZipWriter:
 
     def _finish(self) -> None:
         documents = sorted(self._documents.items(), key=lambda item: sort_key(item[0]))
-        entries = [
-            Member(name=k, crc=zlib.crc32(v), stored_size=len(v), size=len(v), header=0) for k, v in documents
-        ]
+        entries = [Member(name=k, crc=zlib.crc32(v), stored_size=len(v), size=len(v), header=0) for k, v in documents]
         needed = sum(len(dump_local_header(m)) + m.size for m in entries)
         left = _ROOM - needed
         pad = bool(entries) and not self._dead and (left == 0 or left >= 4) and self._end - _ROOM > _CHEAP

@@ -49,7 +49,9 @@ def _context(kind: str) -> int:
         return _contexts[kind].pop()
     except IndexError:
         symbols = _symbols() or {}
-        create = ctypes.CFUNCTYPE(ctypes.c_void_p)(symbols["ZSTD_createDCtx" if kind == "decompress" else "ZSTD_createCCtx"])
+        create = ctypes.CFUNCTYPE(ctypes.c_void_p)(
+            symbols["ZSTD_createDCtx" if kind == "decompress" else "ZSTD_createCCtx"]
+        )
         return int(create() or 0)
 
 

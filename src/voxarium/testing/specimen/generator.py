@@ -250,19 +250,27 @@ class Specimen:
         if out.em.size:
             sites = np.concatenate([sites, *(self._group(g) for g in self._groups(tile, REACH + CLOUD))])
         marks = Marks(
-            np.concatenate([sites["place"], sites["direction"]], axis=1),
-            np.stack([_local(win, sites["pre"]), _local(win, sites["post"])], axis=1),
+            np.ascontiguousarray(np.concatenate([sites["place"], sites["direction"]], axis=1)),
+            np.ascontiguousarray(np.stack([_local(win, sites["pre"]), _local(win, sites["post"])], axis=1)),
         )
+        # Arrays of one layout only: kernels are compiled once per combination of layouts.
+        parts = Blocks(*(np.empty(tile.shape if whole.size else (0, 0, 0), whole.dtype) for whole in out))
         target = Target(
             (tile.origin[0], tile.origin[1], tile.origin[2]),
             (tile.stop[0], tile.stop[1], tile.stop[2]),
-            out.em[inner] if out.em.size else out.em,
-            (out.supervoxels[inner] if out.supervoxels.size else out.supervoxels).view(np.int64),
-            (out.neurons[inner] if out.neurons.size else out.neurons).view(np.int64),
+            parts.em,
+            parts.supervoxels.view(np.int64),
+            parts.neurons.view(np.int64),
             self._bases,
             _HIDDEN if self.membranes else 0.0,
         )
         render(Job(self._world, win, new_work(len(win.pieces)), marks, target))
+        if out.em.size:
+            out.em[inner] = parts.em
+        if out.supervoxels.size:
+            out.supervoxels[inner] = parts.supervoxels
+        if out.neurons.size:
+            out.neurons[inner] = parts.neurons
 
 
 def _lattice(shape: tuple[int, ...], scale: tuple[float, ...], pitch: float, margin: int) -> tuple[int, int, int]:

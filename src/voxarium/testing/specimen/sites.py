@@ -14,7 +14,7 @@ from voxarium.testing.specimen.window import BRICK, Window, collect
 
 __all__ = ["GROUP", "REACH", "SITE", "find_sites"]
 
-GROUP: Final = 8  # cells of the fine lattice along an edge of a group; a group is found as a whole
+GROUP: Final = 4  # cells of the fine lattice along an edge of a group; a group is found as a whole
 REACH: Final = 64.0  # a site lies within this many units of its cell
 _CHANCE: Final = 0.035  # per passage
 _WALKS: Final = 7

@@ -107,7 +107,7 @@ def _fill_passage(world: World, memo: Memo, win: Window, trunk: bool, place: tup
         _put(win, cell, ray(lat, (z, y, x), slot, face, whole), slot, 2 * end - 1)
     if slot == 1 and branches(lat, z, y, x) and win.supervoxel[p - 1] > 0:
         m = middle(lat, z, y, x, 1)
-        _put(win, cell, spoke(m, middle(lat, z, y, x, 0), 1.0), slot, 0)
+        _put(win, cell, spoke(m, middle(lat, z, y, x, 0), 1.0), slot, slot - 1)
 
 
 @kernel
@@ -123,7 +123,7 @@ def _paint_passage(world: World, win: Window, p: int, trunk: bool) -> None:
 @kernel
 def fill_window(world: World, memo: Memo, win: Window) -> None:
     """Write pieces and passages of all cells of a window."""
-    cell = 0
+    cell = win.held.shape[0] * 0  # a plain 0 would be compiled as a constant, and all below it twice
     for kind in range(2):
         for cz in range(win.dims[kind, 0]):
             for cy in range(win.dims[kind, 1]):
