@@ -78,7 +78,7 @@ MEANINGS = {
 def summary(thing: object) -> str:
     """Return the first sentence of the module that defines a driver, without its full stop."""
     text = inspect.getdoc(importlib.import_module(type(thing).__module__)) or ""
-    return markdown(text.split("\n\n")[0].replace("\n", " ").rstrip("."))
+    return markdown(text.split("\n\n")[0].replace("\n", " ").split(". ")[0].rstrip("."))
 
 
 def support_table() -> str:
@@ -90,6 +90,8 @@ def support_table() -> str:
         versions = getattr(driver, "spec_versions", ())
         if versions:
             does[1] = ", ".join(sorted(versions))
+        elif does[1] == "yes":
+            does[1] = "within ome-zarr"
         extra = EXTRAS.get(driver.name, "–")
         rows.append(f"| [{driver.name}]({driver.spec_url}) | {summary(driver)} | {does[0]} | {does[1]} | {extra} |")
     return "\n".join(rows)

@@ -140,6 +140,31 @@ def test_commands_and_options_in_the_pages_exist():
             assert option in everything or page.name == "CONTRIBUTING.md", f"{named(page)}: {option}"
 
 
+def test_targets_of_make_in_the_pages_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for page in PAGES:
+        for target in re.findall(r"^make ([a-z]+)|`make ([a-z]+)", page.read_text("utf-8"), re.MULTILINE):
+            assert "".join(target) in targets, f"{named(page)}: make {''.join(target)}"
+
+
+def test_continuous_integration_runs_what_developers_run():
+    lines = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+    assert lines[0] == "#!/usr/bin/env bash"
+    assert "set -euo pipefail" in lines
+    assert lines[-1] == "exec make test"
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_news_fragments_have_known_types():
+    types = set(re.findall(r"^\| `([a-z]+)`", (ROOT / "news" / "README.md").read_text("utf-8"), re.MULTILINE))
+    configured = set(
+        re.findall(r'^directory = "([a-z]+)"$', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
+    )
+    assert types == configured - {"news"}
+    for path in (ROOT / "news").glob("*.md"):
+        assert path.name == "README.md" or path.name.split(".")[-2] in types, path.name
+
+
 def generator():
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     module = importlib.util.module_from_spec(spec)

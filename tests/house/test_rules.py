@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import importlib
 import re
 import subprocess
@@ -64,6 +65,22 @@ def test_every_raised_error_of_ours_has_a_code_and_a_fix():
                 words = {k.arg for k in node.keywords}
                 if not {"code", "fix"} <= words and None not in words:
                     found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert not found
+
+
+def test_names_under_raises_exist():
+    known = set(importlib.import_module("voxarium.errors").__all__) | set(dir(builtins))
+    found = []
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                continue
+            section = re.search(
+                r"^Raises\n-+\n(.*?)(?:\n\n|\Z)", ast.get_docstring(node) or "", re.MULTILINE | re.DOTALL
+            )
+            for line in section[1].splitlines() if section else ():
+                if line[:1].strip():
+                    found += [f"{path.name} {node.name}: {n}" for n in re.split(r",\s*", line) if n not in known]
     assert not found
 
 

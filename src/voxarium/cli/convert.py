@@ -81,7 +81,7 @@ def convert(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="mean, mode, median, min, max, stride …; mode for labels, else mean, if not given.",
+            help="mean, median, mode, min, max, stride, gaussian; mode for labels, else mean, if not given.",
             rich_help_panel=_TARGET,
         ),
     ] = None,

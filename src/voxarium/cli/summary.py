@@ -21,8 +21,7 @@ def duration_text(seconds: float) -> str:
     >>> duration_text(0.42), duration_text(75), duration_text(9000)
     ('0.42 s', '1 min 15 s', '2 h 30 min')
     """
-    if seconds < 0.1:
-        return "0.1 s"
+    seconds = max(seconds, 0.01)
     if seconds < 10:
         return f"{seconds:.2g} s"
     whole = round(seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -21,7 +22,15 @@ from voxarium.core.journal import JOB_FOLDER, JOB_KEY
 from voxarium.core.opening import open_one
 from voxarium.core.registry import image_drivers, writable_array_driver, writable_image_driver
 from voxarium.core.uri import open_hierarchy, open_target_store
-from voxarium.errors import Code, ConflictError, ExistsError, InputError, InterruptedJobError
+from voxarium.errors import (
+    Code,
+    ConflictError,
+    ExistsError,
+    InputError,
+    InterruptedJobError,
+    StoreError,
+    UnsupportedError,
+)
 from voxarium.model.protocols import ListableStore, ResumableStore, WritableStore
 from voxarium.pyramid import prepare
 
@@ -113,6 +122,21 @@ def _clear_partial(store: WritableStore) -> None:
         store.clear_partial()
 
 
+def _begin(ledger: Ledger, target: Target, job: dict[str, Any]) -> None:
+    try:
+        ledger.begin(job)
+    except StoreError:
+        _withdraw(ledger, target)
+        raise
+
+
+def _withdraw(ledger: Ledger, target: Target) -> None:
+    """Leave nothing behind of a job that has not finished any object and never will."""
+    with contextlib.suppress(StoreError):  # the reason for giving up may be the store
+        ledger.clear()
+        _clear_partial(target.store)
+
+
 def run(
     plan: Plan,
     source: Image,
@@ -161,7 +185,7 @@ def run(
     else:
         _refuse_or_clear(target, overwrite=overwrite)
         resumed = 0
-        ledger.begin({"tool": "voxarium", "fingerprint": plan.fingerprint, "plan": plan.to_json(0)})
+        _begin(ledger, target, {"tool": "voxarium", "fingerprint": plan.fingerprint, "plan": plan.to_json(0)})
     engine = Engine(plan, source.arrays[0], (driver, target.store), ledger)
     # Compiling holds a lock and takes seconds the first time on a machine: better before threads wait for it.
     for factors in {level.factors for level in plan.levels[1:]}:
@@ -177,9 +201,11 @@ def run(
                     progress(Progress(voxels=seen, total=total, objects=engine.objects, written=engine.written))
     except KeyboardInterrupt:
         cancel.set()
-    except BaseException:
+    except BaseException as error:
         engine.abort()
         ledger.flush()
+        if isinstance(error, (InputError, UnsupportedError)) and not ledger.done:
+            _withdraw(ledger, target)  # refused, if only when the first voxels were seen
         raise
     if cancel and seen < total:
         engine.abort()
@@ -229,8 +255,8 @@ def _put_documents(plan: Plan, target: Target) -> list[int]:
 
 def check_apart(source: Image, target: Target) -> None:
     """Refuse to write a target inside its own source, or over it."""
-    inside = "/".join(p for p in (source.store.uri, source.path.split("::")[0]) if p)
-    outside = target.store.uri
+    inside = _real("/".join(p for p in (source.store.uri, source.path.split("::")[0]) if p))
+    outside = _real(target.store.uri)
     if f"{outside}/".startswith(f"{inside}/") and source.info.levels[0].path != "":
         nested = outside.removeprefix(inside).startswith("/labels/")
         if nested:
@@ -241,6 +267,12 @@ def check_apart(source: Image, target: Target) -> None:
             code=Code.TARGET_IN_SOURCE,
             fix="choose a target outside the source",
         )
+
+
+def _real(uri: str) -> str:
+    """Return an address with links of the file system followed, so that one place has one name."""
+    path = uri.removeprefix("file://")
+    return uri if path == uri else f"file://{os.path.realpath(path)}"
 
 
 def _stop_on_signal(cancel: Cancel) -> Callable[[], None]:

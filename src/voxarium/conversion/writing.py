@@ -20,6 +20,7 @@ from voxarium.model.protocols import ObjectWriter, WritableArrayDriver, Writable
 __all__ = ["FinishedObject", "LevelWriter"]
 
 _ABSENT: Final = np.uint64(2**64 - 1)
+_MOST_QUEUED: Final = 64 << 20
 Index = tuple[int, ...]
 
 
@@ -148,24 +149,11 @@ class LevelWriter:
 
 
 class _Shard:
-    """One open shard: runs of chunks are appended as soon as they are complete; the index comes last."""
+    """One open shard. Chunks are laid down in one order, by one thread at a time, and nobody waits for that thread.
 
-    __slots__ = (
-        "_arrived",
-        "_crc",
-        "_driver",
-        "_head",
-        "_index",
-        "_info",
-        "_key",
-        "_lock",
-        "_next",
-        "_place",
-        "_position",
-        "_store",
-        "_table",
-        "_writer",
-    )
+    Whoever completes a run of chunks queues it. If another thread is writing, it takes the queue along; so threads
+    go on encoding meanwhile. The index comes last.
+    """
 
     def __init__(
         self,
@@ -179,91 +167,127 @@ class _Shard:
         self._store = store
         self._key = key
         self._info = info
-        self._place = place
+        self._place = place  # chunk → position in the writing order, slot in the index
         per_shard = ChunkGrid(info.object_shape, info.chunk_shape).size
         self._table: NDArray[np.uint64] = np.full((per_shard, 2), _ABSENT, np.uint64)
-        self._index = driver.index_size(info)
-        self._head: list[Buffer] | None = [] if self._index[1] == "start" else None
-        self._position = self._index[0] if self._index[1] == "start" else 0
-        self._arrived: dict[int, tuple[int, Buffer | None]] = {}
+        index_size, where = driver.index_size(info)
+        self._head: list[Buffer] | None = [] if where == "start" else None
+        self._position = index_size if where == "start" else 0
+        self._early: dict[int, tuple[int, Buffer | None]] = {}
         self._next = 0
+        self._queue: list[Buffer] = []
+        self._queued = 0
+        self._writing = self._told = self._failed = False
         self._crc = 0
         self._writer: ObjectWriter | None = None
-        self._lock = threading.Lock()
+        self._state = threading.Condition()
 
     def put(self, chunks: Iterable[tuple[Index, Buffer | None]]) -> bool:
-        """Take chunks; tell whether all have come."""
-        with self._lock:
+        """Take chunks; tell whether this call completed the shard."""
+        with self._state:
             for index, payload in chunks:
                 rank, slot = self._place[index]
-                self._arrived[rank] = (slot, payload)
-            while self._next in self._arrived:
-                slot, payload = self._arrived.pop(self._next)
-                self._next += 1
-                if payload is not None:
-                    self._append(slot, payload)
-            return self._next == len(self._place)
+                self._early[rank] = (slot, payload)
+            self._take_early()
+        return self._drain()
 
     def put_run(self, chunks: list[Index], packed: NDArray[np.uint8], sizes: NDArray[np.int64]) -> bool:
-        """Take chunks encoded one behind the other (size 0 = absent); tell whether all have come.
+        """Take chunks encoded one behind the other (size 0 = absent); tell whether this call completed the shard.
 
         A run that continues the shard, as most do, is written in one piece.
         """
         ends = np.cumsum(sizes)
-        with self._lock:
+        with self._state:
             places = [self._place[i] for i in chunks]
             first = places[0][0]
-            follows = first == self._next and self._head is None and not self._arrived
-            if follows and [p[0] for p in places] == list(range(first, first + len(places))):
-                slots = np.array([p[1] for p in places])[sizes > 0]
-                self._table[slots, 0] = (self._position + ends - sizes)[sizes > 0]
-                self._table[slots, 1] = sizes[sizes > 0]
+            if first == self._next and [p[0] for p in places] == list(range(first, first + len(places))):
+                present = sizes > 0
+                slots = np.array([p[1] for p in places])[present]
+                self._table[slots, 0] = (self._position + ends - sizes)[present]
+                self._table[slots, 1] = sizes[present]
                 self._next += len(places)
-                if len(packed):
-                    self._position += len(packed)
-                    self._write(packed.data)
-                return self._next == len(self._place)
-        view = packed.data
-        pieces = (
-            (i, bytes(view[e - n : e]) if n else None)
-            for i, e, n in zip(chunks, ends.tolist(), sizes.tolist(), strict=True)
-        )
-        return self.put(list(pieces))
+                self._enqueue(packed.data)
+            else:
+                view = packed.data
+                for (rank, slot), end, n in zip(places, ends.tolist(), sizes.tolist(), strict=True):
+                    self._early[rank] = (slot, view[end - n : end] if n else None)
+            self._take_early()
+        return self._drain()
 
-    def _append(self, slot: int, payload: Buffer) -> None:
-        size = payload.nbytes if isinstance(payload, memoryview) else len(payload)  # type: ignore[arg-type]  # bytes else
-        self._table[slot] = (self._position, size)
-        self._position += size
+    def _take_early(self) -> None:
+        """Queue the chunks that came before their turn, as far as their turn has come."""
+        while self._next in self._early:
+            slot, payload = self._early.pop(self._next)
+            self._next += 1
+            if payload is not None:
+                self._table[slot] = (self._position, memoryview(payload).nbytes)
+                self._enqueue(payload)
+
+    def _enqueue(self, data: Buffer) -> None:
+        nbytes = memoryview(data).nbytes
+        if not nbytes:
+            return
+        self._position += nbytes
         if self._head is not None:
-            self._head.append(payload)  # the index goes first, so nothing can be written yet
+            self._head.append(data)  # the index goes first, so nothing can be written yet
         else:
-            self._write(payload)
+            self._queue.append(data)
+            self._queued += nbytes
 
-    def _write(self, data: Buffer) -> None:
+    def _drain(self) -> bool:
+        """Write the queue, unless another thread does; tell whether everything is written by this call."""
+        with self._state:
+            if self._failed:
+                return False  # the thread that failed has told; a shard with a hole is never finished
+            if self._writing:
+                # The writer takes this along. Only when it falls far behind does anybody wait.
+                self._state.wait_for(lambda: self._queued < _MOST_QUEUED or not self._writing)
+                if self._writing or self._failed:
+                    return False
+            self._writing = True
+        try:
+            while True:
+                with self._state:
+                    queue, self._queue = self._queue, []
+                    if not queue:
+                        self._writing = False
+                        complete = self._next == len(self._place) and not self._told
+                        self._told = self._told or complete
+                        return complete
+                self._write(queue)
+                with self._state:
+                    self._queued -= sum(memoryview(q).nbytes for q in queue)
+                    self._state.notify_all()
+        except BaseException:
+            with self._state:
+                self._failed, self._writing = True, False
+                self._state.notify_all()
+            raise
+
+    def _write(self, parts: list[Buffer]) -> None:
         if self._writer is None:
             self._writer = self._store.create(self._key)
-        self._writer.write(data)
-        self._crc = crc32c_extend(self._crc, data)
+        for part in parts:
+            self._crc = crc32c_extend(self._crc, part)
+        write_many = getattr(self._writer, "write_many", None)
+        if write_many is not None:
+            write_many(parts)
+            return
+        for part in parts:
+            self._writer.write(part)
 
     def finish(self) -> FinishedObject:
         """Write the index and give the object its name; an object without any chunk is not written."""
-        with self._lock:
-            if bool((self._table == _ABSENT).all()):
-                return FinishedObject(self._key, 0, 0)
-            index = self._driver.pack_index(self._info, self._table)
-            if self._head is not None:
-                for data in (index, *self._head):
-                    self._write(data)
-                size = self._position
-            else:
-                self._write(index)
-                size = self._position + len(index)
-            writer: Any = self._writer
-            writer.commit()
-            return FinishedObject(self._key, size, self._crc)
+        if bool((self._table == _ABSENT).all()):
+            return FinishedObject(self._key, 0, 0)
+        index = self._driver.pack_index(self._info, self._table)
+        self._write([index, *self._head] if self._head is not None else [index])
+        size = self._position if self._head is not None else self._position + len(index)
+        writer: Any = self._writer
+        writer.commit()
+        return FinishedObject(self._key, size, self._crc)
 
     def abort(self) -> None:
         """Forget what was written."""
-        with self._lock:
-            if self._writer is not None:
-                self._writer.abort()
+        if self._writer is not None:
+            self._writer.abort()

@@ -65,7 +65,7 @@ def open_one(uri: str | os.PathLike[str], *, format: str | None = None, **option
     found = open(uri, format=format, **options)
     if isinstance(found, Dataset):
         raise InputError(
-            f"{os.fspath(uri)} holds {len(found)} images",
+            f"{os.fspath(uri)} is no image, but a folder with {len(found)}",
             code=Code.ARGUMENT_INVALID,
             fix=f"name one of them: {', '.join(found.keys())}",
         )

@@ -26,6 +26,7 @@ PARTIAL_FOLDER: Final = ".voxarium-partial"
 
 # From so many files on, reading them in one compiled call pays off.
 _MANY: Final = 8
+_MOST_PIECES: Final = 512  # below IOV_MAX everywhere
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -85,6 +86,7 @@ class LocalStore:
         self._serial = itertools.count()
         self._token = secrets.token_hex(4)
         self._folders: set[str] = set()
+        self._made: Any = ()  # the root and folders above it that did not exist before; Any: `list` is a method
 
     @classmethod
     def from_uri(cls, uri: str, **options: Any) -> LocalStore:
@@ -202,6 +204,8 @@ class LocalStore:
     def _make_folder(self, path: str) -> None:
         folder = os.path.dirname(path)
         if folder not in self._folders:
+            if not self._folders and not os.path.isdir(self.root):
+                self._made = _absent_folders(self.root)
             os.makedirs(folder, exist_ok=True)
             self._folders.add(folder)
 
@@ -273,17 +277,17 @@ class LocalStore:
 
     @_guarded
     def clear_partial(self) -> int:
-        """Remove what killed writers left behind."""
-        folder = self._prefix + PARTIAL_FOLDER
+        """Remove what killed writers left behind, and the root if this store made it and it holds nothing."""
         count = 0
-        try:
-            with os.scandir(folder) as entries:
-                for e in entries:
-                    os.unlink(e.path)
-                    count += 1
-        except FileNotFoundError:
-            return 0
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._prefix + PARTIAL_FOLDER) as entries:
+            for e in entries:
+                os.unlink(e.path)
+                count += 1
         self.remove_partial_folder()
+        with contextlib.suppress(OSError):  # the first that is not empty, or gone
+            for made in self._made:
+                os.rmdir(made)
+                self._folders.clear()
         return count
 
     def remove_partial_folder(self) -> None:
@@ -323,6 +327,20 @@ class _LocalWriter:
         except OSError as error:
             _translate(error, self._path)
 
+    def write_many(self, parts: Sequence[Buffer], /) -> None:
+        """Append several pieces in few calls."""
+        views = [memoryview(p).cast("B") for p in parts]
+        try:
+            for i in range(0, len(views), _MOST_PIECES):
+                some = views[i : i + _MOST_PIECES]
+                written = os.writev(self._fd, some)
+                for view in some:  # the kernel may stop early; go on where it did
+                    done = min(written, view.nbytes)
+                    written -= done
+                    _write_all(self._fd, view[done:])
+        except OSError as error:
+            _translate(error, self._path)
+
     def close(self) -> None:
         if self._fd >= 0:
             if self._store.durable:
@@ -349,6 +367,15 @@ class _LocalWriter:
             self._fd = -1
         with contextlib.suppress(OSError):  # committed, or never made
             os.unlink(self.partial)
+
+
+def _absent_folders(path: str) -> list[str]:
+    """Return a folder and those above it that do not exist, the deepest first."""
+    found = []
+    while not os.path.exists(path):
+        found.append(path)
+        path = os.path.dirname(path)
+    return found
 
 
 def _write_all(fd: int, view: memoryview) -> None:
