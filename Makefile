@@ -41,10 +41,11 @@ test: check unit  ## Everything that must hold
 docs: setup  ## Write the generated parts of the documentation anew
 	$(BIN)/python docs/generate.py
 
-bench: setup  ## Measure against other tools (see benchmarks/)
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
-	$(BIN)/python benchmarks/run.py
+bench:  ## Measure against other tools, in an environment of their own (see benchmarks/)
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install -q -e '.[bench]'
+	.venv-bench/bin/python benchmarks/run.py
 
 clean:  ## Remove everything that was made, .venv included
-	rm -rf $(VENV) demo build dist benchmarks/work .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-bench demo build dist benchmarks/work .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find src tests docs examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -406,7 +406,11 @@ def test_the_program_prints_one_error_and_its_mend(cli, tmp_path, npy, volume, a
 
 @pytest.mark.parametrize("command", ["convert", "info", "tree", "preview", "read"])
 def test_every_command_says_that_a_path_is_missing(cli, tmp_path, command):
-    more = {"convert": [tmp_path / "t"], "preview": ["--out", tmp_path / "a.png"], "read": ["--out", tmp_path / "a.npy"]}
+    more = {
+        "convert": [tmp_path / "t"],
+        "preview": ["--out", tmp_path / "a.png"],
+        "read": ["--out", tmp_path / "a.npy"],
+    }
     done = cli(command, tmp_path / "nothing.zarr", *more.get(command, []))
     assert done.code == 1
     assert done.err.startswith("error: nothing at ") and "\nfix: " in done.err

@@ -100,9 +100,7 @@ def test_the_matrix_agrees_with_apply(t: Transform, p: np.ndarray) -> None:
     assert m.dtype == np.float64
     assert m.shape == (NDIM, NDIM + 1)
     expected = t.apply(p)
-    np.testing.assert_allclose(
-        p @ m[:, :-1].T + m[:, -1], expected, atol=1e-10 * (np.abs(expected).max() + 1e3)
-    )
+    np.testing.assert_allclose(p @ m[:, :-1].T + m[:, -1], expected, atol=1e-10 * (np.abs(expected).max() + 1e3))
 
 
 @given(st.lists(invertible, min_size=2, max_size=4), points)

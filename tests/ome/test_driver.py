@@ -154,9 +154,7 @@ def test_neuroglancer_samples_of_0_4_and_0_5(world: Any, name: str) -> None:
         ("axis_dependent/mapAxis", [[0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0]]),
     ],
 )
-def test_neuroglancer_samples_of_0_6_keep_their_place_when_written_again(
-    world: Any, name: str, expected: Any
-) -> None:
+def test_neuroglancer_samples_of_0_6_keep_their_place_when_written_again(world: Any, name: str, expected: Any) -> None:
     world.store.objects, opener = real(f"all_0.6/{name}.zarr")
     image = world.driver.open(world.store, "", opener)
     matrix = image.levels[0].transform.matrix(3)
@@ -198,9 +196,7 @@ def validates(raw: bytes, version: str, kind: str = "image") -> bool:
 def rich(role: str = "intensity") -> ImageInfo:
     """An image that says all it can."""
     channels = (
-        ChannelDisplay(
-            label="DAPI", color="0000FF", window=(0, 1500), limits=(0, 65535), extra={"family": "linear"}
-        ),
+        ChannelDisplay(label="DAPI", color="0000FF", window=(0, 1500), limits=(0, 65535), extra={"family": "linear"}),
         ChannelDisplay(),
     )
     image = pyramid(

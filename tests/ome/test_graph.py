@@ -89,9 +89,7 @@ def test_transforms_of_image_and_level_are_composed_and_kept_apart(world: Any) -
     world.arrays["0"] = info((4, 5))
     image = world.open()
     assert image.levels[0].transform == placed((20, 30), (10, 10))
-    body = json.loads(world.driver.dump("", image, "0.5", {})["zarr.json"])["attributes"]["ome"][
-        "multiscales"
-    ][0]
+    body = json.loads(world.driver.dump("", image, "0.5", {})["zarr.json"])["attributes"]["ome"]["multiscales"][0]
     assert body["coordinateTransformations"] == [{"type": "scale", "scale": [10, 10]}]
     assert body["datasets"][0]["coordinateTransformations"] == both
     moved = replace(image.levels[0], transform=placed((20, 30), (0, 0)))

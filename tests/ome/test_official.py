@@ -77,9 +77,7 @@ def parse(attributes: dict[str, Any], ndim: int) -> ImageInfo:
 
 
 @pytest.mark.parametrize(("version", "document", "valid", "name"), cases())
-def test_official_documents(
-    version: str, document: dict[str, Any], valid: bool, name: str, comparable: Any
-) -> None:
+def test_official_documents(version: str, document: dict[str, Any], valid: bool, name: str, comparable: Any) -> None:
     if not valid:
         for ndim in range(1, 7):
             with contextlib.suppress(FormatError, InputError, UnsupportedError, NotFoundError):
@@ -106,9 +104,7 @@ def test_official_documents(
             image.role,
             image.method,
         )
-        twice = ome.parse_image(
-            ome.dump_attributes(again, target), {level.path: level.array for level in image.levels}
-        )
+        twice = ome.parse_image(ome.dump_attributes(again, target), {level.path: level.array for level in image.levels})
         assert comparable(twice) == comparable(again)
 
 

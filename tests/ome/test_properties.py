@@ -25,9 +25,7 @@ leaf = (
     | st.booleans()
     | st.integers(-3, 6)
     | st.sampled_from([0.5, -2.0, 1e308, 10**400, 1e-320])
-    | st.sampled_from(
-        ["", "0", "a", "y", "x", "../b", "physical", "index", "array", "space", "scale", "\ud800"]
-    )
+    | st.sampled_from(["", "0", "a", "y", "x", "../b", "physical", "index", "array", "space", "scale", "\ud800"])
 )
 junk = st.recursive(
     leaf,

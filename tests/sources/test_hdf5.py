@@ -79,9 +79,7 @@ def test_user_block(tmp_path, reads_like, layout):
 
 def test_chunks_never_written_are_the_fill_value(tmp_path, reads_like):
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        dataset = file.create_dataset(
-            "em", (9, 10, 11), "u2", chunks=(4, 4, 4), fillvalue=7, compression="gzip"
-        )
+        dataset = file.create_dataset("em", (9, 10, 11), "u2", chunks=(4, 4, 4), fillvalue=7, compression="gzip")
         dataset[:4, :4, :4] = 3
         expected = dataset[...]
         file.create_dataset("never", (9, 10), "u2", fillvalue=5)
@@ -136,9 +134,7 @@ def test_wrong_name_tells_what_is_there(tmp_path, store):
     assert "raw" in caught.value.fix
 
 
-@pytest.mark.parametrize(
-    "path", ["", "a.txt", "a.txt::/em", "absent.h5", "absent.h5::/em", "folder", "x.zip::/em"]
-)
+@pytest.mark.parametrize("path", ["", "a.txt", "a.txt::/em", "absent.h5", "absent.h5::/em", "folder", "x.zip::/em"])
 def test_declines_what_is_not_hdf5(tmp_path, store, path):
     (tmp_path / "a.txt").write_text("hello")
     (tmp_path / "folder").mkdir()
@@ -270,9 +266,7 @@ def test_soft_and_inner_external_links_are_followed(tmp_path, reads_like):
         reads_like(Hdf5Driver(), path, DATA.astype("u1"))
 
 
-@pytest.mark.parametrize(
-    "target", ["/etc/outside.h5", "../outside.h5", "sub/../../outside.h5", "..\\outside.h5"]
-)
+@pytest.mark.parametrize("target", ["/etc/outside.h5", "../outside.h5", "sub/../../outside.h5", "..\\outside.h5"])
 def test_links_out_of_the_folder_are_refused(tmp_path, store, target):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["em"] = h5py.ExternalLink(target, "/em")

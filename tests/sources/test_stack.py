@@ -61,9 +61,7 @@ def test_tiff_slices_of_every_type_and_layout(tmp_path, reads_like, dtype, optio
     reads_like(DRIVER, "s", volume(dtype))
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"compression": "lzw", "predictor": True}, {"planarconfig": "separate"}]
-)
+@pytest.mark.parametrize("options", [{}, {"compression": "lzw", "predictor": True}, {"planarconfig": "separate"}])
 def test_colour_tiff_slices(tmp_path, reads_like, options):
     data = volume("u1", (4, 31, 29, 3))
     planes = np.moveaxis(data, -1, 1) if "planarconfig" in options else data
@@ -325,9 +323,7 @@ def test_multi_page_tiff(tmp_path, reads_like, dtype, options):
 
 def test_volumetric_tiles_and_other_axes(tmp_path, reads_like):
     data = volume("u2", (20, 37, 43))
-    tifffile.imwrite(
-        tmp_path / "v.tif", data, tile=(16, 16, 16), compression="zlib", photometric="minisblack"
-    )
+    tifffile.imwrite(tmp_path / "v.tif", data, tile=(16, 16, 16), compression="zlib", photometric="minisblack")
     info = reads_like(DRIVER, "v.tif", data)
     assert info.chunk_shape == (16, 16, 16)
 
@@ -433,9 +429,7 @@ def test_several_series_must_be_chosen(tmp_path, store, reads_like):
         DRIVER.open(store, "a.tif", series=2)
 
 
-@pytest.mark.parametrize(
-    "options", [{"metadata": None}, {"compression": "zlib"}, {}, {"imagej": True}, {"ome": True}]
-)
+@pytest.mark.parametrize("options", [{"metadata": None}, {"compression": "zlib"}, {}, {"imagej": True}, {"ome": True}])
 @pytest.mark.parametrize("share", [0.0001, 0.001, 0.01, 0.3, 0.6, 0.97])
 def test_cut_off_multi_page_tiff_is_noticed(tmp_path, store, options, share):
     """A reader that follows the chain of pages would show the pages that are left as if they were all."""

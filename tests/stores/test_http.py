@@ -44,9 +44,7 @@ def test_a_shard_index_costs_one_request(server: RangeServer, store: HttpStore) 
     assert server.requests == [("GET", "d/a", "bytes=-20")]
 
 
-def test_near_ranges_share_a_request_and_far_ones_are_side_by_side(
-    server: RangeServer, store: HttpStore
-) -> None:
+def test_near_ranges_share_a_request_and_far_ones_are_side_by_side(server: RangeServer, store: HttpStore) -> None:
     server.faults.latency = 0.05
     started = time.perf_counter()
     asked = [(0, 10), (10, 5), (100_000, 7), (40, 3), (200_000, 1), (299_000, 1007)]
@@ -58,9 +56,7 @@ def test_near_ranges_share_a_request_and_far_ones_are_side_by_side(
     assert time.perf_counter() - started < 0.15
 
 
-def test_a_server_that_ignores_ranges_is_asked_once_for_the_object(
-    server: RangeServer, store: HttpStore
-) -> None:
+def test_a_server_that_ignores_ranges_is_asked_once_for_the_object(server: RangeServer, store: HttpStore) -> None:
     server.faults.ignore_range = True
     assert store.get_ranges("a", [ByteRange(5, 2)]) == [DATA[5:7]]
     server.requests.clear()

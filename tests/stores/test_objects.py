@@ -37,9 +37,7 @@ def store(endpoint: str, request: pytest.FixtureRequest) -> ObjectStore:
 
 def make(endpoint: str, uri: str, **options: Any) -> ObjectStore:
     keys = {"access_key_id": "me", "secret_access_key": "s3cr3t", "region": "us-east-1"}
-    return ObjectStore(
-        uri, config={**keys, "endpoint": endpoint}, part_size=PART, **{"retries": 0, **options}
-    )
+    return ObjectStore(uri, config={**keys, "endpoint": endpoint}, part_size=PART, **{"retries": 0, **options})
 
 
 def uploads(endpoint: str) -> int:

@@ -201,9 +201,7 @@ def test_an_answer_is_lost() -> None:
 
 
 def test_a_process_is_killed() -> None:
-    store: Any = FaultStore(
-        MemoryStore(), [FaultRule(error=KeyboardInterrupt(), methods=frozenset({"commit"}))]
-    )
+    store: Any = FaultStore(MemoryStore(), [FaultRule(error=KeyboardInterrupt(), methods=frozenset({"commit"}))])
     writer = store.create("a")
     writer.write(b"x")
     with pytest.raises(KeyboardInterrupt):
@@ -372,9 +370,7 @@ def test_a_full_cache_disk_does_not_stop_reading(tmp_path: Path) -> None:
     st.sampled_from([0, 500, 5000]),
     st.booleans(),
 )
-def test_a_cache_changes_nothing_but_speed(
-    steps: list[tuple[str, str, int, int]], memory: int, absent: bool
-) -> None:
+def test_a_cache_changes_nothing_but_speed(steps: list[tuple[str, str, int, int]], memory: int, absent: bool) -> None:
     """Any series of reads and writes through the cache gives what the store alone gives."""
     plain = MemoryStore({"a": b"012345"})
     cached: Any = CacheStore(MemoryStore({"a": b"012345"}), memory=memory, remember_absent=absent)
@@ -406,9 +402,7 @@ def test_threads_share_a_cache() -> None:
     def work(seed: int) -> None:
         for i in range(200):
             key = f"{(i * 7 + seed) % 20}"
-            if cache.get(key) != objects[key] or cache.get_ranges(key, [ByteRange(3, 4)]) != [
-                objects[key][3:7]
-            ]:
+            if cache.get(key) != objects[key] or cache.get_ranges(key, [ByteRange(3, 4)]) != [objects[key][3:7]]:
                 wrong.append(key)
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]

@@ -267,7 +267,8 @@ def _is_fill(voxels: NDArray[Any], fill: Any) -> bool:
 
 def _cast(raw: NDArray[Any], dtype: np.dtype[Any], *, lossy: bool) -> NDArray[Any]:
     """Convert samples, refusing values that the target type cannot hold unless `lossy`, which clips and rounds."""
-    if np.can_cast(raw.dtype, dtype, "safe"):
+    rounds = raw.dtype.kind in "iu" and raw.dtype.itemsize == 8 and dtype.kind in "fc"  # "safe" to NumPy even so
+    if np.can_cast(raw.dtype, dtype, "safe") and not rounds:
         return raw.astype(dtype)
     if lossy and dtype.kind in "iu":
         limits = np.iinfo(dtype)

@@ -73,7 +73,9 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
     block = _block(levels, source_chunk, options, method)
     levels = (replace(levels[0], cell=block), *levels[1:])
     first = tuple(selection.crop.origin[p] for p in permutation)
-    reread = reread_factor(selection.shape, block, source_chunk, first)
+    finest = source.arrays[0].info
+    reread = 1.0 if finest.contiguous else reread_factor(selection.shape, block, source_chunk, first)
+    notes.extend(finest.remarks)
     if reread > 1.001:
         notes.append(
             f"blocks of {' × '.join(map(str, block))} do not align with the source's chunks of "
@@ -197,7 +199,9 @@ def _factors(
         return ()
     kinds, sizes = tuple(a.type for a in axes), tuple(abs(s) for s in scale)
     if options.levels is None:
-        return tuple(plan_factors(shape, kinds, sizes, factors=wanted))
+        chunk = _sizes(options.chunk, _default_chunk(axes), axes, "the chunk")
+        most = max((c for c, axis in zip(chunk, axes, strict=True) if axis.type == "space"), default=1)
+        return tuple(plan_factors(shape, kinds, sizes, factors=wanted, stop_size=most))
     # Every step there is, down to one voxel; the user's number cuts the list.
     steps = tuple(plan_factors(shape, kinds, sizes, factors=wanted, stop_size=1))
     if len(steps) < options.levels - 1:
@@ -220,6 +224,11 @@ def _sizes(given: tuple[int, ...] | None, default: int, axes: tuple[Axis, ...], 
     return tuple(out)
 
 
+def _default_chunk(axes: tuple[Axis, ...]) -> int:
+    """Return the usual chunk length: cubes in three dimensions, larger squares in two."""
+    return 64 if sum(a.type == "space" for a in axes) > 2 else 512
+
+
 def _levels(
     container: WritableArrayDriver,
     level_path: Any,  # Any: a callable; see WritableImageDriver.level_path
@@ -228,10 +237,9 @@ def _levels(
     steps: tuple[tuple[int, ...], ...],
     options: ConvertOptions,
 ) -> tuple[PlannedLevel, ...]:
-    flat = sum(a.type == "space" for a in axes) < 3
-    chunk = _sizes(options.chunk, 512 if flat else 64, axes, "the chunk")
+    chunk = _sizes(options.chunk, _default_chunk(axes), axes, "the chunk")
     sharded = options.shard != (0,) and container.name != "zarr2"
-    shard = _shard(options.shard, chunk, axes, 4096 if flat else 512) if sharded else None
+    shard = _shard(options.shard, chunk, axes, 8 * _default_chunk(axes)) if sharded else None
     fill = 0 if options.fill_value is None else options.fill_value
     shape = selection.shape
     levels: list[PlannedLevel] = []

@@ -130,6 +130,14 @@ def _begin(ledger: Ledger, target: Target, job: dict[str, Any]) -> None:
         raise
 
 
+def _stop(engine: Engine, ledger: Ledger, target: Target) -> None:
+    """Keep what is finished, forget the rest."""
+    engine.abort()
+    with contextlib.suppress(StoreError):  # the reason for stopping may be the store, and is told already
+        ledger.flush()
+        _clear_partial(target.store)
+
+
 def _withdraw(ledger: Ledger, target: Target) -> None:
     """Leave nothing behind of a job that has not finished any object and never will."""
     with contextlib.suppress(StoreError):  # the reason for giving up may be the store
@@ -195,21 +203,21 @@ def run(
     workers = executor or ThreadExecutor()
     try:
         for stage in plan.stages():
-            for task in workers.map_unordered(engine.run_task, stage, cancel):
-                seen += task.box.size
-                if progress is not None:
-                    progress(Progress(voxels=seen, total=total, objects=engine.objects, written=engine.written))
+            # Closed at once, so that no task is at work when an error of `progress` is dealt with below.
+            with contextlib.closing(workers.map_unordered(engine.run_task, stage, cancel)) as finished:
+                for task in finished:
+                    seen += task.box.size
+                    if progress is not None:
+                        progress(Progress(voxels=seen, total=total, objects=engine.objects, written=engine.written))
     except KeyboardInterrupt:
         cancel.set()
     except BaseException as error:
-        engine.abort()
-        ledger.flush()
+        _stop(engine, ledger, target)
         if isinstance(error, (InputError, UnsupportedError)) and not ledger.done:
             _withdraw(ledger, target)  # refused, if only when the first voxels were seen
         raise
     if cancel and seen < total:
-        engine.abort()
-        ledger.flush()
+        _stop(engine, ledger, target)
         raise InterruptedJobError(
             f"stopped after {seen / max(total, 1):.0%}; what is finished is kept in {target.store.uri}",
             code=Code.JOB_INTERRUPTED,

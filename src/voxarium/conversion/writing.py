@@ -242,7 +242,7 @@ class _Shard:
             if self._writing:
                 # The writer takes this along. Only when it falls far behind does anybody wait.
                 self._state.wait_for(lambda: self._queued < _MOST_QUEUED or not self._writing)
-                if self._writing or self._failed:
+                if self._busy():
                     return False
             self._writing = True
         try:
@@ -263,6 +263,9 @@ class _Shard:
                 self._failed, self._writing = True, False
                 self._state.notify_all()
             raise
+
+    def _busy(self) -> bool:
+        return self._writing or self._failed
 
     def _write(self, parts: list[Buffer]) -> None:
         if self._writer is None:

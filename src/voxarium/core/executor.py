@@ -7,7 +7,7 @@ at a time; results come back as they finish; the first error or a cancel stops t
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Protocol, TypeVar
 
@@ -42,10 +42,13 @@ class Executor(Protocol):
     def workers(self) -> int:
         """How many tasks run at a time."""
 
-    def map_unordered(self, function: Callable[[_T], _R], tasks: Iterator[_T], cancel: Cancel, /) -> Iterator[_R]:
+    def map_unordered(
+        self, function: Callable[[_T], _R], tasks: Iterator[_T], cancel: Cancel, /
+    ) -> Generator[_R, None, None]:
         """Yield results as tasks finish; at most a window of tasks is taken from the iterator ahead of time.
 
-        Tasks are started in order. When `cancel` is set, running tasks finish and no further one starts.
+        Tasks are started in order. When `cancel` is set, running tasks finish and no further one starts. When the
+        generator is closed, it returns after the running tasks have finished.
         """
 
 
@@ -61,7 +64,9 @@ class ThreadExecutor:
     def __init__(self, threads: int | None = None) -> None:
         self.workers = max(1, cpu_count() if threads is None else threads)
 
-    def map_unordered(self, function: Callable[[_T], _R], tasks: Iterator[_T], cancel: Cancel, /) -> Iterator[_R]:
+    def map_unordered(
+        self, function: Callable[[_T], _R], tasks: Iterator[_T], cancel: Cancel, /
+    ) -> Generator[_R, None, None]:
         """Yield results as they finish; see `Executor`."""
         if self.workers == 1:
             for task in tasks:

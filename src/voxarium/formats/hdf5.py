@@ -136,6 +136,7 @@ class Hdf5Driver:
             shape=shape,
             dtype=dtype,
             chunk_shape=tuple(max(1, min(int(c), n)) for c, n in zip(chunks, shape, strict=True)),
+            contiguous=layout is not None,
             fill_value=dataset.fillvalue if dataset.fillvalue is not None else 0,
             codecs=tuple(_filter_name(f) for f in filters),
             axes=axes,
@@ -150,9 +151,7 @@ class Hdf5Driver:
         self.read_region(store, path, info, box, out)
         return out
 
-    def read_region(
-        self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /
-    ) -> None:
+    def read_region(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /) -> None:
         """Fill `out` with the voxels of `box`."""
         handle = cast(_Handle, info.details)
         with translated(place(store, path)):
@@ -173,9 +172,7 @@ class Hdf5Driver:
 
 def _only_image(group: Any, where: str) -> Any:
     if not hasattr(group, "keys"):
-        raise InputError(
-            f"{where} is a named type, not a dataset", code=Code.ARGUMENT_INVALID, fix="name a dataset"
-        )
+        raise InputError(f"{where} is a named type, not a dataset", code=Code.ARGUMENT_INVALID, fix="name a dataset")
     found = list(datasets_below(group))
     images = [d for d in found if d.shape is not None and len(d.shape) >= 2 and d.dtype.kind in "biufc"]
     if len(images) == 1:
@@ -194,13 +191,7 @@ def _only_image(group: Any, where: str) -> Any:
 def _number_type(dataset: Any, where: str) -> np.dtype[Any]:
     dtype: np.dtype[Any] = dataset.dtype
     if dataset.shape is None or dtype.kind not in "biufc" or dtype.str[1:] in ("f16", "c32"):
-        what = (
-            "nothing"
-            if dataset.shape is None
-            else f"fields {', '.join(dtype.names)}"
-            if dtype.names
-            else str(dtype)
-        )
+        what = "nothing" if dataset.shape is None else f"fields {', '.join(dtype.names)}" if dtype.names else str(dtype)
         raise UnsupportedError(
             f"{where}: {dataset.name} holds {what}, not plain numbers",
             code=Code.DTYPE_UNSUPPORTED,
@@ -225,9 +216,7 @@ def _attributes(dataset: Any) -> dict[str, Any]:  # Any: JSON
 
 
 def _filter_name(entry: Any) -> str:
-    name = _FILTER_NAMES.get(
-        entry[0], entry[3].decode("ascii", "replace").split(" ")[0] or f"filter {entry[0]}"
-    )
+    name = _FILTER_NAMES.get(entry[0], entry[3].decode("ascii", "replace").split(" ")[0] or f"filter {entry[0]}")
     return f"{name}:{entry[2][0]}" if entry[0] == DEFLATE and len(entry[2]) else name
 
 

@@ -69,6 +69,7 @@ class NpyDriver:
             shape=layout.shape,
             dtype=layout.dtype.newbyteorder("="),
             chunk_shape=layout.chunk_shape,
+            contiguous=True,
             codecs=(f"bytes:{'big' if header.dtype.str[0] == '>' else 'little'}",),
             details=layout,
         )
@@ -77,8 +78,6 @@ class NpyDriver:
         """Return the voxels of `box`."""
         return cast(FlatArray, info.details).read_new(store, path, box)
 
-    def read_region(
-        self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /
-    ) -> None:
+    def read_region(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /) -> None:
         """Fill `out` with the voxels of `box`."""
         cast(FlatArray, info.details).read(store, path, box, out)

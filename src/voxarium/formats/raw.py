@@ -35,9 +35,7 @@ class RawDriver:
     spec_url: ClassVar[str] = "https://en.wikipedia.org/wiki/Raw_image_format"
     capabilities: ClassVar[frozenset[str]] = frozenset({"read"})
     suffixes: ClassVar[tuple[str, ...]] = (".raw", ".bin", ".dat")
-    options: ClassVar[frozenset[str]] = frozenset(
-        {"shape", "dtype", "byte_offset", "order", "trailing_bytes"}
-    )
+    options: ClassVar[frozenset[str]] = frozenset({"shape", "dtype", "byte_offset", "order", "trailing_bytes"})
 
     def open(self, store: ReadableStore, path: str, /, **options: Any) -> ArrayInfo:
         """Describe a raw file.
@@ -78,14 +76,13 @@ class RawDriver:
             byte_offset=_count(given.get("byte_offset", 0), "byte_offset"),
             order=_order(given.get("order", "C")),
         )
-        _check_size(
-            place(store, path), stat.size, layout, _count(given.get("trailing_bytes", 0), "trailing_bytes")
-        )
+        _check_size(place(store, path), stat.size, layout, _count(given.get("trailing_bytes", 0), "trailing_bytes"))
         return ArrayInfo(
             format=self.name,
             shape=layout.shape,
             dtype=layout.dtype.newbyteorder("="),
             chunk_shape=layout.chunk_shape,
+            contiguous=True,
             codecs=(f"bytes:{'big' if layout.dtype.str[0] == '>' else 'little'}",),
             details=layout,
         )
@@ -94,9 +91,7 @@ class RawDriver:
         """Return the voxels of `box`."""
         return cast(FlatArray, info.details).read_new(store, path, box)
 
-    def read_region(
-        self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /
-    ) -> None:
+    def read_region(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /) -> None:
         """Fill `out` with the voxels of `box`."""
         cast(FlatArray, info.details).read(store, path, box, out)
 

@@ -98,9 +98,7 @@ class StackDriver:
         self.read_region(store, path, info, box, out)
         return out
 
-    def read_region(
-        self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /
-    ) -> None:
+    def read_region(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /) -> None:
         """Fill `out` with the voxels of `box`. Every slice the box touches is decoded once."""
         details = info.details
         if isinstance(details, TiffImage):
@@ -186,6 +184,7 @@ class StackDriver:
             codecs=(header.kind,),
             axes=None if header.samples == 1 else (*spatial, Axis(name="c", type="channel")),
             attributes={"source_files": files | ({"missing_numbers": gaps} if gaps else {})},
+            remarks=_gap_remark(gaps),
             details=slices,
         )
 
@@ -218,9 +217,7 @@ class StackDriver:
         _check_slices(store, slices)
         return slices
 
-    def _of_folder(
-        self, store: ListableStore, path: str, files: Sequence[str], folders: Sequence[str]
-    ) -> list[str]:
+    def _of_folder(self, store: ListableStore, path: str, files: Sequence[str], folders: Sequence[str]) -> list[str]:
         """Return the images of a folder, if it is a stack."""
         if any(n.endswith(_OTHERS) for n in (*files, *folders)):
             raise declined(self.name, store, path)
@@ -309,9 +306,7 @@ def _read_slice(store: ReadableStore, key: str, expected: ImageHeader, box: Box,
         if data is None:
             raise gone(store, key)
         with _named(store, key):
-            header = (
-                parse_image_header(lambda start, length: data[start : start + length], len(data)) or expected
-            )
+            header = parse_image_header(lambda start, length: data[start : start + length], len(data)) or expected
             if not header.agrees_with(expected):
                 raise FormatError(
                     f"the slice changed from {expected} to {header}",
@@ -329,9 +324,7 @@ def _read_slice(store: ReadableStore, key: str, expected: ImageHeader, box: Box,
         ) from error
 
 
-def _read_tiff_slice(
-    store: ReadableStore, key: str, expected: ImageHeader, box: Box, out: NDArray[Any]
-) -> None:
+def _read_tiff_slice(store: ReadableStore, key: str, expected: ImageHeader, box: Box, out: NDArray[Any]) -> None:
     header = _agreeing_header(store, key, expected)
     if header.byte_offset is not None:
         layout = FlatArray(shape=header.shape, dtype=header.dtype, byte_offset=header.byte_offset)
@@ -356,3 +349,11 @@ def _plain(value: Any) -> Any:  # Any: ImageJ's values; JSON out
     if isinstance(value, (str, bool, int, float)) or value is None:
         return value
     return repr(value)[:1000]
+
+
+def _gap_remark(missing: Sequence[int]) -> tuple[str, ...]:
+    """Say that numbers are missing between the slices; the slices are stacked without gaps."""
+    if not missing:
+        return ()
+    some = ", ".join(map(str, missing[:8])) + (" …" if len(missing) > 8 else "")
+    return (f"the slices' numbers leave out {some}: slices are stacked without gaps",)

@@ -42,6 +42,9 @@ class ArrayInfo:
         Voxels, in C order. `chunk_shape` is the smallest piece that can be decoded by itself.
     dtype : numpy.dtype
         Type of a voxel in memory; always native byte order.
+    contiguous : bool
+        True when there are no chunks and reading a region costs what the region covers; `chunk_shape` is then only a
+        hint at how to read on.
     shard_shape : tuple of int or None
         Voxels per stored object when objects hold several chunks.
     fill_value : scalar
@@ -54,6 +57,8 @@ class ArrayInfo:
         Voxel centre → world, where the file states it.
     attributes : mapping
         The array's own JSON attributes, as found.
+    remarks : tuple of str
+        What a user should know about the source, such as gaps in the numbering of slices.
     details : object
         The driver's parsed metadata or open handle; opaque to everyone else.
     """
@@ -62,12 +67,14 @@ class ArrayInfo:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     chunk_shape: tuple[int, ...]
+    contiguous: bool = False
     shard_shape: tuple[int, ...] | None = None
     fill_value: Any = 0  # Any: a numpy scalar of `dtype`
     codecs: tuple[str, ...] = ()
     axes: tuple[Axis, ...] | None = None
     transform: Transform | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON as found
+    remarks: tuple[str, ...] = ()
     details: Any = None  # Any: private to the driver
 
     @property

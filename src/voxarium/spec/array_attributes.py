@@ -67,9 +67,7 @@ def stated_axes(
     first = sized[0] if sized else None
     if first is None or first.units is None or any(not _same(first, c) for c in sized[1:]):
         return tuple(Axis(name=n, type=guess_axis_type(n)) for n in names), None
-    axes = tuple(
-        Axis(name=n, type=guess_axis_type(n), unit=u or None) for n, u in zip(names, first.units, strict=True)
-    )
+    axes = tuple(Axis(name=n, type=guess_axis_type(n), unit=u or None) for n, u in zip(names, first.units, strict=True))
     if any(a.type == "space" and a.unit not in SPACE_UNITS for a in axes) or first.scale is None:
         return axes, None
     if first.translation is None or not any(first.translation):
@@ -112,8 +110,7 @@ def _same(a: _Claim, b: _Claim) -> bool:
         return False
     pairs = zip(a.scale, a.units, b.scale, b.units, strict=True)
     return (a.translation or None) == (b.translation or None) and all(
-        math.isclose(p * SPACE_UNITS.get(u, 1.0), q * SPACE_UNITS.get(v, 1.0), rel_tol=1e-6)
-        for p, u, q, v in pairs
+        math.isclose(p * SPACE_UNITS.get(u, 1.0), q * SPACE_UNITS.get(v, 1.0), rel_tol=1e-6) for p, u, q, v in pairs
     )
 
 
@@ -131,11 +128,7 @@ def _names(value: Any, ndim: int) -> tuple[str, ...] | None:  # Any: JSON as fou
 def _units(value: Any, ndim: int) -> tuple[str, ...] | None:  # Any: JSON as found
     if isinstance(value, str):
         value = [value] * ndim
-    if (
-        not isinstance(value, (list, tuple))
-        or len(value) != ndim
-        or not all(isinstance(v, str) for v in value)
-    ):
+    if not isinstance(value, (list, tuple)) or len(value) != ndim or not all(isinstance(v, str) for v in value):
         return None
     units = tuple(canonical_unit(v.strip()) for v in value)
     return units if all(not u or u in SPACE_UNITS or u in TIME_UNITS for u in units) else None
@@ -182,9 +175,7 @@ def _funlib(attributes: Mapping[str, Any], ndim: int, path: str) -> _Claim | Non
     return _Claim(names, units, scale, offset)
 
 
-def _spread(
-    values: tuple[Any, ...] | None, at: Sequence[int], ndim: int, rest: Any
-) -> tuple[Any, ...] | None:
+def _spread(values: tuple[Any, ...] | None, at: Sequence[int], ndim: int, rest: Any) -> tuple[Any, ...] | None:
     """Put values of the spatial axes where these axes are."""
     if values is None:
         return None

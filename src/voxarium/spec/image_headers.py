@@ -154,9 +154,7 @@ def _jpeg_frame(head: bytes) -> ImageHeader:
             f"the JPEG has {samples} components of {precision} bits",
             "save it as greyscale or RGB with 8 bits",
         )
-    return ImageHeader(
-        kind="jpeg", width=width, height=height, samples=samples, dtype=np.dtype("u1"), bits=precision
-    )
+    return ImageHeader(kind="jpeg", width=width, height=height, samples=samples, dtype=np.dtype("u1"), bits=precision)
 
 
 # ------------------------------------------------------------------------------------------------------ TIFF

@@ -155,11 +155,7 @@ def parse_npy_header(head: bytes) -> NpyHeader:
     except UnicodeDecodeError as error:
         raise _invalid("is not UTF-8") from error
     found = _entries(text)
-    if (
-        found["descr"]["text"] is None
-        or found["fortran_order"]["flag"] is None
-        or found["shape"]["tuple"] is None
-    ):
+    if found["descr"]["text"] is None or found["fortran_order"]["flag"] is None or found["shape"]["tuple"] is None:
         raise _invalid("has a value of the wrong kind")
     return NpyHeader(
         shape=_shape(found["shape"]["tuple"]),

@@ -86,18 +86,14 @@ def parse_ome_xml(text: str, image: int = 0) -> PlaneMetadata:
     if step is not None and unit in TIME_UNITS:
         sizes["T"] = (step, unit)
     named = [e.get("Name", "") for e in pixels if _local(e) == "Channel"][:_MOST_CHANNELS]
-    return PlaneMetadata(
-        sizes=sizes, channels=tuple(named) if all(named) else (), name=images[image].get("Name", "")
-    )
+    return PlaneMetadata(sizes=sizes, channels=tuple(named) if all(named) else (), name=images[image].get("Name", ""))
 
 
 def _local(element: ET.Element) -> str:
     return str(element.tag).rsplit("}", 1)[-1]
 
 
-def parse_imagej(
-    description: Mapping[str, Any], per_unit_x: float | None, per_unit_y: float | None
-) -> PlaneMetadata:
+def parse_imagej(description: Mapping[str, Any], per_unit_x: float | None, per_unit_y: float | None) -> PlaneMetadata:
     """Return what ImageJ's description and the resolution tags say together.
 
     Parameters

@@ -189,18 +189,14 @@ def parse_directory(raw: bytes, end: ZipEnd) -> dict[str, Member]:
 def _parse_entry(raw: bytes, at: int) -> tuple[Member, int]:
     if at + _CENTRAL.size > len(raw):
         raise _bad("the ZIP directory is cut off", Code.FILE_TRUNCATED)
-    sig, _, _, flags, method, _, _, crc, stored, size, n, m, k, disk, _, _, header = _CENTRAL.unpack_from(
-        raw, at
-    )
+    sig, _, _, flags, method, _, _, crc, stored, size, n, m, k, disk, _, _, header = _CENTRAL.unpack_from(raw, at)
     name_at = at + _CENTRAL.size
     stop = name_at + n + m + k
     if sig != b"PK\x01\x02" or stop > len(raw) or n == 0:
         raise _bad(f"the entry at byte {at} of the ZIP directory is damaged")
     wide = [v == _U32 for v in (size, stored, header)]
     if any(wide) or disk == _U16:
-        size, stored, header, disk = _widened(
-            raw[name_at + n : name_at + n + m], (size, stored, header, disk)
-        )
+        size, stored, header, disk = _widened(raw[name_at + n : name_at + n + m], (size, stored, header, disk))
     if disk:
         raise _bad("the ZIP file is split into several parts")
     name = _decoded(raw[name_at : name_at + n], flags)
@@ -223,9 +219,7 @@ def _widened(extra: bytes, fields: tuple[int, int, int, int]) -> tuple[int, int,
         return fields  # 4 GiB - 1 may also be meant
     out = list(fields)
     position = 0
-    for i, (full, width, code) in enumerate(
-        ((_U32, 8, "<Q"), (_U32, 8, "<Q"), (_U32, 8, "<Q"), (_U16, 4, "<I"))
-    ):
+    for i, (full, width, code) in enumerate(((_U32, 8, "<Q"), (_U32, 8, "<Q"), (_U32, 8, "<Q"), (_U16, 4, "<I"))):
         if out[i] == full:
             if position + width > len(body):
                 raise _bad("a ZIP64 field of the ZIP directory is too short")
@@ -295,9 +289,7 @@ def parse_local_header(raw: bytes, member: Member) -> int:
     if sig != b"PK\x03\x04" or method != member.method or (flags ^ member.flags) & _ENCRYPTED:
         raise _bad(f"the header of {member.name!r} at byte {member.header} contradicts the ZIP directory")
     told = not flags & 8 and _U32 not in (stored, size)  # not behind the data, and not in a ZIP64 field
-    if (
-        told and (stored, size) != (member.stored_size, member.size)
-    ) or start + member.stored_size > member.limit:
+    if (told and (stored, size) != (member.stored_size, member.size)) or start + member.stored_size > member.limit:
         raise _bad(f"{member.name!r} does not have the size the ZIP directory tells", Code.SIZE_IMPLAUSIBLE)
     return start
 

@@ -59,9 +59,7 @@ def _check_axes(image: ImageInfo) -> None:
     text = ", ".join(names)
     mend = "name the axes in stored order, such as zyx or czyx" if not image.axes_stated else ""
     if not 2 <= len(axes) <= 5:
-        _refuse(
-            f"OME-Zarr holds 2 to 5 axes, this image has {len(axes)}: {text}", "write a part with fewer axes"
-        )
+        _refuse(f"OME-Zarr holds 2 to 5 axes, this image has {len(axes)}: {text}", "write a part with fewer axes")
     if len(set(names)) != len(names):
         _refuse(f"axis names repeat: {text}", "give every axis a name of its own")
     space = [a.name for a in axes if a.type == "space"]
@@ -107,9 +105,7 @@ def _check_levels(image: ImageInfo) -> None:
                 "give every level one length per axis",
             )
         if any(n > m for n, m in zip(array.shape, first.shape, strict=True)):
-            _refuse(
-                f"level {level.path!r} is larger than the first one", "order the levels from fine to coarse"
-            )
+            _refuse(f"level {level.path!r} is larger than the first one", "order the levels from fine to coarse")
         if array.dtype != first.dtype:
             _refuse(
                 f"level {level.path!r} has type {array.dtype}, the first one {first.dtype}",

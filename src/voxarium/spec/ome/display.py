@@ -173,9 +173,7 @@ def dump_image_label(
         last = {c.label: c for c in display.label_colors}
         out["colors"] = [{"label-value": c.label, "rgba": list(c.rgba)} for c in last.values()]
     properties = [json_ready(p) for p in display.label_properties]
-    unique = {
-        json.dumps(p, sort_keys=True): p for p in properties if "label-value" in p
-    }  # the schema demands it
+    unique = {json.dumps(p, sort_keys=True): p for p in properties if "label-value" in p}  # the schema demands it
     if unique:
         out["properties"] = list(unique.values())
     source = image.source_image or default_source

@@ -131,9 +131,7 @@ def as_path(value: Any, where: str) -> str:
     try:
         return checked_key(text)
     except InputError:
-        malformed(
-            where, f"is {text!r}, no path below its group", 'name a folder inside the group, without ".."'
-        )
+        malformed(where, f"is {text!r}, no path below its group", 'name a folder inside the group, without ".."')
 
 
 def as_numbers(value: Any, where: str) -> tuple[float, ...]:

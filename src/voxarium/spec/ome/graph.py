@@ -27,9 +27,7 @@ from voxarium.spec.ome.transformations import canonical, dump_transform
 
 __all__ = ["dump_multiscale"]
 
-_TOLERANCE: Final = (
-    1e-9  # of a transform's largest number: what inverting a matrix may leave where zeros belong
-)
+_TOLERANCE: Final = 1e-9  # of a transform's largest number: what inverting a matrix may leave where zeros belong
 _INDEX: Final = "index"
 
 
@@ -187,9 +185,7 @@ def _same_axes(image: ImageInfo, world: CoordinateSystem) -> bool:
 
 def _world(image: ImageInfo, axes: Iterable[Axis]) -> CoordinateSystem:
     known = next((s for s in image.systems if s.name == image.world), None)
-    return CoordinateSystem(
-        name=image.world or WORLD, axes=tuple(axes), extra={} if known is None else known.extra
-    )
+    return CoordinateSystem(name=image.world or WORLD, axes=tuple(axes), extra={} if known is None else known.extra)
 
 
 def _direct(image: ImageInfo) -> _Graph | None:

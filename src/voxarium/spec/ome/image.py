@@ -137,9 +137,7 @@ def parse_image(
     channels, omero = parse_omero(ome.get("omero"), notes)
     label = ome.get("image-label")
     is_label = isinstance(label, dict)
-    colors, properties, source = (
-        parse_image_label(label, notes) if isinstance(label, dict) else ((), (), None)
-    )
+    colors, properties, source = parse_image_label(label, notes) if isinstance(label, dict) else ((), (), None)
     name, method = body.get("name"), body.get("type")
     return ImageInfo(
         format=FORMAT,
@@ -156,9 +154,7 @@ def parse_image(
         source_image=source,
         method=method if isinstance(method, str) and method else None,
         bag=Bag(
-            records=(
-                SourceRecord(format=FORMAT, spec_version=version, metadata=attributes, notes=tuple(notes)),
-            ),
+            records=(SourceRecord(format=FORMAT, spec_version=version, metadata=attributes, notes=tuple(notes)),),
             extra={k: v for k, v in attributes.items() if k not in (_OME if ome is attributes else {"ome"})},
         ),
     )
@@ -207,9 +203,7 @@ def _transform(parsed: Multiscale, shapes: list[tuple[int, ...]], level: int, no
     ndim = len(shapes[0])
     if stated is not None:
         if not fits(stated, ndim, ndim):
-            malformed(
-                f"the transform of level {parsed.paths[level]!r}", "does not fit its axes", "correct it"
-            )
+            malformed(f"the transform of level {parsed.paths[level]!r}", "does not fit its axes", "correct it")
         return stated
     notes.append(f"level {parsed.paths[level]!r} states no transform; derived from the shapes of the levels")
     factors = tuple(_factor(n, m) for n, m in zip(shapes[0], shapes[level], strict=True))
@@ -229,9 +223,7 @@ def _factor(fine: int, coarse: int) -> float:
 
 
 # -- writing
-def dump_attributes(
-    image: ImageInfo, spec_version: str, *, default_source: str | None = None
-) -> dict[str, Any]:
+def dump_attributes(image: ImageInfo, spec_version: str, *, default_source: str | None = None) -> dict[str, Any]:
     """Return the attributes of the group of an image.
 
     Parameters

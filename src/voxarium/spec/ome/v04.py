@@ -49,9 +49,7 @@ def parse_multiscale(body: Mapping[str, Any], spec_version: str, where: str) -> 
     if common is not None:
         original = {"coordinateTransformations": body["coordinateTransformations"]}
         edges.append(
-            TransformEdge(
-                source=_INTRINSIC, target=WORLD, transform=common, role=MULTISCALE, original=original
-            )
+            TransformEdge(source=_INTRINSIC, target=WORLD, transform=common, role=MULTISCALE, original=original)
         )
     return Multiscale(
         axes=axes,
@@ -147,11 +145,7 @@ def _kept_split(image: ImageInfo) -> tuple[_Pair | None, list[_Pair]]:
     for level in image.levels:
         before = by_path.get(level.path)
         pair = None if before is None else scale_translation(before, ndim)
-        if (
-            before is None
-            or pair is None
-            or canonical(before.then(whole[0].transform), ndim) != level.transform
-        ):
+        if before is None or pair is None or canonical(before.then(whole[0].transform), ndim) != level.transform:
             return None, []
         own.append(pair)
     return scale_translation(whole[0].transform, ndim), own

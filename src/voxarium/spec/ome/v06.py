@@ -128,9 +128,7 @@ def _name(item: Mapping[str, Any]) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _parse_edges(
-    body: Mapping[str, Any], where: str, systems: _Systems, notes: list[str]
-) -> tuple[TransformEdge, ...]:
+def _parse_edges(body: Mapping[str, Any], where: str, systems: _Systems, notes: list[str]) -> tuple[TransformEdge, ...]:
     """Return the transforms between coordinate systems. One that cannot be read does not spoil the image."""
     found = body.get("coordinateTransformations")
     if found is None or found == []:
@@ -171,9 +169,7 @@ def _parse_edge(item: Mapping[str, Any], where: str, ends: list[CoordinateSystem
     return transform
 
 
-def _onward(
-    intrinsic: CoordinateSystem, edges: tuple[TransformEdge, ...], systems: _Systems
-) -> TransformEdge | None:
+def _onward(intrinsic: CoordinateSystem, edges: tuple[TransformEdge, ...], systems: _Systems) -> TransformEdge | None:
     """Return the transform from a system of bare indices to one with meaning, if there is one."""
     if any(a.type != "array" for a in intrinsic.axes):
         return None
@@ -201,9 +197,7 @@ def permuted_axes(transform: Transform, axes: tuple[Axis, ...]) -> tuple[Axis, .
     return tuple(axes[int(i)] for i in used.argmax(axis=0))
 
 
-def _stored_axes(
-    transform: Transform | None, intrinsic: CoordinateSystem, world: CoordinateSystem
-) -> tuple[Axis, ...]:
+def _stored_axes(transform: Transform | None, intrinsic: CoordinateSystem, world: CoordinateSystem) -> tuple[Axis, ...]:
     """Return the axes in stored order: those of the world where each stored axis runs along one of them."""
     found = world.axes if transform is None else permuted_axes(transform, world.axes)
     if found is not None:
