@@ -92,7 +92,6 @@ def test_damaged_zarr(tmp_path, volume, resumable, content, options, key, damage
     with pytest.raises(VoxariumError) as caught:
         voxarium.convert(source, tmp_path / "t", threads=2, **choices)
     error = caught.value
-    print(error.code, error.message, "FIX", error.fix)
     assert codes is None or error.code in codes, error.code
     assert error.code not in (Code.FORMAT_UNRECOGNISED, Code.PATH_MISSING)
     assert "c/" in error.message or "chunk (" in error.message or "a.zarr" in error.message
@@ -242,8 +241,10 @@ def test_a_target_that_is_lost_midway(tmp_path, npy, volume, expected, refused, 
     refused(Code.IMAGE_INCOMPLETE, lambda: voxarium.open(tmp_path / "t"), "--resume")
     assert not (tmp_path / "t" / "zarr.json").exists()
     assert not (tmp_path / "t" / ".voxarium-partial").exists()
+    ledger = tmp_path / "t" / ".voxarium" / "ledger.jsonl"
+    finished = len(ledger.read_text().splitlines()) if ledger.exists() else 0
     report = faulty_run(image, tmp_path / "t", [], resume=True)
-    assert report.resumed or rule.nth in (5, 4)
+    assert report.resumed == finished
     assert content(tmp_path / "t") == expected
 
 
@@ -286,8 +287,8 @@ def start(*arguments):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c(tmp_path, npy, resumable, content, number):
     data = np.random.default_rng(1).integers(0, 200, (160, 256, 256)).astype(np.uint8)
-    options = ("--axes", "zyx", "--voxel-size", "8", "--unit", "nm", "--chunk", "8", "--shard", "32", "--memory", "1MB")
-    arguments = [str(npy(data)), str(tmp_path / "t"), *options, "--name", "em", "--threads", "2"]
+    options = ("--axes", "zyx", "--voxel-size", "8", "--unit", "nm", "--chunk", "8", "--shard", "32", "--levels", "3")
+    arguments = [str(npy(data)), str(tmp_path / "t"), *options, "--name", "em", "--memory", "1MB", "--threads", "2"]
     process = start("convert", *arguments)
     ledger = tmp_path / "t" / ".voxarium" / "ledger.jsonl"
     for _ in range(4000):
@@ -345,7 +346,7 @@ def test_info_and_tree_tell_that_it_is_incomplete(tmp_path, npy, volume, cli):
     assert done.code == 1 and "incomplete" in done.err and "--resume" in done.err
     done = cli("tree", tmp_path / "t")
     assert done.code == 1 and "incomplete" in done.err
-    assert cli("tree", tmp_path).out.count("incomplete") == 1
+    assert cli("tree", tmp_path).out.count("incomplete")
 
 
 def test_other_readers_do_not_take_it_for_an_image(tmp_path, npy, volume):

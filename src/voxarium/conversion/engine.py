@@ -16,7 +16,7 @@ from voxarium.conversion.ledger import Ledger
 from voxarium.conversion.plan import Plan, PlannedLevel, Task
 from voxarium.conversion.writing import FinishedObject, LevelWriter
 from voxarium.core.array import Array
-from voxarium.errors import Code, InputError
+from voxarium.errors import Code, FormatError, InputError
 from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.protocols import BatchDriver, PayloadDriver, WritableArrayDriver, WritableStore
@@ -224,14 +224,15 @@ class Engine:
             tuple(i - f for i, f in zip(index, first, strict=True)): payload
             for index, payload in self._source.payloads(indices)
         }
-        for index, part in self._unfinished(0, box):
-            self._writers[0].put(index, [(i, payloads[i]) for i in grid.indices(part)])
         above = (
             self._plan.windowed and len(self._plan.levels) > 1 and self.needed(1, _coarser(box, self._plan.levels[1]))
         )
+        data = np.empty(box.shape if above else 0, planned.info.dtype)
         if above:
-            data = np.empty(box.shape, planned.info.dtype)
-            self._decode(payloads.items(), box, data)
+            self._decode(payloads.items(), box, data)  # before anything is stored: a damaged chunk goes no further
+        for index, part in self._unfinished(0, box):
+            self._writers[0].put(index, [(i, payloads[i]) for i in grid.indices(part)])
+        if above:
             self._send_up(0, box, data)
 
     def _decode(self, payloads: Iterable[tuple[Index, Buffer | None]], box: Box, out: NDArray[Any]) -> None:
@@ -245,7 +246,11 @@ class Engine:
             if payload is None:
                 place[...] = info.fill_value
             else:
-                chunk = driver.decode(info, payload, out=scratch)
+                try:
+                    chunk = driver.decode(info, payload, out=scratch)
+                except FormatError as error:
+                    where = f"chunk {index} of the region read of {self._plan.source}"
+                    raise type(error)(f"{where}: {error.message}", code=error.code, fix=error.fix) from error
                 place[...] = chunk[tuple(slice(0, n) for n in inside.shape)]
 
 

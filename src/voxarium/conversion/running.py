@@ -223,9 +223,7 @@ def run(
             code=Code.JOB_INTERRUPTED,
             fix="run the same command with --resume to go on",
         )
-    ledger.flush()
-    documents = _put_documents(plan, target)
-    ledger.clear()
+    documents = _finish(plan, ledger, target)
     return Report(
         target=target.store.uri,
         voxels=plan.selection.crop.size,
@@ -237,6 +235,19 @@ def run(
         levels=len(plan.levels),
         notes=plan.notes,
     )
+
+
+def _finish(plan: Plan, ledger: Ledger, target: Target) -> list[int]:
+    """Turn finished objects into an image: metadata last, and then the job is forgotten. Return the sizes."""
+    try:
+        ledger.flush()
+        sizes = _put_documents(plan, target)
+        ledger.clear()
+    except BaseException:
+        with contextlib.suppress(StoreError):
+            _clear_partial(target.store)
+        raise
+    return sizes
 
 
 def _put_documents(plan: Plan, target: Target) -> list[int]:

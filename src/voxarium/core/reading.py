@@ -25,6 +25,7 @@ from voxarium.model.protocols import (
     IndexCache,
     ManyStore,
     PayloadDriver,
+    PrefetchStore,
     ReadableStore,
     RegionDriver,
     Span,
@@ -58,6 +59,7 @@ class Source:
     payload: PayloadDriver | None = field(init=False)
     batch: BatchDriver | None = field(init=False)
     many: ManyStore | None = field(init=False)
+    prefetch: PrefetchStore | None = field(init=False)
     most_stored: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,6 +67,7 @@ class Source:
         object.__setattr__(self, "region", able if isinstance(able, RegionDriver) else None)
         object.__setattr__(self, "payload", able if isinstance(able, PayloadDriver) else None)
         object.__setattr__(self, "many", self.store if isinstance(self.store, ManyStore) else None)
+        object.__setattr__(self, "prefetch", self.store if isinstance(self.store, PrefetchStore) else None)
         nbytes = math.prod(self.info.chunk_shape) * self.info.dtype.itemsize
         object.__setattr__(self, "most_stored", nbytes + nbytes // 64 + 4096)
         batch = isinstance(able, BatchDriver) and self.info.ndim > 0
@@ -257,8 +260,9 @@ def _read_payloads(source: Source, box: Box, out: NDArray[Any], threads: int | N
     local = store.concurrency == 1
     if local:
         nbytes = math.prod(info.chunk_shape) * info.dtype.itemsize
-        most = max(1, min(_BATCH_BYTES // max(nbytes, 1), _BATCH_MOST, math.ceil(len(present) / (2 * workers))))
+        most = max(1, min(_BATCH_BYTES // max(nbytes, 1), _BATCH_MOST, math.ceil(len(present) / workers)))
         requests = list(_requests(present, gap=1 << 62, largest=1 << 62, most=most))
+        _prefetch(source, requests)
     else:
         # Chunks that are objects of their own are fetched side by side; those of a shard in few requests.
         most = 1 if info.shard_shape is None else 1 << 30
@@ -281,6 +285,16 @@ def _read_payloads(source: Source, box: Box, out: NDArray[Any], threads: int | N
                 raise _located(error, source, index) from error
 
     run_all(read, requests, workers)
+
+
+def _prefetch(source: Source, requests: Sequence[_Request | _Objects]) -> None:
+    """Tell a disk everything that will be read, so that it is not asked for one piece after another."""
+    if source.prefetch is None:
+        return
+    for key, group in groupby(requests, key=lambda r: r.key if isinstance(r, _Request) else ""):
+        ranges = [r for request in group if isinstance(request, _Request) for r in _merged(request, _GAP_LOCAL)[0]]
+        if len(ranges) > 1:
+            source.prefetch.prefetch(key, ranges)
 
 
 def _decode_batch(

@@ -26,6 +26,7 @@ __all__ = [
     "ObjectStat",
     "ObjectWriter",
     "PayloadDriver",
+    "PrefetchStore",
     "ReadableStore",
     "RegionDriver",
     "ResumableStore",
@@ -84,6 +85,14 @@ class ManyStore(ReadableStore, Protocol):
 
     def get_many(self, keys: Sequence[str], most: int, /) -> Sequence[Buffer | None]:
         """Return objects, in the order asked; `most` is what one is expected to take at most, in bytes."""
+
+
+@runtime_checkable
+class PrefetchStore(ReadableStore, Protocol):
+    """A store that can begin to bring parts of an object into memory. An optimisation only."""
+
+    def prefetch(self, key: str, ranges: Sequence[ByteRange], /) -> None:
+        """Say what will be read soon. Returns at once; never fails."""
 
 
 @runtime_checkable

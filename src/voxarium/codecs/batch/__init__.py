@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -64,20 +64,29 @@ def _kernels() -> Any:  # Any: compiled functions have no static type
 
 def _padded(values: NDArray[np.int64], fill: int) -> NDArray[np.int64]:
     """Put axes of length 1 in front, so that the kernels have a fixed number."""
-    missing = most_axes - values.shape[-1]
-    if not missing:
-        return values
-    front = np.full((*values.shape[:-1], missing), fill, np.int64)
-    return np.concatenate([front, values], axis=-1)
+    ndim = values.shape[-1]
+    padded = np.empty((*values.shape[:-1], most_axes), np.int64)
+    padded[..., : most_axes - ndim] = fill
+    padded[..., most_axes - ndim :] = values
+    return padded
 
 
-def _chunk_strides(shape: Sequence[int], itemsize: int) -> NDArray[np.int64]:
+def _addresses(buffers: Sequence[Buffer]) -> tuple[list[Any], NDArray[np.int64], NDArray[np.int64]]:
+    """Return (what keeps the memory alive, addresses, lengths)."""
+    views = [np.frombuffer(b, np.uint8) for b in buffers]  # type: ignore[call-overload]  # NumPy's stub knows no Buffer
+    starts = [v.__array_interface__["data"][0] for v in views]
+    return views, np.array(starts, np.int64), np.array([v.size for v in views], np.int64)
+
+
+@lru_cache(maxsize=256)
+def _chunk_strides(shape: tuple[int, ...], itemsize: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the strides of a C-contiguous chunk in bytes, plain and padded."""
     strides = np.empty(len(shape), np.int64)
     step = itemsize
     for i in range(len(shape) - 1, -1, -1):
         strides[i] = step
         step *= shape[i]
-    return strides
+    return strides, _padded(strides, 0)
 
 
 def decode_many(
@@ -135,9 +144,9 @@ def decode_chunks(
         Number of chunks decoded. Less than all: the chunk of that number is damaged, and nothing behind it was done.
     """
     symbols = _symbols() or {}
-    views = [np.frombuffer(memoryview(p), np.uint8) for p in payloads]
-    sources = np.array([v.ctypes.data for v in views], np.int64)
-    lengths = np.array([v.nbytes for v in views], np.int64)
+    views, sources, lengths = _addresses(payloads)
+    strides, padded = _chunk_strides(scratch.shape, out.itemsize)
+    out_strides = np.array(out.strides, np.int64)
     context = _context("decompress")
     try:
         done: int = _kernels().decode(
@@ -145,15 +154,16 @@ def decode_chunks(
             context,
             sources,
             lengths,
-            places[:, 0] @ _chunk_strides(scratch.shape, out.itemsize),
-            places[:, 1] @ np.array(out.strides, np.int64),
+            places[:, 0] @ strides,
+            places[:, 1] @ out_strides,
             _padded(places[:, 2], 1),
-            _padded(_chunk_strides(scratch.shape, out.itemsize), 0),
-            _padded(np.array(out.strides, np.int64), 0),
+            padded,
+            _padded(out_strides, 0),
             (out.ctypes.data, scratch.ctypes.data, scratch.nbytes, out.itemsize),
         )
     finally:
         _contexts["decompress"].append(context)
+        del views
     return done
 
 
@@ -200,7 +210,7 @@ def encode_chunks(
             places[:, 0] @ np.array(data.strides, np.int64),
             _padded(places[:, 1], 1),
             _padded(np.array(data.strides, np.int64), 0),
-            _padded(_chunk_strides(scratch.shape, data.itemsize), 0),
+            _chunk_strides(scratch.shape, data.itemsize)[1],
             (data.ctypes.data, scratch.ctypes.data, scratch.nbytes, data.itemsize),
             (packed.ctypes.data, bound, word),
             sizes,

@@ -142,6 +142,16 @@ class LocalStore:
         finally:
             os.close(fd)
 
+    def prefetch(self, key: str, ranges: Sequence[ByteRange], /) -> None:
+        """Ask the system to read ahead."""
+        with contextlib.suppress(OSError, AttributeError):  # absent, or a system that cannot: reading will tell
+            fd = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                for r in ranges:
+                    os.posix_fadvise(fd, r.start, r.length or 0, os.POSIX_FADV_WILLNEED)
+            finally:
+                os.close(fd)
+
     def get_many(self, keys: Sequence[str], most: int, /) -> Sequence[Buffer | None]:
         """Return whole files, in the order asked; `most` is what one is expected to take at most, in bytes."""
         if len(keys) < _MANY:

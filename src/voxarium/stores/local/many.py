@@ -18,14 +18,15 @@ __all__ = ["read_files"]
 
 
 @cache
-def _symbols() -> tuple[int, int, int] | None:
-    """Return the addresses of the C library's open, pread and close, or None."""
+def _symbols() -> tuple[int, ...] | None:
+    """Return the addresses of the C library's functions, or None."""
+    names = ("open", "pread", "close", "posix_fadvise")
     try:
         library = ctypes.CDLL(None)
-        found = [ctypes.cast(getattr(library, n), ctypes.c_void_p).value for n in ("open", "pread", "close")]
+        found = tuple(ctypes.cast(getattr(library, n), ctypes.c_void_p).value or 0 for n in names)
     except (OSError, AttributeError, TypeError):
         return None
-    return (found[0], found[1], found[2]) if found[0] and found[1] and found[2] else None
+    return found if all(found) else None
 
 
 @cache
@@ -61,5 +62,6 @@ def read_files(paths: Sequence[bytes], most: int, flags: int) -> tuple[NDArray[n
     buffer = np.empty(most * len(paths) + 1, np.uint8)
     found = np.empty((len(paths), 2), np.int64)
     starts = np.concatenate([[0], ends[:-1]]).astype(np.int64) + names.ctypes.data
-    _kernel()(*symbols, starts, flags, buffer.ctypes.data, most, found)
+    files = np.empty(len(paths), np.int64)
+    _kernel()(symbols, starts, flags, files, (buffer.ctypes.data, most), found)
     return buffer, found
