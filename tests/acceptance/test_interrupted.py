@@ -351,6 +351,7 @@ def test_info_and_tree_tell_that_it_is_incomplete(tmp_path, npy, volume, cli):
 
 def test_other_readers_do_not_take_it_for_an_image(tmp_path, npy, volume):
     import tensorstore
+
     import zarr
 
     image = voxarium.open(npy(volume))

@@ -114,9 +114,10 @@ def expected_geometry(level):
 
 @pytest.mark.parametrize("where", ["", "labels/supervoxels"])
 def test_world_coordinates_are_the_same_to_every_reader(archive, where):
-    import zarr
     from ome_zarr_models.v05.image import Image
     from ome_zarr_models.v05.image_label import ImageLabel
+
+    import zarr
 
     place = archive / where
     ours = voxarium.open(place)
@@ -204,8 +205,9 @@ def test_other_versions_of_the_convention(lab, em, labels, references, tmp_path,
 
 
 def check_with_models_04(target):
-    import zarr
     from ome_zarr_models.v04.image import Image
+
+    import zarr
 
     peer = Image.from_zarr(zarr.open_group(target, mode="r"))
     assert json.loads((target / "labels" / ".zattrs").read_text())["labels"] == ["cells"]

@@ -278,15 +278,19 @@ def _cast(raw: NDArray[Any], dtype: np.dtype[Any], *, lossy: bool) -> NDArray[An
     if lossy and dtype.kind in "iu":
         limits = np.iinfo(dtype)
         if raw.dtype.kind == "f":
-            raw = np.nan_to_num(np.rint(raw), nan=0.0, posinf=np.inf, neginf=-np.inf)
+            raw = np.nan_to_num(np.rint(raw.astype(np.float64)), nan=0.0, posinf=np.inf, neginf=-np.inf)
         low, high = limits.min, limits.max
         if raw.dtype.kind in "iu":
             own = np.iinfo(raw.dtype)
             low, high = max(low, own.min), min(high, own.max)
-        clipped: NDArray[Any] = np.clip(raw, low, high).astype(dtype)
+        with np.errstate(invalid="ignore"):
+            clipped: NDArray[Any] = np.clip(raw, low, high).astype(dtype)
+        if raw.dtype.kind == "f":
+            clipped[raw >= high] = high  # floats have no 2⁶³ - 1
         return clipped
     if lossy:
-        return raw.astype(dtype)
+        with np.errstate(over="ignore"):
+            return raw.astype(dtype)
     with np.errstate(all="ignore"):
         cast = raw.astype(dtype)
         same = cast.astype(raw.dtype) == raw

@@ -187,6 +187,7 @@ def run(
     convention = writable_image_driver(plan.format)
     driver = writable_array_driver(convention.array_driver(plan.spec_version))
     ledger = Ledger(target.store)
+    _image_documents(plan, target)  # what will be refused at the end is refused now
     if resume:
         _clear_partial(target.store)
         resumed = ledger.resume(plan.fingerprint)
@@ -250,6 +251,21 @@ def _finish(plan: Plan, ledger: Ledger, target: Target) -> list[int]:
     return sizes
 
 
+def _image_documents(plan: Plan, target: Target) -> dict[str, bytes]:
+    """Return the documents of the image and of the listings around it, as they have to be now.
+
+    Raises
+    ------
+    InputError, FormatError
+        If the image cannot become part of what is around it.
+    """
+    convention = writable_image_driver(plan.format)
+    touched = convention.touched(target.path, plan.image, plan.spec_version)
+    found = {key: target.hierarchy.get(key) for key in touched}
+    existing = {key: data for key, data in found.items() if data is not None}
+    return dict(convention.dump(target.path, plan.image, plan.spec_version, existing))
+
+
 def _put_documents(plan: Plan, target: Target) -> list[int]:
     """Store the metadata: arrays, then the image, then listings around it. Return the sizes."""
     convention = writable_image_driver(plan.format)
@@ -260,10 +276,7 @@ def _put_documents(plan: Plan, target: Target) -> list[int]:
         for key, data in container.dump(level.path, level.info).items():
             target.store.put(key, data)
             sizes.append(len(data))
-    touched = convention.touched(target.path, plan.image, plan.spec_version)
-    found = {key: target.hierarchy.get(key) for key in touched}
-    existing = {key: data for key, data in found.items() if data is not None}
-    for key, data in convention.dump(target.path, plan.image, plan.spec_version, existing).items():
+    for key, data in _image_documents(plan, target).items():
         if prefix and key.startswith(prefix):
             target.store.put(key[len(prefix) :], data)
         else:

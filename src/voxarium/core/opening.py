@@ -152,6 +152,14 @@ def _accepted(driver: ArrayDriver, options: dict[str, Any]) -> bool:
     return set(options) <= set(getattr(driver, "options", ()))
 
 
+def _unlikely(driver: ArrayDriver, path: str) -> int:
+    """Return how late to ask a driver: every question is a request, and a name mostly tells whose file it is."""
+    suffixes = getattr(driver, "suffixes", ())
+    if not suffixes:
+        return 1
+    return 0 if path.partition("::")[0].lower().endswith(tuple(suffixes)) else 2
+
+
 def open_array(store: ReadableStore, path: str = "", *, format: str | None = None, **options: Any) -> Array:
     """Open one stored grid, whatever its container.
 
@@ -172,7 +180,7 @@ def open_array(store: ReadableStore, path: str = "", *, format: str | None = Non
             fix="name the format, and check its options in the documentation",
         )
     telling: NotFoundError | None = None
-    for driver in able:
+    for driver in sorted(able, key=lambda d: _unlikely(d, path)):
         try:
             return Array(driver, store, path, driver.open(store, path, **options))
         except NotFoundError as error:

@@ -28,7 +28,8 @@ _added: dict[str, list[Any]] = {_ARRAYS: [], _IMAGES: []}  # Any: drivers of eit
 @cache
 def _installed(group: str) -> tuple[Any, ...]:
     """Load the drivers that installed packages offer; our own first, so nobody shadows them by accident."""
-    found = sorted(entry_points(group=group), key=lambda e: not e.value.startswith("voxarium."))
+    newest_first = sorted(entry_points(group=group), key=lambda e: e.name, reverse=True)  # zarr3 before zarr2
+    found = sorted(newest_first, key=lambda e: not e.value.startswith("voxarium."))
     return tuple(e.load()() for e in found)
 
 

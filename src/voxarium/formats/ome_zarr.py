@@ -76,12 +76,13 @@ class OmeZarrDriver:
         ome.check_image(image, spec_version)
 
     def touched(self, path: str, image: ImageInfo, spec_version: str, /) -> tuple[str, ...]:
-        """Return the keys of the group that lists labels, and of groups between it and the image."""
+        """Return the keys of the labelled image, the group that lists labels, and groups between it and the image."""
         root, folders = _label_root(path, image)
         if root is None:
             return ()
         between = tuple(ome.group_keys(folder, spec_version)[0] for folder in folders)
-        return ome.group_keys(root, spec_version) + between
+        around = tuple(key for folder in (_parent(root), root) for v in ("0.4", "0.5") for key in ome.group_keys(folder, v))
+        return around + between
 
     def dump(
         self, path: str, image: ImageInfo, spec_version: str, existing: Mapping[str, bytes], /
@@ -102,6 +103,8 @@ class OmeZarrDriver:
         root, folders = _label_root(path, image)
         source = None
         if root is not None:
+            for folder in (_parent(root), root):
+                ome.check_group_version(folder, spec_version, existing)
             name = path.removeprefix(f"{root}/")
             source = "../" * (name.count("/") + 2)
             documents |= ome.add_label(root, spec_version, name, existing)
@@ -208,6 +211,10 @@ def _label_root(path: str, image: ImageInfo) -> tuple[str | None, list[str]]:
     root, name = found
     parts = name.split("/")[:-1]
     return root, [ome.join(root, *parts[: i + 1]) for i in range(len(parts))]
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def _with_notes(image: ImageInfo, notes: list[str]) -> ImageInfo:

@@ -10,6 +10,7 @@ from voxarium.spec.ome.check import VERSIONS, check_image, check_version
 from voxarium.spec.ome.document import malformed
 from voxarium.spec.ome.groups import (
     add_label,
+    check_group_version,
     dump_group,
     group_keys,
     join,
@@ -23,6 +24,7 @@ __all__ = [
     "FORMAT",
     "VERSIONS",
     "add_label",
+    "check_group_version",
     "check_image",
     "check_version",
     "dump_attributes",

@@ -11,6 +11,7 @@ from voxarium.spec.ome.image import namespace
 
 __all__ = [
     "add_label",
+    "check_group_version",
     "dump_group",
     "group_keys",
     "join",
@@ -61,13 +62,35 @@ def parse_labels(attributes: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(p for p in listed if isinstance(p, str) and p) if isinstance(listed, list) else ()
 
 
+def check_group_version(path: str, spec_version: str, existing: Mapping[str, bytes]) -> None:
+    """Refuse to write a part of a hierarchy in another version than the group at `path`: it has one (ST-006).
+
+    Raises
+    ------
+    InputError
+        If the group follows another version.
+    FormatError
+        If what is there cannot be read.
+    """
+    older, newer = group_keys(path, "0.4"), group_keys(path, "0.5")[0]
+    stated = None
+    if newer in existing:
+        stated = namespace(parse_v3_attributes(existing[newer], newer) or {}).get("version")
+    elif any(key in existing for key in older):
+        stated = "0.4" if spec_version >= "0.5" else None  # 0.1 to 0.4 share one layout
+    if stated is not None and stated != spec_version:
+        raise InputError(
+            f"the group at {path or '.'!r} follows OME-Zarr {stated}, not {spec_version}",
+            code=Code.ARGUMENT_INVALID,
+            fix=f"write what belongs to it with --spec-version {stated} too",
+        )
+
+
 def add_label(path: str, spec_version: str, name: str, existing: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the documents of the ``labels`` group at `path` that lists `name` too.
 
     Raises
     ------
-    InputError
-        If the group follows another version: a hierarchy has one (ST-006).
     FormatError
         If what is there cannot be read.
     """
@@ -81,13 +104,7 @@ def add_label(path: str, spec_version: str, name: str, existing: Mapping[str, by
     document = dict(parse_json(raw, key)) if raw is not None else {"zarr_format": 3, "node_type": "group"}
     attributes = dict(as_mapping(document.get("attributes", {}), f"{key} attributes"))
     ome = dict(as_mapping(attributes.get("ome", {}), f"{key} attributes.ome"))
-    stated = ome.setdefault("version", spec_version)
-    if stated != spec_version:
-        raise InputError(
-            f"the labels at {path!r} follow OME-Zarr {stated}, not {spec_version}",
-            code=Code.ARGUMENT_INVALID,
-            fix=f"write this label image with spec_version={stated!r} too",
-        )
+    ome.setdefault("version", spec_version)
     names = parse_labels(attributes)
     ome["labels"] = [*names, *({name} - set(names))]
     attributes["ome"] = ome

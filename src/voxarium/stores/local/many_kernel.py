@@ -71,12 +71,14 @@ def read_files(functions, paths, flags, files, target, found):  # type: ignore[n
         if files[i] < 0:
             continue
         size = 0
-        got = 1
-        while got > 0 and size <= most:
+        got = asked = 1
+        while got == asked and size <= most:
             # One byte more than expected is asked for, so that a longer file is noticed; the next one overwrites it.
-            got = _pread(pread, files[i], buffer + at + size, most + 1 - size, size)
+            # A regular file gives less than asked for only at its end (or beyond 2 GiB, which a chunk is not).
+            asked = most + 1 - size
+            got = _pread(pread, files[i], buffer + at + size, asked, size)
             size += max(got, 0)
         _close(close, files[i])
-        if got == 0 and size <= most:
+        if got >= 0 and size <= most:
             found[i, 1] = size
             at += size
