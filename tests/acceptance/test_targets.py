@@ -28,7 +28,8 @@ from voxarium.stores.objects import ObjectStore
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stores"))
 from http_server import RangeServer
 
-CHOICES = {"axes": "zyx", "voxel_size": (40, 8, 8), "unit": "nanometer", "chunk": 16, "shard": 32, "memory": 1, "name": "em"}
+GEOMETRY = {"axes": "zyx", "voxel_size": (40, 8, 8), "unit": "nanometer"}
+CHOICES = GEOMETRY | {"chunk": 16, "shard": 32, "memory": 1, "name": "em"}
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def check_pyramid(uri_or_image, data, references, method="mean", axes=None):
     for i in range(len(image.levels)):
         if i:
             ratio = np.divide(image.scale_translation(i)[0], image.scale_translation(i - 1)[0])
-            expected = getattr(references, method)(expected, tuple(int(round(r)) for r in ratio))
+            expected = getattr(references, method)(expected, tuple(np.rint(ratio).astype(int).tolist()))
         np.testing.assert_array_equal(image.read(level=i), expected, f"level {i}")
     return image
 
@@ -223,9 +224,8 @@ def test_from_one_version_to_another_with_labels(tmp_path, npy, volume, referenc
         npy(labels, "l.npy"), tmp_path / "old" / "labels" / "cells", spec_version=old, role="label", **common
     )  # fmt: skip
     voxarium.convert(tmp_path / "old", tmp_path / "new", spec_version=new, levels=2, chunk=32)
-    voxarium.convert(
-        tmp_path / "old" / "labels" / "cells", tmp_path / "new" / "labels" / "cells", spec_version=new, levels=2, chunk=32
-    )  # fmt: skip
+    cells = tmp_path / "old" / "labels" / "cells", tmp_path / "new" / "labels" / "cells"
+    voxarium.convert(*cells, spec_version=new, levels=2, chunk=32)
     for where, data, method in (("", volume, "mean"), ("labels/cells", labels, "mode")):
         before, after = voxarium.open(tmp_path / "old" / where), voxarium.open(tmp_path / "new" / where)
         assert (before.info.spec_version, after.info.spec_version) == (old, new)
@@ -238,14 +238,20 @@ def test_from_one_version_to_another_with_labels(tmp_path, npy, volume, referenc
 
 
 def test_other_versions_beside_each_other_are_refused(tmp_path, npy, volume, refused):
-    voxarium.convert(npy(volume), tmp_path / "em", spec_version="0.4", **CHOICES | {"shard": None})
     labels = npy((volume // 50).astype(np.uint32), "l.npy")
-    voxarium.convert(labels, tmp_path / "em" / "labels" / "a", spec_version="0.4", role="label", **CHOICES | {"shard": None})
-    with pytest.raises(voxarium.VoxariumError) as caught:
-        voxarium.convert(labels, tmp_path / "em" / "labels" / "b", spec_version="0.5", role="label", **CHOICES)
-    assert "0.4" in f"{caught.value.message} {caught.value.fix}"
-    assert not (tmp_path / "em" / "labels" / "b").exists()
-    assert voxarium.open(tmp_path / "em").info.labels == ("labels/a",)
+    for there, here in (("0.4", "0.5"), ("0.5", "0.4"), ("0.5", "0.6")):
+        em, common = tmp_path / there / here, CHOICES | {"shard": None}
+
+        def add(name, version, em=em, common=common):
+            voxarium.convert(labels, em / "labels" / name, spec_version=version, role="label", **common)
+
+        voxarium.convert(npy(volume), em, spec_version=there, **common)
+        refused(Code.ARGUMENT_INVALID, lambda add=add, v=here: add("a", v), f"follow OME-Zarr {there}", here)
+        assert not (em / "labels").exists()
+        add("a", there)
+        refused(Code.ARGUMENT_INVALID, lambda add=add, v=here: add("b", v), f"follow OME-Zarr {there}", here)
+        assert not (em / "labels" / "b").exists()
+        assert voxarium.open(em).info.labels == ("labels/a",)
 
 
 # ------------------------------------------------------------------------------------------- axes, orders and types
@@ -350,14 +356,14 @@ def test_narrower_types_clip_and_round_only_when_asked(tmp_path, npy):
     assert voxarium.open(tmp_path / "w")[:].tolist() == [[0, 2**63 - 1, 2**63 - 1]]
 
 
-def test_the_fill_value_decides_which_chunks_are_absent(tmp_path, npy, volume, references):
+def test_the_fill_value_decides_which_chunks_are_absent(tmp_path, npy, volume, references, content):
     data = volume.copy()
     data[:, :, :32] = 7
     voxarium.convert(npy(data), tmp_path / "t", fill_value=7, **CHOICES | {"shard": 0, "levels": 2})
     check_pyramid(tmp_path / "t", data, references)
     np.testing.assert_array_equal(zarr_read(tmp_path / "t"), data)
-    keys = {p.relative_to(tmp_path / "t" / "s0" / "c").as_posix() for p in (tmp_path / "t" / "s0" / "c").rglob("*") if p.is_file()}
-    assert not [k for k in keys if int(k.split("/")[2]) < 2] and len(keys) == 3 * 4 * 2
+    keys = [k for k in content(tmp_path / "t") if k.startswith("s0/c/")]
+    assert not [k for k in keys if int(k.rsplit("/", 1)[1]) < 2] and len(keys) == 3 * 4 * 2
 
 
 def test_an_image_of_fill_value_alone(tmp_path, npy):
@@ -477,8 +483,8 @@ def test_neighbouring_chunks_come_in_one_request(audited):
     np.testing.assert_array_equal(image.read(box), data[box.slices])
     index, read = shard_requests(store)
     assert len(index) == 1 and len(read) == 1
-    assert store.bytes_read < 1.1 * (tuple(store.bytes_read_per_key.values())[0])
     assert store.round_trips == 2
+    assert store.bytes_read <= (64 // 16) ** 3 * (16**3 + 16 + 64)  # nothing but the chunks and the index
 
 
 def test_one_voxel_costs_one_chunk(audited):
@@ -496,4 +502,4 @@ def test_opening_reads_metadata_only(audited):
     open_in(store)
     assert not [op for op in store.log if "/c/" in op.key]
     assert store.reads_per_key == {"zarr.json": store.reads_per_key["zarr.json"], "s0/zarr.json": 1}
-    assert store.round_trips <= 8, [f"{op.method} {op.key}" for op in store.log]
+    assert store.round_trips <= 4, [f"{op.method} {op.key}" for op in store.log]

@@ -176,8 +176,9 @@ def convert(
     One number for --chunk, --shard, --factors or --voxel-size stands for all space axes.
     An interrupted conversion goes on with --resume and ends with the same bytes.
     """
-    from voxarium.conversion.running import check_apart, open_source, open_target, plan_for
     from voxarium.conversion.running import convert as run_conversion
+    from voxarium.conversion.running import open_source, plan_for
+    from voxarium.conversion.target import check_apart, open_target
 
     options = source_options(source_format, shape, source_dtype, byte_offset, source_order)
     choices: dict[str, Any] = {  # Any: the types of ConvertOptions' fields

@@ -4,6 +4,7 @@ from voxarium.conversion.engine import Progress
 from voxarium.conversion.options import ConvertOptions
 from voxarium.conversion.plan import Plan
 from voxarium.conversion.planning import plan
-from voxarium.conversion.running import Report, Target, convert, open_target, run
+from voxarium.conversion.running import Report, convert, run
+from voxarium.conversion.target import Target, open_target
 
 __all__ = ["ConvertOptions", "Plan", "Progress", "Report", "Target", "convert", "open_target", "plan", "run"]

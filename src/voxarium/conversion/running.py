@@ -16,34 +16,32 @@ from voxarium.conversion.ledger import Ledger
 from voxarium.conversion.options import ConvertOptions
 from voxarium.conversion.plan import Plan
 from voxarium.conversion.planning import plan as make_plan
+from voxarium.conversion.target import (
+    Target,
+    check_apart,
+    clear_partial,
+    image_documents,
+    open_target,
+    put_documents,
+    refuse_or_clear,
+)
 from voxarium.core.executor import Cancel, Executor, ThreadExecutor
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_FOLDER, JOB_KEY
 from voxarium.core.opening import open_one
-from voxarium.core.registry import image_drivers, writable_array_driver, writable_image_driver
-from voxarium.core.uri import open_hierarchy, open_target_store
+from voxarium.core.registry import writable_array_driver, writable_image_driver
 from voxarium.errors import (
     Code,
     ConflictError,
-    ExistsError,
     InputError,
     InterruptedJobError,
     StoreError,
     UnsupportedError,
 )
-from voxarium.model.protocols import ListableStore, ResumableStore, WritableStore
+from voxarium.model.protocols import ListableStore
 from voxarium.pyramid import prepare
 
-__all__ = ["Report", "Target", "convert", "open_target", "run"]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where an image goes: its own store, and the hierarchy around it, where listings may need an entry."""
-
-    store: WritableStore
-    hierarchy: WritableStore
-    path: str
+__all__ = ["Report", "as_choices", "convert", "open_source", "plan_for", "run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,47 +79,6 @@ class Report:
         return {f.name: getattr(self, f.name) for f in fields(self)} | {"notes": list(self.notes)}
 
 
-def open_target(uri: str | os.PathLike[str], **options: Any) -> Target:
-    """Open a place to write an image to.
-
-    Raises
-    ------
-    InputError
-        If nothing can be written there.
-    """
-    markers = tuple({m for d in image_drivers() for m in getattr(d, "hierarchy_markers", ())})
-    hierarchy, path = open_hierarchy(uri, markers, **options)
-    return Target(open_target_store(uri, **options), hierarchy, path)
-
-
-def _refuse_or_clear(target: Target, *, overwrite: bool) -> None:
-    store = target.store
-    if not isinstance(store, ListableStore):
-        return
-    files, folders = store.list_dir("")
-    if not files and not folders:
-        return
-    if not overwrite:
-        unfinished = store.stat(JOB_KEY) is not None
-        fix = "go on with --resume" if unfinished else "choose another target"
-        raise ExistsError(
-            f"{store.uri} {'holds an unfinished conversion' if unfinished else 'exists'}",
-            code=Code.TARGET_EXISTS,
-            fix=f"{fix}, or replace it with --overwrite",
-        )
-    # Metadata goes first: from here on nobody takes the remains for an image.
-    keys = [k for k, _ in store.list("")]
-    for key in sorted(keys, key=lambda k: (k.count("/"), k.rsplit("/", 1)[-1].isdigit())):
-        store.delete(key)
-    _clear_partial(target.store)
-
-
-def _clear_partial(store: WritableStore) -> None:
-    """Remove what killed writers left in a store that can have such."""
-    if isinstance(store, ResumableStore):
-        store.clear_partial()
-
-
 def _begin(ledger: Ledger, target: Target, job: dict[str, Any]) -> None:
     try:
         ledger.begin(job)
@@ -135,14 +92,14 @@ def _stop(engine: Engine, ledger: Ledger, target: Target) -> None:
     engine.abort()
     with contextlib.suppress(StoreError):  # the reason for stopping may be the store, and is told already
         ledger.flush()
-        _clear_partial(target.store)
+        clear_partial(target.store)
 
 
 def _withdraw(ledger: Ledger, target: Target) -> None:
     """Leave nothing behind of a job that has not finished any object and never will."""
     with contextlib.suppress(StoreError):  # the reason for giving up may be the store
         ledger.clear()
-        _clear_partial(target.store)
+        clear_partial(target.store)
 
 
 def run(
@@ -187,12 +144,12 @@ def run(
     convention = writable_image_driver(plan.format)
     driver = writable_array_driver(convention.array_driver(plan.spec_version))
     ledger = Ledger(target.store)
-    _image_documents(plan, target)  # what will be refused at the end is refused now
+    image_documents(plan, target)  # what will be refused at the end is refused now
     if resume:
-        _clear_partial(target.store)
+        clear_partial(target.store)
         resumed = ledger.resume(plan.fingerprint)
     else:
-        _refuse_or_clear(target, overwrite=overwrite)
+        refuse_or_clear(target, overwrite=overwrite)
         resumed = 0
         _begin(ledger, target, {"tool": "voxarium", "fingerprint": plan.fingerprint, "plan": plan.to_json(0)})
     engine = Engine(plan, source.arrays[0], (driver, target.store), ledger)
@@ -242,69 +199,13 @@ def _finish(plan: Plan, ledger: Ledger, target: Target) -> list[int]:
     """Turn finished objects into an image: metadata last, and then the job is forgotten. Return the sizes."""
     try:
         ledger.flush()
-        sizes = _put_documents(plan, target)
+        sizes = put_documents(plan, target)
         ledger.clear()
     except BaseException:
         with contextlib.suppress(StoreError):
-            _clear_partial(target.store)
+            clear_partial(target.store)
         raise
     return sizes
-
-
-def _image_documents(plan: Plan, target: Target) -> dict[str, bytes]:
-    """Return the documents of the image and of the listings around it, as they have to be now.
-
-    Raises
-    ------
-    InputError, FormatError
-        If the image cannot become part of what is around it.
-    """
-    convention = writable_image_driver(plan.format)
-    touched = convention.touched(target.path, plan.image, plan.spec_version)
-    found = {key: target.hierarchy.get(key) for key in touched}
-    existing = {key: data for key, data in found.items() if data is not None}
-    return dict(convention.dump(target.path, plan.image, plan.spec_version, existing))
-
-
-def _put_documents(plan: Plan, target: Target) -> list[int]:
-    """Store the metadata: arrays, then the image, then listings around it. Return the sizes."""
-    convention = writable_image_driver(plan.format)
-    container = writable_array_driver(convention.array_driver(plan.spec_version))
-    prefix = f"{target.path}/" if target.path else ""
-    sizes = []
-    for level in plan.levels:
-        for key, data in container.dump(level.path, level.info).items():
-            target.store.put(key, data)
-            sizes.append(len(data))
-    for key, data in _image_documents(plan, target).items():
-        if prefix and key.startswith(prefix):
-            target.store.put(key[len(prefix) :], data)
-        else:
-            target.hierarchy.put(key, data)
-        sizes.append(len(data))
-    return sizes
-
-
-def check_apart(source: Image, target: Target) -> None:
-    """Refuse to write a target inside its own source, or over it."""
-    inside = _real("/".join(p for p in (source.store.uri, source.path.split("::")[0]) if p))
-    outside = _real(target.store.uri)
-    if f"{outside}/".startswith(f"{inside}/") and source.info.levels[0].path != "":
-        nested = outside.removeprefix(inside).startswith("/labels/")
-        if nested:
-            return
-    if f"{outside}/".startswith(f"{inside}/") or f"{inside}/".startswith(f"{outside}/"):
-        raise InputError(
-            f"the target {outside} and the source {inside} lie inside each other",
-            code=Code.TARGET_IN_SOURCE,
-            fix="choose a target outside the source",
-        )
-
-
-def _real(uri: str) -> str:
-    """Return an address with links of the file system followed, so that one place has one name."""
-    path = uri.removeprefix("file://")
-    return uri if path == uri else f"file://{os.path.realpath(path)}"
 
 
 def _stop_on_signal(cancel: Cancel) -> Callable[[], None]:

@@ -25,7 +25,7 @@ from voxarium.model.protocols import (
     IndexCache,
     ManyStore,
     PayloadDriver,
-    PrefetchStore,
+    ProbeStore,
     ReadableStore,
     RegionDriver,
     Span,
@@ -39,8 +39,9 @@ _COALESCE_GAP: Final = 128 << 10
 _LARGEST_REQUEST: Final = 8 << 20
 _GAP_LOCAL: Final = 16 << 10  # reading so much more costs less than another call
 # Chunks decoded in one call take about so much memory: it stays in the cache, and calls stay rare.
-_BATCH_BYTES: Final = 2 << 20
+_BATCH_BYTES: Final = 512 << 10
 _BATCH_MOST: Final = 64
+_FEW: Final = 3
 
 _scratch = threading.local()
 
@@ -59,7 +60,7 @@ class Source:
     payload: PayloadDriver | None = field(init=False)
     batch: BatchDriver | None = field(init=False)
     many: ManyStore | None = field(init=False)
-    prefetch: PrefetchStore | None = field(init=False)
+    probe: ProbeStore | None = field(init=False)
     most_stored: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,7 +68,7 @@ class Source:
         object.__setattr__(self, "region", able if isinstance(able, RegionDriver) else None)
         object.__setattr__(self, "payload", able if isinstance(able, PayloadDriver) else None)
         object.__setattr__(self, "many", self.store if isinstance(self.store, ManyStore) else None)
-        object.__setattr__(self, "prefetch", self.store if isinstance(self.store, PrefetchStore) else None)
+        object.__setattr__(self, "probe", self.store if isinstance(self.store, ProbeStore) else None)
         nbytes = math.prod(self.info.chunk_shape) * self.info.dtype.itemsize
         object.__setattr__(self, "most_stored", nbytes + nbytes // 64 + 4096)
         batch = isinstance(able, BatchDriver) and self.info.ndim > 0
@@ -262,7 +263,8 @@ def _read_payloads(source: Source, box: Box, out: NDArray[Any], threads: int | N
         nbytes = math.prod(info.chunk_shape) * info.dtype.itemsize
         most = max(1, min(_BATCH_BYTES // max(nbytes, 1), _BATCH_MOST, math.ceil(len(present) / workers)))
         requests = list(_requests(present, gap=1 << 62, largest=1 << 62, most=most))
-        _prefetch(source, requests)
+        if source.probe is not None and _on_disk(source.probe, present):
+            source.probe.announce(_pieces(requests))
     else:
         # Chunks that are objects of their own are fetched side by side; those of a shard in few requests.
         most = 1 if info.shard_shape is None else 1 << 30
@@ -287,14 +289,20 @@ def _read_payloads(source: Source, box: Box, out: NDArray[Any], threads: int | N
     run_all(read, requests, workers)
 
 
-def _prefetch(source: Source, requests: Sequence[_Request | _Objects]) -> None:
-    """Tell a disk everything that will be read, so that it is not asked for one piece after another."""
-    if source.prefetch is None:
-        return
-    for key, group in groupby(requests, key=lambda r: r.key if isinstance(r, _Request) else ""):
-        ranges = [r for request in group if isinstance(request, _Request) for r in _merged(request, _GAP_LOCAL)[0]]
-        if len(ranges) > 1:
-            source.prefetch.prefetch(key, ranges)
+def _on_disk(probe: ProbeStore, present: Sequence[tuple[tuple[int, ...], Span]]) -> bool:
+    """Tell whether reading will wait for a disk, judged by the first and the last span."""
+    if len(present) < _FEW:
+        return False
+    return not all(probe.in_memory(span.key, span.start) for _, span in (present[0], present[-1]))
+
+
+def _pieces(requests: Sequence[_Request | _Objects]) -> Iterator[tuple[str, list[ByteRange]]]:
+    """Yield what a list of requests will read, object by object."""
+    for request in requests:
+        if isinstance(request, _Objects):
+            yield from ((key, [ByteRange(0)]) for _, key in request.chunks)
+        else:
+            yield request.key, _merged(request, _GAP_LOCAL)[0]
 
 
 def _decode_batch(

@@ -81,8 +81,8 @@ class OmeZarrDriver:
         if root is None:
             return ()
         between = tuple(ome.group_keys(folder, spec_version)[0] for folder in folders)
-        around = tuple(key for folder in (_parent(root), root) for v in ("0.4", "0.5") for key in ome.group_keys(folder, v))
-        return around + between
+        around = [(folder, version) for folder in (_parent(root), root) for version in ("0.4", "0.5")]
+        return tuple(key for folder, version in around for key in ome.group_keys(folder, version)) + between
 
     def dump(
         self, path: str, image: ImageInfo, spec_version: str, existing: Mapping[str, bytes], /

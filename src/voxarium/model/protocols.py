@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar, Protocol, runtime_checkable
 
@@ -26,7 +26,7 @@ __all__ = [
     "ObjectStat",
     "ObjectWriter",
     "PayloadDriver",
-    "PrefetchStore",
+    "ProbeStore",
     "ReadableStore",
     "RegionDriver",
     "ResumableStore",
@@ -88,11 +88,14 @@ class ManyStore(ReadableStore, Protocol):
 
 
 @runtime_checkable
-class PrefetchStore(ReadableStore, Protocol):
-    """A store that can begin to bring parts of an object into memory. An optimisation only."""
+class ProbeStore(ReadableStore, Protocol):
+    """A store that knows whether reading will have to wait for a disk. An optimisation only."""
 
-    def prefetch(self, key: str, ranges: Sequence[ByteRange], /) -> None:
-        """Say what will be read soon. Returns at once; never fails."""
+    def in_memory(self, key: str, at: int, /) -> bool:
+        """Tell whether the byte at a position is in the system's cache; True also when nobody can tell."""
+
+    def announce(self, pieces: Iterable[tuple[str, Sequence[ByteRange]]], /) -> None:
+        """Say what will be read, so that the disk can work on all of it. Returns at once; never fails."""
 
 
 @runtime_checkable

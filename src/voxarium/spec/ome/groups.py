@@ -80,7 +80,7 @@ def check_group_version(path: str, spec_version: str, existing: Mapping[str, byt
         stated = "0.4" if spec_version >= "0.5" else None  # 0.1 to 0.4 share one layout
     if stated is not None and stated != spec_version:
         raise InputError(
-            f"the group at {path or '.'!r} follows OME-Zarr {stated}, not {spec_version}",
+            f"the documents at {path or '.'!r} follow OME-Zarr {stated}, not {spec_version}",
             code=Code.ARGUMENT_INVALID,
             fix=f"write what belongs to it with --spec-version {stated} too",
         )

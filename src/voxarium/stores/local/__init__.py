@@ -8,7 +8,7 @@ import itertools
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from typing import Any, BinaryIO, Final, NoReturn, ParamSpec, TypeVar
 
@@ -142,15 +142,32 @@ class LocalStore:
         finally:
             os.close(fd)
 
-    def prefetch(self, key: str, ranges: Sequence[ByteRange], /) -> None:
-        """Ask the system to read ahead."""
-        with contextlib.suppress(OSError, AttributeError):  # absent, or a system that cannot: reading will tell
+    def in_memory(self, key: str, at: int, /) -> bool:
+        """Tell whether a byte is in the page cache; True also where the system cannot tell."""
+        try:
             fd = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                for r in ranges:
-                    os.posix_fadvise(fd, r.start, r.length or 0, os.POSIX_FADV_WILLNEED)
-            finally:
-                os.close(fd)
+        except OSError:
+            return True  # reading will tell what is wrong
+        try:
+            os.preadv(fd, [bytearray(1)], at, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return False
+        except (OSError, AttributeError):
+            return True
+        finally:
+            os.close(fd)
+        return True
+
+    def announce(self, pieces: Iterable[tuple[str, Sequence[ByteRange]]], /) -> None:
+        """Ask the system to read ahead."""
+        for key, ranges in pieces:
+            with contextlib.suppress(OSError, AttributeError):  # absent, or a system that cannot: reading will tell
+                fd = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    for r in ranges:
+                        os.posix_fadvise(fd, r.start, r.length or 0, os.POSIX_FADV_WILLNEED)
+                finally:
+                    os.close(fd)
 
     def get_many(self, keys: Sequence[str], most: int, /) -> Sequence[Buffer | None]:
         """Return whole files, in the order asked; `most` is what one is expected to take at most, in bytes."""

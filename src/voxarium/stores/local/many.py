@@ -20,7 +20,7 @@ __all__ = ["read_files"]
 @cache
 def _symbols() -> tuple[int, ...] | None:
     """Return the addresses of the C library's functions, or None."""
-    names = ("open", "pread", "close", "posix_fadvise")
+    names = ("open", "pread", "close")
     try:
         library = ctypes.CDLL(None)
         found = tuple(ctypes.cast(getattr(library, n), ctypes.c_void_p).value or 0 for n in names)
@@ -62,6 +62,5 @@ def read_files(paths: Sequence[bytes], most: int, flags: int) -> tuple[NDArray[n
     buffer = np.empty(most * len(paths) + 1, np.uint8)
     found = np.empty((len(paths), 2), np.int64)
     starts = np.concatenate([[0], ends[:-1]]).astype(np.int64) + names.ctypes.data
-    files = np.empty(len(paths), np.int64)
-    _kernel()(symbols, starts, flags, files, (buffer.ctypes.data, most), found)
+    _kernel()(symbols, starts, flags, (buffer.ctypes.data, most), found)
     return buffer, found

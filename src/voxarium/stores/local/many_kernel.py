@@ -42,33 +42,17 @@ def _close(_typing: Any, _function: Any, _file: Any) -> Any:
     return types.int64(types.int64, types.int64), codegen
 
 
-@intrinsic
-def _advise(_typing: Any, _function: Any, _file: Any, _length: Any) -> Any:
-    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        word, integer = ir.IntType(64), ir.IntType(32)
-        pointer = builder.inttoptr(args[0], ir.FunctionType(integer, [integer, word, word, integer]).as_pointer())
-        will_need = ir.Constant(integer, 3)  # POSIX_FADV_WILLNEED on Linux
-        arguments = [builder.trunc(args[1], integer), ir.Constant(word, 0), args[2], will_need]
-        return builder.sext(builder.call(pointer, arguments), word)
-
-    return types.int64(types.int64, types.int64, types.int64), codegen
-
-
 @njit(nogil=True, cache=True, boundscheck=False)
-def read_files(functions, paths, flags, files, target, found):  # type: ignore[no-untyped-def]  # compiled
+def read_files(functions, paths, flags, target, found):  # type: ignore[no-untyped-def]  # compiled
     """See `many.read_files`."""
-    open_, pread, close, advise = functions
+    open_, pread, close = functions
     buffer, most = target
-    # All files are announced before the first is read, so that a disk works on them side by side.
-    for i in range(len(paths)):
-        files[i] = _open(open_, paths[i], flags)
-        if files[i] >= 0:
-            _advise(advise, files[i], most)
     at = 0
     for i in range(len(paths)):
         found[i, 0] = at
         found[i, 1] = -1
-        if files[i] < 0:
+        file = _open(open_, paths[i], flags)
+        if file < 0:
             continue
         size = 0
         got = asked = 1
@@ -76,9 +60,9 @@ def read_files(functions, paths, flags, files, target, found):  # type: ignore[n
             # One byte more than expected is asked for, so that a longer file is noticed; the next one overwrites it.
             # A regular file gives less than asked for only at its end (or beyond 2 GiB, which a chunk is not).
             asked = most + 1 - size
-            got = _pread(pread, files[i], buffer + at + size, asked, size)
+            got = _pread(pread, file, buffer + at + size, asked, size)
             size += max(got, 0)
-        _close(close, files[i])
+        _close(close, file)
         if got >= 0 and size <= most:
             found[i, 1] = size
             at += size

@@ -1,0 +1,138 @@
+"""The place an image is written to: what may be there before, and the documents that make it an image."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from voxarium.conversion.plan import Plan
+from voxarium.core.image import Image
+from voxarium.core.journal import JOB_KEY
+from voxarium.core.registry import image_drivers, writable_array_driver, writable_image_driver
+from voxarium.core.uri import open_hierarchy, open_target_store
+from voxarium.errors import Code, ExistsError, InputError
+from voxarium.model.protocols import ListableStore, ResumableStore, WritableStore
+
+__all__ = [
+    "Target",
+    "check_apart",
+    "clear_partial",
+    "image_documents",
+    "open_target",
+    "put_documents",
+    "refuse_or_clear",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an image goes: its own store, and the hierarchy around it, where listings may need an entry."""
+
+    store: WritableStore
+    hierarchy: WritableStore
+    path: str
+
+
+def open_target(uri: str | os.PathLike[str], **options: Any) -> Target:
+    """Open a place to write an image to.
+
+    Raises
+    ------
+    InputError
+        If nothing can be written there.
+    """
+    markers = tuple({m for d in image_drivers() for m in getattr(d, "hierarchy_markers", ())})
+    hierarchy, path = open_hierarchy(uri, markers, **options)
+    return Target(open_target_store(uri, **options), hierarchy, path)
+
+
+def check_apart(source: Image, target: Target) -> None:
+    """Refuse to write a target inside its own source, or over it."""
+    inside = _real("/".join(p for p in (source.store.uri, source.path.split("::")[0]) if p))
+    outside = _real(target.store.uri)
+    if f"{outside}/".startswith(f"{inside}/") and source.info.levels[0].path != "":
+        nested = outside.removeprefix(inside).startswith("/labels/")
+        if nested:
+            return
+    if f"{outside}/".startswith(f"{inside}/") or f"{inside}/".startswith(f"{outside}/"):
+        raise InputError(
+            f"the target {outside} and the source {inside} lie inside each other",
+            code=Code.TARGET_IN_SOURCE,
+            fix="choose a target outside the source",
+        )
+
+
+def _real(uri: str) -> str:
+    """Return an address with links of the file system followed, so that one place has one name."""
+    path = uri.removeprefix("file://")
+    return uri if path == uri else f"file://{os.path.realpath(path)}"
+
+
+def refuse_or_clear(target: Target, *, overwrite: bool) -> None:
+    """Refuse a target that exists, or empty it.
+
+    Raises
+    ------
+    ExistsError
+        If it exists and is not to be replaced.
+    """
+    store = target.store
+    if not isinstance(store, ListableStore):
+        return
+    files, folders = store.list_dir("")
+    if not files and not folders:
+        return
+    if not overwrite:
+        unfinished = store.stat(JOB_KEY) is not None
+        fix = "go on with --resume" if unfinished else "choose another target"
+        raise ExistsError(
+            f"{store.uri} {'holds an unfinished conversion' if unfinished else 'exists'}",
+            code=Code.TARGET_EXISTS,
+            fix=f"{fix}, or replace it with --overwrite",
+        )
+    # Metadata goes first: from here on nobody takes the remains for an image.
+    keys = [k for k, _ in store.list("")]
+    for key in sorted(keys, key=lambda k: (k.count("/"), k.rsplit("/", 1)[-1].isdigit())):
+        store.delete(key)
+    clear_partial(target.store)
+
+
+def clear_partial(store: WritableStore) -> None:
+    """Remove what killed writers left in a store that can have such."""
+    if isinstance(store, ResumableStore):
+        store.clear_partial()
+
+
+def image_documents(plan: Plan, target: Target) -> dict[str, bytes]:
+    """Return the documents of the image and of the listings around it, as they have to be now.
+
+    Raises
+    ------
+    InputError, FormatError
+        If the image cannot become part of what is around it.
+    """
+    convention = writable_image_driver(plan.format)
+    touched = convention.touched(target.path, plan.image, plan.spec_version)
+    found = {key: target.hierarchy.get(key) for key in touched}
+    existing = {key: data for key, data in found.items() if data is not None}
+    return dict(convention.dump(target.path, plan.image, plan.spec_version, existing))
+
+
+def put_documents(plan: Plan, target: Target) -> list[int]:
+    """Store the metadata: arrays, then the image, then listings around it. Return the sizes."""
+    convention = writable_image_driver(plan.format)
+    container = writable_array_driver(convention.array_driver(plan.spec_version))
+    prefix = f"{target.path}/" if target.path else ""
+    sizes = []
+    for level in plan.levels:
+        for key, data in container.dump(level.path, level.info).items():
+            target.store.put(key, data)
+            sizes.append(len(data))
+    for key, data in image_documents(plan, target).items():
+        if prefix and key.startswith(prefix):
+            target.store.put(key[len(prefix) :], data)
+        else:
+            target.hierarchy.put(key, data)
+        sizes.append(len(data))
+    return sizes
