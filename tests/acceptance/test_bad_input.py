@@ -320,8 +320,10 @@ def test_target_far_below_a_file(tmp_path, volume, npy):
 def test_target_exists(refuse, tmp_path, volume, npy):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.pdf").write_text("keep")
-    refuse(npy(volume), Code.TARGET_EXISTS, "precious", "--overwrite", target=tmp_path / "precious")
-    assert [p.name for p in (tmp_path / "precious").iterdir()] == ["thesis.pdf"]
+    target = tmp_path / "precious"
+    refuse(npy(volume), Code.TARGET_EXISTS, "precious", "--overwrite", target=target)
+    refuse(npy(volume), Code.TARGET_EXISTS, "thesis.pdf", "another target", target=target, overwrite=True)
+    assert [p.name for p in target.iterdir()] == ["thesis.pdf"]
 
 
 @pytest.mark.parametrize("target", ["https://example.org/em.zarr", "em.h5::/raw", "mem://em", ""])

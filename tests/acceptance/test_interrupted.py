@@ -168,7 +168,7 @@ def test_a_value_that_does_not_fit(tmp_path, npy, volume, refused, resumable, dt
     data[where] = value
     source = npy(data)
     choices = {**CHOICES, "threads": 1, **choices}
-    refused(Code.DTYPE_RANGE, lambda: voxarium.convert(source, tmp_path / "t", **choices), *says)
+    refused(Code.DTYPE_RANGE, lambda: voxarium.convert(source, tmp_path / "t", **choices), str(where), *says)
     if where[0] == 0:
         assert not (tmp_path / "t").exists()  # nothing was written, so nothing is left
     else:
@@ -331,6 +331,37 @@ def test_a_job_that_is_stopped_again_and_again(tmp_path, npy, volume, expected, 
         except InterruptedJobError:
             stops += 1
     assert stops >= 5
+    assert content(tmp_path / "t") == expected
+
+
+def test_an_error_of_the_progress_display_stops_the_job_in_good_order(
+    tmp_path, npy, volume, expected, resumable, content
+):
+    def progress(state):
+        if state.objects >= 4:
+            raise ZeroDivisionError
+
+    source = npy(volume)
+    with pytest.raises(ZeroDivisionError):
+        voxarium.convert(source, tmp_path / "t", progress=progress, threads=3, **CHOICES)
+    assert resumable(tmp_path / "t")
+    assert not (tmp_path / "t" / ".voxarium-partial").exists()
+    voxarium.convert(source, tmp_path / "t", resume=True, **CHOICES)
+    assert content(tmp_path / "t") == expected
+
+
+def test_overwriting_that_is_killed_amid_the_clearing_can_be_repeated(tmp_path, npy, volume, expected, content):
+    source = npy(volume)
+    voxarium.convert(npy(volume[:20], "b.npy"), tmp_path / "t", **CHOICES)
+    laid_out = plan(voxarium.open(source), ConvertOptions(**as_choices(dict(CHOICES))), target_name="em")
+    store = FaultStore(LocalStore(tmp_path / "t"), [FaultRule(methods=frozenset({"delete"}), nth=3)])
+    with pytest.raises(StoreError):
+        run(laid_out, voxarium.open(source), Target(store, store, ""), overwrite=True)
+    assert not (tmp_path / "t" / "zarr.json").exists()
+    with pytest.raises(VoxariumError) as caught:
+        voxarium.convert(source, tmp_path / "t", resume=True, **CHOICES)
+    assert caught.value.code == Code.PLAN_CHANGED
+    voxarium.convert(source, tmp_path / "t", overwrite=True, **CHOICES)
     assert content(tmp_path / "t") == expected
 
 

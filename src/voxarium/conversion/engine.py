@@ -145,7 +145,7 @@ class Engine:
         selection = self._plan.selection
         raw = self._source.read(selection.source_box(box), threads=1).transpose(selection.permutation)
         if raw.dtype != selection.dtype:
-            raw = _cast(raw, selection.dtype, lossy=selection.lossy)
+            raw = _cast(raw, selection.dtype, lossy=selection.lossy, origin=box.origin)
         return np.ascontiguousarray(raw)
 
     def _process(self, level: int, origin: Index, data: NDArray[Any]) -> None:
@@ -270,7 +270,7 @@ def _is_fill(voxels: NDArray[Any], fill: Any) -> bool:
     return bool(voxels.flat[0] == value) and bool((voxels == value).all())
 
 
-def _cast(raw: NDArray[Any], dtype: np.dtype[Any], *, lossy: bool) -> NDArray[Any]:
+def _cast(raw: NDArray[Any], dtype: np.dtype[Any], *, lossy: bool, origin: Index) -> NDArray[Any]:
     """Convert samples, refusing values that the target type cannot hold unless `lossy`, which clips and rounds."""
     rounds = raw.dtype.kind in "iu" and raw.dtype.itemsize == 8 and dtype.kind in "fc"  # "safe" to NumPy even so
     if np.can_cast(raw.dtype, dtype, "safe") and not rounds:
@@ -301,7 +301,8 @@ def _cast(raw: NDArray[Any], dtype: np.dtype[Any], *, lossy: bool) -> NDArray[An
     if not bool(same.all()):
         where = tuple(int(i) for i in np.unravel_index(int(np.argmin(same)), same.shape))
         raise InputError(
-            f"the value {raw[where]} does not fit {dtype.name}",
+            f"the value {raw[where]} of voxel {tuple(o + i for o, i in zip(origin, where, strict=True))} "
+            f"does not fit {dtype.name}",
             code=Code.DTYPE_RANGE,
             fix=f"write a wider type than {dtype.name}, or allow clipping and rounding with --lossy",
         )

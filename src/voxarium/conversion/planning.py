@@ -242,6 +242,8 @@ def _levels(
     shard = _shard(options.shard, chunk, axes, 8 * _default_chunk(axes)) if sharded else None
     fill = 0 if options.fill_value is None else options.fill_value
     shape = selection.shape
+    # One chunk shape for all levels; only an axis that is shorter than a chunk from the start gets a shorter one.
+    fitted = tuple(min(c, max(n, 1)) for c, n in zip(chunk, shape, strict=True))
     levels: list[PlannedLevel] = []
     scale = (1,) * len(shape)
     for i in range(len(steps) + 1):
@@ -249,7 +251,6 @@ def _levels(
         if i:
             shape = level_shape(shape, factors)
             scale = tuple(s * f for s, f in zip(scale, factors, strict=True))
-        fitted = tuple(min(c, max(n, 1)) for c, n in zip(chunk, shape, strict=True))
         outer = None
         if shard is not None:
             outer = tuple(-(-min(s, max(n, 1)) // c) * c for s, n, c in zip(shard, shape, fitted, strict=True))

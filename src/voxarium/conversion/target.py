@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from voxarium.core.image import Image
 from voxarium.core.journal import JOB_KEY
 from voxarium.core.registry import image_drivers, writable_array_driver, writable_image_driver
 from voxarium.core.uri import open_hierarchy, open_target_store
-from voxarium.errors import Code, ExistsError, InputError
+from voxarium.errors import Code, ExistsError, InputError, StoreError
 from voxarium.model.protocols import ListableStore, ResumableStore, WritableStore
 
 __all__ = [
@@ -34,6 +35,11 @@ class Target:
     path: str
 
 
+def _markers() -> tuple[str, ...]:
+    """Return the names of the documents that make a folder a group."""
+    return tuple({m for d in image_drivers() for m in getattr(d, "hierarchy_markers", ())})
+
+
 def open_target(uri: str | os.PathLike[str], **options: Any) -> Target:
     """Open a place to write an image to.
 
@@ -42,8 +48,7 @@ def open_target(uri: str | os.PathLike[str], **options: Any) -> Target:
     InputError
         If nothing can be written there.
     """
-    markers = tuple({m for d in image_drivers() for m in getattr(d, "hierarchy_markers", ())})
-    hierarchy, path = open_hierarchy(uri, markers, **options)
+    hierarchy, path = open_hierarchy(uri, _markers(), **options)
     return Target(open_target_store(uri, **options), hierarchy, path)
 
 
@@ -75,7 +80,7 @@ def refuse_or_clear(target: Target, *, overwrite: bool) -> None:
     Raises
     ------
     ExistsError
-        If it exists and is not to be replaced.
+        If it exists and is not to be replaced, or is something else than an image.
     """
     store = target.store
     if not isinstance(store, ListableStore):
@@ -83,16 +88,24 @@ def refuse_or_clear(target: Target, *, overwrite: bool) -> None:
     files, folders = store.list_dir("")
     if not files and not folders:
         return
+    unfinished = store.stat(JOB_KEY) is not None
     if not overwrite:
-        unfinished = store.stat(JOB_KEY) is not None
         fix = "go on with --resume" if unfinished else "choose another target"
         raise ExistsError(
             f"{store.uri} {'holds an unfinished conversion' if unfinished else 'exists'}",
             code=Code.TARGET_EXISTS,
             fix=f"{fix}, or replace it with --overwrite",
         )
+    if not unfinished and not {*_markers(), ".zarray"} & {*files}:
+        raise ExistsError(
+            f"{store.uri} holds other things than an image, such as {[*files, *folders][0]!r}",
+            code=Code.TARGET_EXISTS,
+            fix="choose another target; --overwrite replaces images only",
+        )
+    with contextlib.suppress(StoreError):  # a full disk is about to be cleared
+        store.put(JOB_KEY, b"{}\n")  # whoever finds the remains of a killed clearing knows whose they are
     # Metadata goes first: from here on nobody takes the remains for an image.
-    keys = [k for k, _ in store.list("")]
+    keys = [k for k, _ in store.list("") if k != JOB_KEY]
     for key in sorted(keys, key=lambda k: (k.count("/"), k.rsplit("/", 1)[-1].isdigit())):
         store.delete(key)
     clear_partial(target.store)
