@@ -133,7 +133,7 @@ def limit(kind: str, chunk: int):
     def make(data: Path, work: Path) -> dict[str, Any]:
         from numcodecs.zstd import Zstd
 
-        volume, n, _, method = VOLUMES[kind]
+        volume, n, _, _ = VOLUMES[kind]
         source = np.load(data / f"{volume}.npy", mmap_mode="r")
         codec = Zstd(1)
         work.mkdir(parents=True, exist_ok=True)

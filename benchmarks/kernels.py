@@ -27,7 +27,7 @@ def add(volume: str, factors: tuple[int, int, int], method: str) -> None:
         from voxarium.pyramid.methods import downsample
 
         array = np.ascontiguousarray(np.load(data / f"{volume}.npy", mmap_mode="r")[:512, :512, :512])
-        out = np.empty([n // f for n, f in zip(array.shape, factors)], array.dtype)
+        out = np.empty([n // f for n, f in zip(array.shape, factors, strict=True)], array.dtype)
         # Bricks as the engine makes them, so that both threads always have work.
         bricks = [slice(z, z + 64) for z in range(0, 512, 64)]
 

@@ -73,8 +73,8 @@ class Engine:
                 self._store,
                 level.path,
                 level.info,
-                (level.cell, level.scale, plan.steps),
-                self._note,
+                order=(level.cell, level.scale, plan.steps),
+                finished=self._note,
             )
             for level in plan.levels
         ]

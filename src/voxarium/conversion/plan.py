@@ -120,11 +120,8 @@ class Plan:
     @property
     def steps(self) -> Steps:
         """The nesting of the walk through level 0."""
-        steps = []
-        for level in self.levels:
-            for region in (level.info.object_shape, level.cell):
-                steps.append(tuple(r * s for r, s in zip(region, level.scale, strict=True)))
-        return nesting_steps(steps)
+        regions = [(region, lv.scale) for lv in self.levels for region in (lv.info.object_shape, lv.cell)]
+        return nesting_steps([tuple(r * s for r, s in zip(region, scale, strict=True)) for region, scale in regions])
 
     @property
     def windowed(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -66,8 +67,10 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
     scale, translation = _base_geometry(source, stated, selection, options, notes)
     method = check_method(options.method, role) if options.method else default_method(role)
     steps = _factors(selection.shape, axes, scale, options, notes)
-    levels = _levels(container, convention.level_path, selection, axes, steps, options)
-    image = _image_info(source, options, (axes, role, str(method)), levels, (scale, translation), target_name)
+    levels = _levels(container, convention.level_path, selection, axes=axes, steps=steps, options=options)
+    kind = (axes, role, str(method))
+    base = (scale, translation)
+    image = _image_info(source, options, kind, levels=levels, base=base, target_name=target_name)
     convention.check(image, version)
     source_chunk = tuple(source.arrays[0].info.chunk_shape[p] for p in permutation)
     block = _block(levels, source_chunk, options, method)
@@ -231,14 +234,21 @@ def _default_chunk(axes: tuple[Axis, ...]) -> int:
 
 def _levels(
     container: WritableArrayDriver,
-    level_path: Any,  # Any: a callable; see WritableImageDriver.level_path
+    level_path: Callable[[int], str],
     selection: Selection,
+    *,
     axes: tuple[Axis, ...],
     steps: tuple[tuple[int, ...], ...],
     options: ConvertOptions,
 ) -> tuple[PlannedLevel, ...]:
     chunk = _sizes(options.chunk, _default_chunk(axes), axes, "the chunk")
-    sharded = options.shard != (0,) and container.name != "zarr2"
+    sharded = options.shard != (0,) and "shards" in container.capabilities
+    if options.shard not in (None, (0,)) and not sharded:
+        raise InputError(
+            f"{container.name} has no shards",
+            code=Code.ARGUMENT_INVALID,
+            fix="leave out the shard size, or write a version that has shards",
+        )
     shard = _shard(options.shard, chunk, axes, 8 * _default_chunk(axes)) if sharded else None
     fill = 0 if options.fill_value is None else options.fill_value
     shape = selection.shape
@@ -292,6 +302,7 @@ def _image_info(
     source: Image,
     options: ConvertOptions,
     kind: tuple[tuple[Axis, ...], Role, str],
+    *,
     levels: tuple[PlannedLevel, ...],
     base: tuple[tuple[float, ...], tuple[float, ...]],
     target_name: str,

@@ -44,8 +44,8 @@ class LevelWriter:
         The level's array in the store.
     info : ArrayInfo
         The level's array.
-    cell, scale, steps
-        Define the order of chunks in a shard; see `order.chunk_order`.
+    order : (cell, scale, steps)
+        Defines the order of chunks in a shard; see `order.chunk_order`.
     finished : callable
         Called once per object when it has its final name.
     """
@@ -56,6 +56,7 @@ class LevelWriter:
         store: WritableStore,
         path: str,
         info: ArrayInfo,
+        *,
         order: tuple[tuple[int, ...], tuple[int, ...], Steps],
         finished: Callable[[FinishedObject], None],
     ) -> None:

@@ -6,6 +6,7 @@ at a time; results come back as they finish; the first error or a cancel stops t
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -79,12 +80,8 @@ class ThreadExecutor:
             try:
                 while True:
                     # One task more than workers, so that no worker waits for this thread.
-                    while len(running) <= self.workers and not cancel:
-                        try:
-                            task = next(tasks)
-                        except StopIteration:
-                            break
-                        running.add(pool.submit(function, task))
+                    free = 0 if cancel else self.workers + 1 - len(running)
+                    running.update(pool.submit(function, task) for task in itertools.islice(tasks, free))
                     if not running:
                         return
                     done, running = wait(running, return_when=FIRST_COMPLETED)

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 __all__ = ["cpu_count", "run_all"]
 
@@ -63,50 +63,65 @@ def run_all(function: Callable[[_T], object], items: Sequence[_T], workers: int)
         for item in items:
             function(item)
         return
-    count = min(workers, len(items)) - 1
-    taken = itertools.count()  # next() on it is atomic
-    tickets = [None] * count  # a helper that finds none has come too late and does nothing
-    ended: SimpleQueue[BaseException | None] = SimpleQueue()
-    stop = False
+    crew = _Crew(function, items, min(workers, len(items)) - 1)
+    if _threads < crew.helpers:
+        _grow(crew.helpers)
+    for _ in range(crew.helpers):
+        _jobs.put(crew.help_out)
+    try:
+        crew.work()
+    finally:
+        errors = crew.wait()
+    for error in errors:
+        if error is not None:
+            raise error
 
-    def work() -> None:
-        nonlocal stop
-        for i in taken:
-            if stop or i >= len(items):
+
+class _Crew(Generic[_T]):
+    """The threads that share one list of items."""
+
+    __slots__ = ("_ended", "_function", "_items", "_stop", "_taken", "_tickets", "helpers")
+
+    def __init__(self, function: Callable[[_T], object], items: Sequence[_T], helpers: int) -> None:
+        self._function = function
+        self._items = items
+        self.helpers = helpers
+        self._taken = itertools.count()  # next() on it is atomic
+        self._tickets = [None] * helpers  # a helper that finds none has come too late and does nothing
+        self._ended: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._stop = False
+
+    def work(self) -> None:
+        """Take items until there are none, or one has failed."""
+        for i in self._taken:
+            if self._stop or i >= len(self._items):
                 return
             try:
-                function(items[i])
+                self._function(self._items[i])
             except BaseException:
-                stop = True
+                self._stop = True
                 raise
 
-    def help_out() -> None:
+    def help_out(self) -> None:
+        """Work, on a helping thread."""
         try:
-            tickets.pop()
+            self._tickets.pop()
         except IndexError:
             return
         error: BaseException | None = None
         try:
-            work()
+            self.work()
         except BaseException as caught:  # noqa: BLE001  handed to the calling thread
             error = caught
-        ended.put(error)
+        self._ended.put(error)
 
-    if _threads < count:
-        _grow(count)
-    for _ in range(count):
-        _jobs.put(help_out)
-    try:
-        work()
-    finally:
+    def wait(self) -> list[BaseException | None]:
+        """Take back the tickets of helpers that have not begun; wait for the others."""
         late = 0
-        while tickets:
+        while self._tickets:
             try:
-                tickets.pop()
-                late += 1
+                self._tickets.pop()
             except IndexError:
                 break
-        errors = [ended.get() for _ in range(count - late)]
-    for error in errors:
-        if error is not None:
-            raise error
+            late += 1
+        return [self._ended.get() for _ in range(self.helpers - late)]

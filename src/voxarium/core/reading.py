@@ -246,7 +246,7 @@ def read_into(source: Source, box: Box, out: NDArray[Any], threads: int | None =
 
 
 def _read_payloads(source: Source, box: Box, out: NDArray[Any], threads: int | None) -> None:
-    driver, info, store = source.payload, source.info, source.store
+    driver, info = source.payload, source.info
     if driver is None:  # pragma: no cover  callers checked
         return
     grid = ChunkGrid(info.shape, info.chunk_shape)
@@ -258,17 +258,7 @@ def _read_payloads(source: Source, box: Box, out: NDArray[Any], threads: int | N
             place.absent(index)
         else:
             present.append((index, span))
-    local = store.concurrency == 1
-    if local:
-        nbytes = math.prod(info.chunk_shape) * info.dtype.itemsize
-        most = max(1, min(_BATCH_BYTES // max(nbytes, 1), _BATCH_MOST, math.ceil(len(present) / workers)))
-        requests = list(_requests(present, gap=1 << 62, largest=1 << 62, most=most))
-        if source.probe is not None and _on_disk(source.probe, present):
-            source.probe.announce(_pieces(requests))
-    else:
-        # Chunks that are objects of their own are fetched side by side; those of a shard in few requests.
-        most = 1 if info.shard_shape is None else 1 << 30
-        requests = list(_requests(present, gap=_COALESCE_GAP, largest=_LARGEST_REQUEST, most=most))
+    requests = _grouped(source, present, workers)
 
     def read(request: _Request | _Objects) -> None:
         pieces = []
@@ -287,6 +277,23 @@ def _read_payloads(source: Source, box: Box, out: NDArray[Any], threads: int | N
                 raise _located(error, source, index) from error
 
     run_all(read, requests, workers)
+
+
+def _grouped(
+    source: Source, present: Sequence[tuple[tuple[int, ...], Span]], workers: int
+) -> list[_Request | _Objects]:
+    """Group chunks into what is fetched and decoded at once."""
+    info = source.info
+    if source.store.concurrency > 1:
+        # Chunks that are objects of their own are fetched side by side; those of a shard in few requests.
+        most = 1 if info.shard_shape is None else 1 << 30
+        return list(_requests(present, gap=_COALESCE_GAP, largest=_LARGEST_REQUEST, most=most))
+    nbytes = math.prod(info.chunk_shape) * info.dtype.itemsize
+    most = max(1, min(_BATCH_BYTES // max(nbytes, 1), _BATCH_MOST, math.ceil(len(present) / workers)))
+    requests = list(_requests(present, gap=1 << 62, largest=1 << 62, most=most))
+    if source.probe is not None and _on_disk(source.probe, present):
+        source.probe.announce(_pieces(requests))
+    return requests
 
 
 def _on_disk(probe: ProbeStore, present: Sequence[tuple[tuple[int, ...], Span]]) -> bool:

@@ -40,7 +40,7 @@ __all__ = [
 # --------------------------------------------------------------------------------------------------------- stores
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Bytes ``start … start + length`` of an object; a negative `start` counts from the end, length None = to the end."""
+    """Bytes ``start … start + length`` of an object; negative `start`: from the end; length None: to the end."""
 
     start: int
     length: int | None = None
@@ -225,7 +225,7 @@ class PayloadDriver(ArrayDriver, Protocol):
         """Return where each chunk's payload is; None for a chunk the index says is absent."""
 
     def decode(self, info: ArrayInfo, payload: Buffer, /, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Return one chunk, of exactly `info.chunk_shape`. `out` is scratch of that shape the driver may fill and return.
+        """Return one chunk, of exactly `info.chunk_shape`; `out` is scratch of that shape it may fill and return.
 
         Raises FormatError (ChecksumError) only.
         """
