@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -184,8 +185,6 @@ def test_unknown_codec(refuse, tmp_path, volume):
 
 
 def test_codec_of_a_package_that_is_not_installed(refuse, tmp_path, volume, monkeypatch):
-    import sys
-
     slices(tmp_path / "slices", volume[:3])
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     monkeypatch.setitem(sys.modules, "PIL", None)
@@ -417,6 +416,21 @@ def test_every_command_says_that_a_path_is_missing(cli, tmp_path, command):
     assert done.code == 1
     assert done.err.startswith("error: nothing at ") and "\nfix: " in done.err
     assert not list(tmp_path.iterdir())
+
+
+def test_other_packages_do_not_talk_into_the_error(tmp_path, volume):
+    """tifffile logs what it stumbles over; logging prints that to stderr unless told otherwise."""
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, volume, photometric="minisblack")
+    data = path.read_bytes()
+    at = data.index(b"\x11\x01")  # the tag of the strips' offsets gets a data type that does not exist
+    path.write_bytes(data[: at + 2] + b"\xee\xee" + data[at + 4 :])
+    code = "import sys; from voxarium.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "convert", path, tmp_path / "t", "--axes", "zyx"]
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+    assert done.returncode == 1 and not (tmp_path / "t").exists()
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error", "fix"], done.stderr
 
 
 def test_a_dry_run_refuses_what_the_run_would_refuse(cli, tmp_path, npy, volume):

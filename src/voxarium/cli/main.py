@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Final, cast
@@ -69,6 +70,8 @@ def main(args: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # "×" on a terminal that lacks it is no reason to fail
+    # What other packages log about damaged files would stand around our own error, which says it in one line.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         result = app(args=given, prog_name="voxarium", standalone_mode=False)
     except VoxariumError as error:

@@ -79,6 +79,8 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
     finest = source.arrays[0].info
     reread = 1.0 if finest.contiguous else reread_factor(selection.shape, block, source_chunk, first)
     notes.extend(finest.remarks)
+    if source.info.labels:
+        notes.append(f"label images of the source are converted one by one: {', '.join(source.info.labels)}")
     if reread > 1.001:
         notes.append(
             f"blocks of {' × '.join(map(str, block))} do not align with the source's chunks of "

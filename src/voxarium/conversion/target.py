@@ -10,6 +10,7 @@ from typing import Any
 from voxarium.conversion.plan import Plan
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_KEY
+from voxarium.core.opening import images_below
 from voxarium.core.registry import image_drivers, writable_array_driver, writable_image_driver
 from voxarium.core.uri import open_hierarchy, open_target_store
 from voxarium.errors import Code, ExistsError, InputError, StoreError
@@ -105,10 +106,24 @@ def refuse_or_clear(target: Target, *, overwrite: bool) -> None:
     with contextlib.suppress(StoreError):  # a full disk is about to be cleared
         store.put(JOB_KEY, b"{}\n")  # whoever finds the remains of a killed clearing knows whose they are
     # Metadata goes first: from here on nobody takes the remains for an image.
-    keys = [k for k, _ in store.list("") if k != JOB_KEY]
+    kept = _images_inside(store)
+    keys = [k for k, _ in store.list("") if k != JOB_KEY and not _belongs(k, kept)]
     for key in sorted(keys, key=lambda k: (k.count("/"), k.rsplit("/", 1)[-1].isdigit())):
         store.delete(key)
     clear_partial(target.store)
+
+
+def _images_inside(store: ListableStore) -> tuple[str, ...]:
+    """Return the paths of images below the root, such as labels: replacing the image around does not replace them."""
+    conventions = {d.name for d in image_drivers()}
+    found, broken = images_below(store)
+    return (*(image.path for image in found if image.info.format in conventions), *broken)
+
+
+def _belongs(key: str, kept: tuple[str, ...]) -> bool:
+    """Tell whether a key is part of what is kept, or a document of a folder around it other than the root."""
+    folder = key.rpartition("/")[0]
+    return any(key.startswith(f"{path}/") or (folder and path.startswith(f"{folder}/")) for path in kept)
 
 
 def clear_partial(store: WritableStore) -> None:

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from voxarium.core.image import Image
-from voxarium.errors import Code, NotFoundError
+from voxarium.errors import Code, NotFoundError, VoxariumError
 from voxarium.model.protocols import ReadableStore
 
 __all__ = ["Dataset"]
 
 
 class Dataset:
-    """A folder of images."""
+    """A folder of images.
 
-    def __init__(self, store: ReadableStore, path: str, images: tuple[Image, ...]) -> None:
+    Parameters
+    ----------
+    store : ReadableStore
+        Where it is.
+    path : str
+        Its path in the store.
+    images : tuple of Image
+        What opened.
+    problems : mapping of str to VoxariumError
+        By path, why other images in the folder did not open.
+    """
+
+    def __init__(
+        self,
+        store: ReadableStore,
+        path: str,
+        images: tuple[Image, ...],
+        problems: Mapping[str, VoxariumError] | None = None,
+    ) -> None:
         self.store = store
         self.path = path
         self.images = images
+        self.problems = dict(problems or {})
 
     @property
     def name(self) -> str:
@@ -52,4 +71,5 @@ class Dataset:
         for key, image in zip(self.keys(), self.images, strict=True):
             shape = " × ".join(f"{n:,}" for n in image.shape)
             lines.append(f"  {key}: {image.role}, {image.dtype} {shape}, {len(image.levels)} levels")
+        lines.extend(f"  {path}: cannot be opened: {error}" for path, error in self.problems.items())
         return "\n".join(lines)

@@ -11,13 +11,13 @@ from voxarium.core.image import Image
 from voxarium.core.journal import JOB_KEY
 from voxarium.core.registry import array_driver, array_drivers, image_driver, image_drivers
 from voxarium.core.uri import open_source_store
-from voxarium.errors import Code, InputError, NotFoundError
+from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError, VoxariumError
 from voxarium.model.axes import Axis
 from voxarium.model.image import ArrayInfo, ImageInfo, LevelInfo
 from voxarium.model.protocols import ArrayDriver, ImageDriver, ListableStore, ReadableStore
 from voxarium.model.transforms import Identity
 
-__all__ = ["as_image", "open", "open_array", "open_image", "open_in", "open_one"]
+__all__ = ["as_image", "images_below", "open", "open_array", "open_image", "open_in", "open_one"]
 
 
 def open(uri: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> Image | Dataset:
@@ -79,23 +79,38 @@ def open_in(store: ReadableStore, path: str = "", *, format: str | None = None, 
     except NotFoundError as error:
         if error.code not in (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING) or not isinstance(store, ListableStore):
             raise
-        images = tuple(_images_below(store, path, 2))
+        images, problems = images_below(store, path)
+        if not images and problems:
+            raise next(iter(problems.values())) from error
         if not images:
             raise
-        return Dataset(store, path, images)
+        return Dataset(store, path, tuple(images), problems)
 
 
-def _images_below(store: ListableStore, path: str, depth: int) -> list[Image]:
-    """Find images in the folders below `path`; a folder that is an image is not searched further."""
+def images_below(store: ListableStore, path: str = "", depth: int = 2) -> tuple[list[Image], dict[str, VoxariumError]]:
+    """Find images in the folders below `path`; a folder that is an image is not searched further.
+
+    Returns
+    -------
+    (list of Image, dict)
+        What opened, and by path why other things that are images did not.
+    """
     found: list[Image] = []
+    problems: dict[str, VoxariumError] = {}
     for name in store.list_dir(path)[1]:
         below = f"{path}/{name}" if path else name
         try:
             found.append(open_image(store, below))
         except NotFoundError as error:
-            if depth > 1 and error.code != Code.IMAGE_INCOMPLETE:
-                found.extend(_images_below(store, below, depth - 1))
-    return found
+            if error.code == Code.IMAGE_INCOMPLETE:
+                problems[below] = error
+            elif depth > 1:
+                deeper, wrong = images_below(store, below, depth - 1)
+                found.extend(deeper)
+                problems |= wrong
+        except (FormatError, UnsupportedError) as error:
+            problems[below] = error
+    return found, problems
 
 
 def open_image(store: ReadableStore, path: str = "", *, format: str | None = None, **options: Any) -> Image:
