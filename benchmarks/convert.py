@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import anonymous_mb, case, main, tree, wipe
+from common import anonymous_mb, case, main, tree, warm_memory, wipe
 
 warnings.filterwarnings("ignore")
 LEVELS = 5
@@ -29,6 +29,7 @@ def job(name: str, kind: str, **meta: Any):
             def before() -> None:
                 wipe(out)
                 os.sync()
+                warm_memory()
 
             def after() -> dict[str, Any]:
                 files, size = tree(out)
@@ -153,6 +154,7 @@ def limit(kind: str, chunk: int):
                 stored.append(codec.encode(piece))
                 encode += time.process_time() - start
         path = work / "limit.bin"
+        warm_memory(2)
         start = time.process_time()
         with path.open("wb", buffering=0) as file:
             for payload in stored:

@@ -27,12 +27,13 @@ def add(volume: str, factors: tuple[int, int, int], method: str) -> None:
         from voxarium.pyramid.methods import downsample
 
         array = np.ascontiguousarray(np.load(data / f"{volume}.npy", mmap_mode="r")[:512, :512, :512])
-        out = np.empty([n // f for n, f in zip(array.shape, factors, strict=True)], array.dtype)
+        out = np.empty([-(-n // f) for n, f in zip(array.shape, factors, strict=True)], array.dtype)
         # Bricks as the engine makes them, so that both threads always have work.
-        bricks = [slice(z, z + 64) for z in range(0, 512, 64)]
+        depth = 64 // factors[0] * factors[0]
+        bricks = [slice(z, min(z + depth, 512)) for z in range(0, 512, depth)]
 
         def one(brick: slice) -> None:
-            downsample(array[brick], factors, method, out=out[brick.start // factors[0] : brick.stop // factors[0]])
+            downsample(array[brick], factors, method, out=out[brick.start // factors[0] : -(-brick.stop // factors[0])])
 
         one(bricks[0])
         single = best(lambda: [one(b) for b in bricks])

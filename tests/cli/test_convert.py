@@ -220,10 +220,10 @@ def test_a_target_that_exists_is_left_alone(run, archive, npy, volume):
     assert contents(archive) == before
 
 
-def test_overwrite_replaces_all_of_it(run, archive, npy):
+def test_overwrite_replaces_the_image_and_keeps_labels_inside(run, archive, npy):
     assert run("convert", npy, archive, *BASICS, "--levels", 1, "--overwrite", "-q").code == 0
     document = run("info", archive, "--json").json
-    assert len(document["levels"]) == 1 and document["labels"] == []
+    assert len(document["levels"]) == 1 and document["labels"] == ["labels/cells"]
 
 
 def test_a_file_in_the_way_is_left_alone(run, npy, tmp_path):

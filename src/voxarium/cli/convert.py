@@ -160,7 +160,12 @@ def convert(
         str | None, typer.Option(metavar="SIZE", help="Memory for blocks at work: 1GB.", rich_help_panel=_JOB)
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what is at the target.", rich_help_panel=_JOB)
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace the image at the target; label images inside it are kept.",
+            rich_help_panel=_JOB,
+        ),
     ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted conversion.", rich_help_panel=_JOB)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
-from voxarium.model.codec import ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec, ChunkType, SizeBounds
+from voxarium.model.codec import ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec, ChunkType, SizeBounds, check_size
 
 __all__ = ["Chain"]
 
@@ -76,6 +76,14 @@ class Chain:
     def only_serializes(self) -> bool:
         """True when there is nothing but the step from array to bytes."""
         return not self._arrays and not self._packers
+
+    def check(self, payload: Buffer) -> None:
+        """Raise FormatError for a payload that is cut off or of another size, as far as shows without decoding."""
+        check = getattr(self.single, "check", None)
+        if check is not None:
+            check(payload, self.serializer.bounds)
+        elif not self._packers:
+            check_size("payload", memoryview(payload).nbytes, self.serializer.bounds)
 
     def encode(self, chunk: NDArray[Any]) -> Buffer:
         """Return the payload of a chunk.

@@ -62,6 +62,12 @@ class Zstd:
         """Return the size of compressed bytes."""
         return 1, given[1] + given[1] // 4 + 65536
 
+    def check(self, data: Buffer, size: SizeBounds) -> None:
+        """Raise FormatError when frames are cut off, or state another size than expected; nothing is decoded."""
+        total, _ = _walk(memoryview(data))
+        if total is not None:
+            check_size("zstd payload", total, size)
+
     def encode(self, data: Buffer) -> bytes:
         """Compress; releases the GIL."""
         packed: bytes = _zstd.compress(data, self.level, self.checksum)

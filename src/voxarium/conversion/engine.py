@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,10 @@ from voxarium.conversion.ledger import Ledger
 from voxarium.conversion.plan import Plan, PlannedLevel, Task
 from voxarium.conversion.writing import FinishedObject, LevelWriter
 from voxarium.core.array import Array
-from voxarium.errors import Code, FormatError, InputError
+from voxarium.errors import Code, InputError
 from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
-from voxarium.model.protocols import BatchDriver, PayloadDriver, WritableArrayDriver, WritableStore
+from voxarium.model.protocols import BatchDriver, WritableArrayDriver, WritableStore
 from voxarium.pyramid import downsample, downsample_gaussian, halo, source_box
 
 __all__ = ["Engine", "Progress"]
@@ -220,38 +220,21 @@ class Engine:
         grid = self._chunk_grids[0]
         first = tuple(o // c for o, c in zip(selection.crop.origin, planned.info.chunk_shape, strict=True))
         indices = [tuple(i + f for i, f in zip(index, first, strict=True)) for index in grid.indices(box)]
-        payloads = {
-            tuple(i - f for i, f in zip(index, first, strict=True)): payload
-            for index, payload in self._source.payloads(indices)
-        }
+        stored = self._source.payloads(indices)
         above = (
             self._plan.windowed and len(self._plan.levels) > 1 and self.needed(1, _coarser(box, self._plan.levels[1]))
         )
+        # Before anything is stored: a damaged chunk goes no further.
         data = np.empty(box.shape if above else 0, planned.info.dtype)
         if above:
-            self._decode(payloads.items(), box, data)  # before anything is stored: a damaged chunk goes no further
+            self._source.place(stored, selection.source_box(box), data)
+        else:
+            self._source.check(stored)
+        payloads = {tuple(i - f for i, f in zip(index, first, strict=True)): payload for index, payload in stored}
         for index, part in self._unfinished(0, box):
             self._writers[0].put(index, [(i, payloads[i]) for i in grid.indices(part)])
         if above:
             self._send_up(0, box, data)
-
-    def _decode(self, payloads: Iterable[tuple[Index, Buffer | None]], box: Box, out: NDArray[Any]) -> None:
-        driver, info, grid = self._source.driver, self._source.info, self._chunk_grids[0]
-        if not isinstance(driver, PayloadDriver):  # pragma: no cover  the plan checked
-            return
-        scratch = self._chunk_scratch(info.chunk_shape, info.dtype)
-        for index, payload in payloads:
-            inside = grid.clipped_box(index)
-            place = out[inside.relative_to(box.origin).slices]
-            if payload is None:
-                place[...] = info.fill_value
-            else:
-                try:
-                    chunk = driver.decode(info, payload, out=scratch)
-                except FormatError as error:
-                    where = f"chunk {index} of the region read of {self._plan.source}"
-                    raise type(error)(f"{where}: {error.message}", code=error.code, fix=error.fix) from error
-                place[...] = chunk[tuple(slice(0, n) for n in inside.shape)]
 
 
 def _coarser(box: Box, above: PlannedLevel) -> Box:

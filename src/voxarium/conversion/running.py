@@ -20,6 +20,7 @@ from voxarium.conversion.target import (
     Target,
     check_apart,
     clear_partial,
+    enclosing_version,
     image_documents,
     open_target,
     put_documents,
@@ -273,7 +274,7 @@ def convert(
     image = open_source(source, **(source_options or {}))
     place = open_target(target)
     check_apart(image, place)
-    laid_out = plan_for(image, target, choices)
+    laid_out = plan_for(image, target, choices, place)
     if resume and place.store.stat(JOB_KEY) is None and place.store.stat(f"{JOB_FOLDER}/ledger.jsonl") is None:
         _already_complete(place)
     cancel = Cancel()
@@ -293,9 +294,13 @@ def convert(
         restore()
 
 
-def plan_for(image: Image, target: str | os.PathLike[str], choices: dict[str, Any]) -> Plan:
+def plan_for(
+    image: Image, target: str | os.PathLike[str], choices: dict[str, Any], place: Target | None = None
+) -> Plan:
     """Return the plan that `convert` would carry out for the same arguments. Nothing is read but metadata."""
     name = os.fspath(target).rstrip("/").rsplit("/", 1)[-1]
+    if choices.get("spec_version") is None:
+        choices = choices | {"spec_version": enclosing_version(place or open_target(target))}
     return make_plan(image, ConvertOptions(**as_choices(choices)), target_name=name.split(".")[0])
 
 

@@ -10,16 +10,17 @@ from typing import Any
 from voxarium.conversion.plan import Plan
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_KEY
-from voxarium.core.opening import images_below
+from voxarium.core.opening import images_below, open_image
 from voxarium.core.registry import image_drivers, writable_array_driver, writable_image_driver
 from voxarium.core.uri import open_hierarchy, open_target_store
-from voxarium.errors import Code, ExistsError, InputError, StoreError
+from voxarium.errors import Code, ExistsError, InputError, StoreError, VoxariumError
 from voxarium.model.protocols import ListableStore, ResumableStore, WritableStore
 
 __all__ = [
     "Target",
     "check_apart",
     "clear_partial",
+    "enclosing_version",
     "image_documents",
     "open_target",
     "put_documents",
@@ -34,6 +35,18 @@ class Target:
     store: WritableStore
     hierarchy: WritableStore
     path: str
+
+
+def enclosing_version(target: Target) -> str | None:
+    """Return the version of the image that a label image goes into, so that both agree; None when there is none."""
+    if not target.path:
+        return None
+    try:
+        image = open_image(target.hierarchy)
+        known = writable_image_driver(image.info.format).spec_versions
+    except VoxariumError:
+        return None
+    return image.info.spec_version if image.info.spec_version in known else None
 
 
 def _markers() -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import EllipsisType
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 from voxarium.core.index_cache import BoundedIndexCache
-from voxarium.core.reading import Source, fetch_payloads, read_into
+from voxarium.core.reading import Source, check_payloads, fetch_payloads, place_payloads, read_into
 from voxarium.errors import Code, InputError
 from voxarium.model.axes import Axis
 from voxarium.model.box import Box
@@ -144,6 +144,20 @@ class Array:
                 fix="read voxels instead",
             )
         return fetch_payloads(self._source, indices, threads)
+
+    def place(self, payloads: Iterable[tuple[tuple[int, ...], Buffer | None]], box: Box, out: NDArray[Any]) -> None:
+        """Decode payloads of the chunks that cover `box`, and fill `out`, of its shape.
+
+        Raises
+        ------
+        FormatError
+            If a payload is damaged; the error names its chunk.
+        """
+        place_payloads(self._source, payloads, box, out)
+
+    def check(self, payloads: Iterable[tuple[tuple[int, ...], Buffer | None]]) -> None:
+        """Raise FormatError for a payload that is cut off or of another size, as far as shows without decoding."""
+        check_payloads(self._source, payloads)
 
     def __getitem__(self, selection: Selector | tuple[Selector, ...]) -> NDArray[Any]:
         box, post = parse_selection(selection, self.shape)

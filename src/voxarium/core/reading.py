@@ -31,7 +31,7 @@ from voxarium.model.protocols import (
     Span,
 )
 
-__all__ = ["Source", "fetch_payloads", "read_into"]
+__all__ = ["Source", "check_payloads", "fetch_payloads", "place_payloads", "read_into"]
 
 # Two spans closer than this are fetched in one request: at 20 ms a request and 100 MB/s, a gap of 1 MiB costs less
 # than a second request would, but wastes transfer that others may pay for.
@@ -261,22 +261,53 @@ def _read_payloads(source: Source, box: Box, out: NDArray[Any], threads: int | N
     requests = _grouped(source, present, workers)
 
     def read(request: _Request | _Objects) -> None:
-        pieces = []
-        for index, payload in _fetch(source, request):
-            if payload is None:
-                place.absent(index)
-            else:
-                pieces.append((index, payload))
-        done = 0
-        if source.batch is not None and pieces:
-            done = _decode_batch(source, source.batch, pieces, place)
-        for index, payload in pieces[done:]:
+        _place(source, driver, _fetch(source, request), place)
+
+    run_all(read, requests, workers)
+
+
+def place_payloads(
+    source: Source, payloads: Iterable[tuple[tuple[int, ...], Buffer | None]], box: Box, out: NDArray[Any]
+) -> None:
+    """Decode payloads of chunks that cover `box`, and fill `out`, of its shape."""
+    if source.payload is not None:
+        _place(source, source.payload, payloads, _Placer(source.info, box, out))
+
+
+def check_payloads(source: Source, payloads: Iterable[tuple[tuple[int, ...], Buffer | None]]) -> None:
+    """Raise FormatError for a payload that is cut off or of another size, as far as that shows without decoding."""
+    check = getattr(source.driver, "check", None)
+    if check is None:
+        return
+    for index, payload in payloads:
+        if payload is not None:
             try:
-                place.chunk(index, driver.decode(info, payload, out=_chunk_scratch(info)))
+                check(source.info, payload)
             except FormatError as error:
                 raise _located(error, source, index) from error
 
-    run_all(read, requests, workers)
+
+def _place(
+    source: Source,
+    driver: PayloadDriver,
+    payloads: Iterable[tuple[tuple[int, ...], Buffer | None]],
+    place: _Placer,
+) -> None:
+    """Decode chunks and put them in their places."""
+    pieces = []
+    for index, payload in payloads:
+        if payload is None:
+            place.absent(index)
+        else:
+            pieces.append((index, payload))
+    done = 0
+    if source.batch is not None and pieces:
+        done = _decode_batch(source, source.batch, pieces, place)
+    for index, payload in pieces[done:]:
+        try:
+            place.chunk(index, driver.decode(source.info, payload, out=_chunk_scratch(source.info)))
+        except FormatError as error:
+            raise _located(error, source, index) from error
 
 
 def _grouped(

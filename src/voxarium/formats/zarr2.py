@@ -135,6 +135,11 @@ class Zarr2Driver:
         chain: Chain = info.details.chain
         return chain.decode(payload, out)
 
+    def check(self, info: ArrayInfo, payload: Buffer, /) -> None:
+        """Raise FormatError for a payload that is cut off, as far as shows without decoding."""
+        chain: Chain = info.details.chain
+        chain.check(payload)
+
     def decode_many(
         self,
         info: ArrayInfo,

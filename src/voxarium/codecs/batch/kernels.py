@@ -63,6 +63,64 @@ def _store(_typing: Any, _address: Any, _word: Any) -> Any:
     return types.int64(types.int64, types.int64), codegen
 
 
+@intrinsic
+def _store_byte(_typing: Any, _address: Any, _value: Any) -> Any:
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        builder.store(builder.trunc(args[1], ir.IntType(8)), pointer)
+        return args[1]
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def _load_byte(_typing: Any, _address: Any) -> Any:
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        return builder.zext(builder.load(pointer), ir.IntType(64))
+
+    return types.int64(types.int64), codegen
+
+
+def _fixed_copy(count: int) -> Any:
+    """Return an intrinsic that copies a number of bytes known when it is compiled: a few vector instructions."""
+
+    @intrinsic
+    def copy(_typing: Any, _target: Any, _source: Any) -> Any:
+        def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+            size = ir.Constant(ir.IntType(64), count)
+            cgutils.raw_memcpy(builder, _pointer(builder, args[0]), _pointer(builder, args[1]), size, 1, 1)
+            return args[0]
+
+        return types.int64(types.int64, types.int64), codegen
+
+    return copy
+
+
+_copy64, _copy32, _copy8 = _fixed_copy(64), _fixed_copy(32), _fixed_copy(8)
+
+
+@njit(nogil=True, cache=True, boundscheck=False, inline="always")
+def _copy_row(target, source, count):  # type: ignore[no-untyped-def]  # compiled
+    """Copy a row. Rows of chunks are short: calling the C library for each costs more than copying it."""
+    if count >= 1024:
+        _copy(target, source, count)
+        return
+    at = 0
+    while at + 64 <= count:
+        _copy64(target + at, source + at)
+        at += 64
+    if at + 32 <= count:
+        _copy32(target + at, source + at)
+        at += 32
+    while at + 8 <= count:
+        _copy8(target + at, source + at)
+        at += 8
+    while at < count:
+        _store_byte(target + at, _load_byte(source + at))
+        at += 1
+
+
 @njit(nogil=True, cache=True, boundscheck=False)
 def _copy_box(target, source, shape, target_strides, source_strides, itemsize):  # type: ignore[no-untyped-def]  # compiled
     """Copy a box of up to six axes, row by row."""
@@ -76,7 +134,7 @@ def _copy_box(target, source, shape, target_strides, source_strides, itemsize): 
                 for d in range(shape[3]):
                     td, sd = tc + d * target_strides[3], sc + d * source_strides[3]
                     for e in range(shape[4]):
-                        _copy(td + e * target_strides[4], sd + e * source_strides[4], row)
+                        _copy_row(td + e * target_strides[4], sd + e * source_strides[4], row)
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -97,25 +155,6 @@ def _fill_words(target, nbytes, word):  # type: ignore[no-untyped-def]  # compil
         _store(target + at, word)
     for at in range(whole, nbytes):
         _store_byte(target + at, (word >> (8 * (at - whole))) & 255)
-
-
-@intrinsic
-def _store_byte(_typing: Any, _address: Any, _value: Any) -> Any:
-    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
-        builder.store(builder.trunc(args[1], ir.IntType(8)), pointer)
-        return args[1]
-
-    return types.int64(types.int64, types.int64), codegen
-
-
-@intrinsic
-def _load_byte(_typing: Any, _address: Any) -> Any:
-    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
-        return builder.zext(builder.load(pointer), ir.IntType(64))
-
-    return types.int64(types.int64), codegen
 
 
 @njit(nogil=True, cache=True, boundscheck=False)

@@ -17,6 +17,7 @@ from typing_extensions import Buffer
 from voxarium.errors import Code, NotFoundError, StoreError
 from voxarium.model.keys import checked_key, natural_key, resolve_range
 from voxarium.model.protocols import ByteRange, ObjectStat, ObjectWriter
+from voxarium.stores.local.reserve import allocate
 
 __all__ = ["PARTIAL_FOLDER", "LocalStore"]
 
@@ -26,6 +27,8 @@ PARTIAL_FOLDER: Final = ".voxarium-partial"
 
 # From so many files on, reading them in one compiled call pays off.
 _MANY: Final = 8
+_RESERVE_FROM: Final = 4 << 20
+_RESERVE_STEP: Final = 64 << 20
 _MOST_PIECES: Final = 512  # below IOV_MAX everywhere
 
 _P = ParamSpec("_P")
@@ -334,6 +337,8 @@ class _LocalWriter:
         self._path = path
         self.partial = partial
         self._fd = self._open()
+        self._position = 0
+        self._reserved = _RESERVE_FROM
 
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -348,15 +353,25 @@ class _LocalWriter:
             f"{self.partial} could not be made", code=Code.STORE_UNWRITABLE, fix="check what removes this folder"
         )
 
+    def _reserve(self, nbytes: int) -> None:
+        """Set aside room for a growing object: less work for the file system, and pieces that lie together."""
+        self._position += nbytes
+        while self._position > self._reserved:
+            allocate(self._fd, self._reserved, _RESERVE_STEP)
+            self._reserved += _RESERVE_STEP
+
     def write(self, data: Buffer, /) -> None:
         try:
-            _write_all(self._fd, memoryview(data).cast("B"))
+            view = memoryview(data).cast("B")
+            self._reserve(view.nbytes)
+            _write_all(self._fd, view)
         except OSError as error:
             _translate(error, self._path)
 
     def write_many(self, parts: Sequence[Buffer], /) -> None:
         """Append several pieces in few calls."""
         views = [memoryview(p).cast("B") for p in parts]
+        self._reserve(sum(v.nbytes for v in views))
         try:
             for i in range(0, len(views), _MOST_PIECES):
                 some = views[i : i + _MOST_PIECES]
@@ -370,6 +385,8 @@ class _LocalWriter:
 
     def close(self) -> None:
         if self._fd >= 0:
+            if self._reserved > _RESERVE_FROM:
+                os.ftruncate(self._fd, self._position)  # gives back what was set aside and not used
             if self._store.durable:
                 os.fsync(self._fd)
             os.close(self._fd)
