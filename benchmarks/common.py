@@ -77,7 +77,7 @@ for _ in range({gigabytes}):
 """
 
 
-def warm_memory(gigabytes: int = 4) -> None:
+def warm_memory(gigabytes: int = 3) -> None:
     """Make a virtual machine hold enough memory, so that no case pays for getting it from the host.
 
     Free pages are given back after seconds; getting them anew costs up to 2 s a gigabyte, which would drown what is

@@ -67,6 +67,15 @@ def test_batches_equal_single_chunks(case):
     assert np.array_equal(out, data[wanted.slices])
 
 
+def test_plain_chunks_are_placed_as_they_are():
+    data = np.arange(4 * 5 * 6, dtype=np.uint16).reshape(4, 5, 6)
+    places = np.array([[(1, 0, 2), (0, 1, 0), (3, 4, 4)], [(0, 0, 0), (0, 0, 0), (1, 1, 1)]], np.int64)
+    out = np.zeros((3, 5, 4), np.uint16)
+    scratch = np.empty((4, 5, 6), np.uint16)
+    assert decode_chunks([data.tobytes(), data.tobytes()[:-2]], places, scratch, out, plain=True) == 1
+    assert np.array_equal(out[:, 1:], data[1:, :4, 2:])
+
+
 @pytest.mark.parametrize("damage", ["cut", "flip", "other size", "empty"])
 def test_a_damaged_chunk_stops_the_batch_there(damage):
     good = np.arange(4 * 5 * 6, dtype=np.uint16).reshape(4, 5, 6)

@@ -73,6 +73,11 @@ class Chain:
         return self._packers[0] if self._direct and not self._arrays and len(self._packers) == 1 else None
 
     @property
+    def plain(self) -> bool:
+        """True when a payload is a chunk's memory as it is."""
+        return self._direct and not self._arrays and not self._packers
+
+    @property
     def only_serializes(self) -> bool:
         """True when there is nothing but the step from array to bytes."""
         return not self._arrays and not self._packers

@@ -151,7 +151,7 @@ class Zarr2Driver:
     ) -> int | None:
         """Decode chunks into place without the interpreter lock; see `BatchDriver`."""
         chain: Chain = info.details.chain
-        return batch.decode_many(chain.single, payloads, places, scratch, out)
+        return batch.decode_many(chain.single, payloads, places, scratch, out, plain=chain.plain)
 
     def encoding_key(self, info: ArrayInfo, /) -> object:
         """Return what a decoder of chunks must know; equal for every container that encodes alike."""

@@ -95,13 +95,19 @@ def decode_many(
     places: NDArray[np.int64],
     scratch: NDArray[Any],
     out: NDArray[Any],
+    *,
+    plain: bool,
 ) -> int | None:
-    """Decode chunks whose only codec is `codec`, or return None when that is not possible here; see `decode_chunks`."""
-    if codec is None or codec.key != "zstd" or not 0 < out.ndim <= most_axes or not available():
+    """Decode chunks whose only codec is `codec`, or return None when that is not possible here; see `decode_chunks`.
+
+    `plain` says that there is no codec at all.
+    """
+    able = plain or (codec is not None and codec.key == "zstd")
+    if not able or not 0 < out.ndim <= most_axes or not available():
         return None
     if out.strides[-1] != out.itemsize or not out.flags.writeable:
         return None
-    return decode_chunks(payloads, places, scratch, out)
+    return decode_chunks(payloads, places, scratch, out, plain=plain)
 
 
 def encode_many(
@@ -124,8 +130,10 @@ def decode_chunks(
     places: NDArray[np.int64],
     scratch: NDArray[Any],
     out: NDArray[Any],
+    *,
+    plain: bool = False,
 ) -> int:
-    """Decode zstd payloads and put the wanted part of each chunk in its place.
+    """Decode zstd payloads (or plain ones) and put the wanted part of each chunk in its place.
 
     Parameters
     ----------
@@ -150,7 +158,7 @@ def decode_chunks(
     context = _context("decompress")
     try:
         done: int = _kernels().decode(
-            symbols["ZSTD_decompressDCtx"],
+            0 if plain else symbols["ZSTD_decompressDCtx"],
             context,
             sources,
             lengths,

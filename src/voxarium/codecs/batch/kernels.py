@@ -142,9 +142,14 @@ def decode(function, context, sources, lengths, first, place, shapes, chunk_stri
     """See `batch.decode_chunks`."""
     out, scratch, nbytes, itemsize = memory
     for i in range(len(sources)):
-        if _call5(function, context, scratch, nbytes, sources[i], lengths[i]) != nbytes:
+        chunk = scratch
+        if function == 0:
+            chunk = sources[i]
+            if lengths[i] != nbytes:
+                return i
+        elif _call5(function, context, scratch, nbytes, sources[i], lengths[i]) != nbytes:
             return i
-        _copy_box(out + place[i], scratch + first[i], shapes[i], out_strides, chunk_strides, itemsize)
+        _copy_box(out + place[i], chunk + first[i], shapes[i], out_strides, chunk_strides, itemsize)
     return len(sources)
 
 
