@@ -40,6 +40,8 @@ _LARGEST_REQUEST: Final = 8 << 20
 _GAP_LOCAL: Final = 16 << 10  # reading so much more costs less than another call
 # Chunks decoded in one call take about so much memory: it stays in the cache, and calls stay rare.
 _BATCH_BYTES: Final = 512 << 10
+_DISK_WORKERS: Final = 6
+_BATCH_LEAST: Final = 4
 _BATCH_MOST: Final = 64
 _FEW: Final = 3
 
@@ -258,12 +260,23 @@ def _read_payloads(source: Source, box: Box, out: NDArray[Any], threads: int | N
             place.absent(index)
         else:
             present.append((index, span))
+    probe = source.probe
+    slow = workers > 1 and probe is not None and _on_disk(probe, present)
+    if slow:
+        workers = max(workers, _DISK_WORKERS)  # most of them wait, each for a piece of its own
     requests = _grouped(source, present, workers)
 
-    def read(request: _Request | _Objects) -> None:
-        _place(source, driver, _fetch(source, request), place)
+    def read(request: _Request | _Objects | None) -> None:
+        if request is not None:
+            _place(source, driver, _fetch(source, request), place)
+        elif probe is not None:
+            probe.announce(_pieces(requests))
 
-    run_all(read, requests, workers)
+    if slow:
+        # One thread more tells the disk everything at once, while the others wait for their first pieces.
+        run_all(read, [None, *requests], workers + 1)
+    else:
+        run_all(read, requests, workers)
 
 
 def place_payloads(
@@ -320,11 +333,9 @@ def _grouped(
         most = 1 if info.shard_shape is None else 1 << 30
         return list(_requests(present, gap=_COALESCE_GAP, largest=_LARGEST_REQUEST, most=most))
     nbytes = math.prod(info.chunk_shape) * info.dtype.itemsize
-    most = max(1, min(_BATCH_BYTES // max(nbytes, 1), _BATCH_MOST, math.ceil(len(present) / workers)))
-    requests = list(_requests(present, gap=1 << 62, largest=1 << 62, most=most))
-    if source.probe is not None and _on_disk(source.probe, present):
-        source.probe.announce(_pieces(requests))
-    return requests
+    wanted = min(max(_BATCH_BYTES // max(nbytes, 1), _BATCH_LEAST), _BATCH_MOST)
+    most = max(1, min(wanted, math.ceil(len(present) / workers)))
+    return list(_requests(present, gap=1 << 62, largest=1 << 62, most=most))
 
 
 def _on_disk(probe: ProbeStore, present: Sequence[tuple[tuple[int, ...], Span]]) -> bool:
