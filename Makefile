@@ -47,5 +47,5 @@ bench:  ## Measure against other tools, in an environment of their own (see benc
 	.venv-bench/bin/python benchmarks/run.py
 
 clean:  ## Remove everything that was made, .venv included
-	rm -rf $(VENV) .venv-bench demo build dist benchmarks/work .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-bench demo build dist benchmarks/volumes .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find src tests docs examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -140,8 +140,8 @@ def _child(name: str, data: Path, work: Path, repeat: int) -> dict[str, Any]:
 def main() -> None:
     """Run the registered cases, each in a process of its own, and print one JSON line per case."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=HERE / "work" / "data")
-    parser.add_argument("--work", type=Path, default=HERE / "work" / "scratch")
+    parser.add_argument("--data", type=Path, default=HERE / "volumes" / "data")
+    parser.add_argument("--work", type=Path, default=HERE / "volumes" / "scratch")
     parser.add_argument("--only", default="")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=1, help="run the whole list this often, interleaved")

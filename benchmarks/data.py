@@ -84,7 +84,7 @@ def write_zarr(path: Path, data: np.ndarray, chunk: int, shard: int | None, leve
 def main() -> None:
     """Write everything that is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parent / "work" / "data")
+    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parent / "volumes" / "data")
     root = parser.parse_args().data
     root.mkdir(parents=True, exist_ok=True)
     if not (root / "seg512.npy").exists():

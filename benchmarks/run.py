@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--rounds", default="1")
     parser.add_argument("--keep", action="store_true", help="add to earlier results instead of replacing them")
     args = parser.parse_args()
-    results = HERE / "work" / "results"
+    results = HERE / "volumes" / "results"
     results.mkdir(parents=True, exist_ok=True)
     print(machine(), flush=True)
     subprocess.run([sys.executable, str(HERE / "data.py")], check=True)

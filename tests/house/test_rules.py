@@ -90,14 +90,15 @@ def test_every_code_is_documented():
 
 
 def test_no_file_names_a_package_host_or_somebodys_machine():
-    patterns = [r"index-url", r"https?://[^ \"]*/simple/", r"/home/\w+/", r"/work/(main|shared)"]
+    # Put together here, so that this file does not contain what it looks for.
+    patterns = ["index-" + "url", r"https?://[^ \"]*" + "/simple" + "/", "/home" + r"/\w+/", re.escape(f"{ROOT}/")]
     named = "|".join(patterns)
     files = [p for p in ROOT.glob("*") if p.is_file() and p.name not in (".gitignore",)]
     for folder in ("src", "docs", "examples", "news", ".ci", "benchmarks", "tests"):
         files += [p for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".md", ".toml", ".txt", "", ".json")]
     found = []
     for path in files:
-        if path == Path(__file__).resolve() or not path.is_file() or "work" in path.relative_to(ROOT).parts:
+        if path == Path(__file__).resolve() or not path.is_file() or "volumes" in path.relative_to(ROOT).parts:
             continue
         for match in re.finditer(named, path.read_text("utf-8", errors="replace")):
             found.append(f"{path.relative_to(ROOT)}: {match[0]}")
