@@ -8,6 +8,7 @@ numcodecs brings; where its functions cannot be reached, callers go chunk by chu
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any, Final
@@ -21,6 +22,8 @@ from voxarium.model.codec import BytesBytesCodec
 __all__ = ["available", "decode_chunks", "decode_many", "encode_chunks", "encode_many", "most_axes"]
 
 most_axes: Final = 6
+_PATIENCE: Final = 256
+_decoded = [0]
 _contexts: dict[str, list[int]] = {"compress": [], "decompress": []}
 
 
@@ -41,6 +44,14 @@ def _symbols() -> dict[str, int] | None:
 def available() -> bool:
     """Tell whether chunks can be coded in batches here."""
     return _symbols() is not None
+
+
+def _worth_loading(chunks: int) -> bool:
+    """Tell whether compiled loops are loaded, or so much was decoded that the half second to load them pays off."""
+    if "voxarium.codecs.batch.kernels" in sys.modules:
+        return True
+    _decoded[0] += chunks  # a lost count between threads does not matter
+    return _decoded[0] > _PATIENCE
 
 
 def _context(kind: str) -> int:
@@ -105,7 +116,7 @@ def decode_many(
     able = plain or (codec is not None and codec.key == "zstd")
     if not able or not 0 < out.ndim <= most_axes or not available():
         return None
-    if out.strides[-1] != out.itemsize or not out.flags.writeable:
+    if out.strides[-1] != out.itemsize or not out.flags.writeable or not _worth_loading(len(payloads)):
         return None
     return decode_chunks(payloads, places, scratch, out, plain=plain)
 

@@ -9,6 +9,15 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+
+def _compiled(function: Any) -> Any:
+    """Compile a function on its first call: without the lock, kept on disk between runs where that is possible."""
+    try:
+        return njit(nogil=True, cache=True, boundscheck=False)(function)
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written
+        return njit(nogil=True, boundscheck=False)(function)
+
+
 # Numba's interface is untyped; the signatures below are LLVM's. Any: numba objects.
 
 
@@ -100,7 +109,7 @@ def _fixed_copy(count: int) -> Any:
 _copy64, _copy32, _copy8 = _fixed_copy(64), _fixed_copy(32), _fixed_copy(8)
 
 
-@njit(nogil=True, cache=True, boundscheck=False, inline="always")
+@_compiled
 def _copy_row(target, source, count):  # type: ignore[no-untyped-def]  # compiled
     """Copy a row. Rows of chunks are short: calling the C library for each costs more than copying it."""
     if count >= 1024:
@@ -121,7 +130,7 @@ def _copy_row(target, source, count):  # type: ignore[no-untyped-def]  # compile
         at += 1
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@_compiled
 def _copy_box(target, source, shape, target_strides, source_strides, itemsize):  # type: ignore[no-untyped-def]  # compiled
     """Copy a box of up to six axes, row by row."""
     row = shape[5] * itemsize
@@ -137,7 +146,7 @@ def _copy_box(target, source, shape, target_strides, source_strides, itemsize): 
                         _copy_row(td + e * target_strides[4], sd + e * source_strides[4], row)
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@_compiled
 def decode(function, context, sources, lengths, first, place, shapes, chunk_strides, out_strides, memory):  # type: ignore[no-untyped-def]  # compiled
     """See `batch.decode_chunks`."""
     out, scratch, nbytes, itemsize = memory
@@ -153,7 +162,7 @@ def decode(function, context, sources, lengths, first, place, shapes, chunk_stri
     return len(sources)
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@_compiled
 def _fill_words(target, nbytes, word):  # type: ignore[no-untyped-def]  # compiled
     whole = nbytes // 8 * 8
     for at in range(0, whole, 8):
@@ -162,7 +171,7 @@ def _fill_words(target, nbytes, word):  # type: ignore[no-untyped-def]  # compil
         _store_byte(target + at, (word >> (8 * (at - whole))) & 255)
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@_compiled
 def _only(address, nbytes, word):  # type: ignore[no-untyped-def]  # compiled
     """Tell whether memory holds nothing but repetitions of a word."""
     whole = nbytes // 8 * 8
@@ -175,7 +184,7 @@ def _only(address, nbytes, word):  # type: ignore[no-untyped-def]  # compiled
     return True
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@_compiled
 def encode(function, context, level, first, shapes, data_strides, chunk_strides, memory, target, sizes):  # type: ignore[no-untyped-def]  # compiled
     """See `batch.encode_chunks`."""
     data, scratch, nbytes, itemsize = memory

@@ -7,14 +7,18 @@ threads, that waiting costs more than the reading, so the loop is compiled and c
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["read_files"]
+
+_PATIENCE: Final = 256
+_read = [0]
 
 
 @cache
@@ -36,6 +40,14 @@ def _kernel() -> Any:  # Any: compiled functions have no static type
     return many_kernel.read_files
 
 
+def _worth_loading(files: int) -> bool:
+    """Tell whether the compiled loop is loaded, or so much was read that the half second to load it pays off."""
+    if "voxarium.stores.local.many_kernel" in sys.modules:
+        return True
+    _read[0] += files  # a lost count between threads does not matter
+    return _read[0] > _PATIENCE
+
+
 def read_files(paths: Sequence[bytes], most: int, flags: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
     """Read files one behind the other into one buffer.
 
@@ -52,10 +64,11 @@ def read_files(paths: Sequence[bytes], most: int, flags: int) -> tuple[NDArray[n
     -------
     (ndarray of uint8, ndarray of int64, shape (files, 2)) or None
         The buffer, and where each file begins and how long it is; length -1 for a file that could not be opened or
-        read, or is longer than `most`: the caller finds out why. None where the C library cannot be reached.
+        read, or is longer than `most`: the caller finds out why. None where the C library cannot be reached, and for
+        the first few files of a process.
     """
     symbols = _symbols()
-    if symbols is None:
+    if symbols is None or not _worth_loading(len(paths)):
         return None
     ends = np.cumsum([len(p) + 1 for p in paths])
     names = np.frombuffer(b"\0".join(paths) + b"\0", np.uint8)

@@ -8,6 +8,15 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+
+def _compiled(function: Any) -> Any:
+    """Compile a function on its first call: without the lock, kept on disk between runs where that is possible."""
+    try:
+        return njit(nogil=True, cache=True, boundscheck=False)(function)
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written
+        return njit(nogil=True, boundscheck=False)(function)
+
+
 # Numba's interface is untyped; the signatures below are those of the C library. Any: numba objects.
 
 
@@ -42,7 +51,7 @@ def _close(_typing: Any, _function: Any, _file: Any) -> Any:
     return types.int64(types.int64, types.int64), codegen
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@_compiled
 def read_files(functions, paths, flags, target, found):  # type: ignore[no-untyped-def]  # compiled
     """See `many.read_files`."""
     open_, pread, close = functions
