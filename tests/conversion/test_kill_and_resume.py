@@ -81,14 +81,14 @@ def source(tmp_path):
 CHOICES = {"axes": "zyx", "voxel_size": 8, "unit": "nanometer", "chunk": 8, "shard": 16, "memory": 1}
 
 
-def interrupted(source, target):
+def interrupted(source, target, **more):
     image = voxarium.open(source)
     from voxarium.conversion import ConvertOptions, open_target, plan, run
     from voxarium.conversion.running import as_choices
     from voxarium.core.executor import ThreadExecutor
 
     cancel = Cancel()
-    laid_out = plan(image, ConvertOptions(**as_choices(dict(CHOICES))), target_name="t")
+    laid_out = plan(image, ConvertOptions(**as_choices(CHOICES | more)), target_name="t")
     with pytest.raises(InterruptedJobError) as error:
         run(
             laid_out, image, open_target(target), executor=ThreadExecutor(2), cancel=cancel,
@@ -134,4 +134,14 @@ def test_a_damaged_finished_object_is_made_again(tmp_path, source):
     assert written
     (tmp_path / "t" / written[0]).write_bytes(b"short")
     voxarium.convert(source, tmp_path / "t", resume=True, **CHOICES)
+    assert np.array_equal(voxarium.open(tmp_path / "t")[:], np.load(source))
+
+
+def test_with_checksums_changed_content_of_the_same_size_is_made_again(tmp_path, source):
+    interrupted(source, tmp_path / "t", checksum=True)
+    entries = [json.loads(line) for line in (tmp_path / "t/.voxarium/ledger.jsonl").read_text().splitlines()]
+    key, size = next((key, size) for key, size, crc in entries if size and crc)
+    (tmp_path / "t" / key).write_bytes(bytes(size))
+    report = voxarium.convert(source, tmp_path / "t", resume=True, checksum=True, **CHOICES)
+    assert report.resumed < len(entries)
     assert np.array_equal(voxarium.open(tmp_path / "t")[:], np.load(source))

@@ -159,6 +159,12 @@ def convert(
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Memory for blocks at work: 1GB.", rich_help_panel=_JOB)
     ] = None,
+    checksum: Annotated[
+        bool,
+        typer.Option(
+            "--checksum", help="Note a checksum of every object; --resume then compares contents.", rich_help_panel=_JOB
+        ),
+    ] = False,
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -196,6 +202,7 @@ def convert(
         "method": method,
         "factors": integers("--factors", factors),
         "ignore_zero": ignore_zero,
+        "checksum": checksum,
         "dtype": dtype,
         "lossy": lossy,
         "fill_value": scalar("--fill-value", fill_value),

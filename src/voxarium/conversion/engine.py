@@ -75,6 +75,7 @@ class Engine:
                 level.info,
                 order=(level.cell, level.scale, plan.steps),
                 finished=self._note,
+                checksum=plan.options.checksum,
             )
             for level in plan.levels
         ]

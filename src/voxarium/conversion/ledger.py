@@ -12,15 +12,17 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final
 
+from voxarium.codecs.crc32c import crc32c_extend
 from voxarium.conversion.writing import FinishedObject
 from voxarium.core.journal import JOB_FOLDER, JOB_KEY
 from voxarium.errors import Code, ConflictError, FormatError, NotFoundError
-from voxarium.model.protocols import AppendableStore, ListableStore, WritableStore
+from voxarium.model.protocols import AppendableStore, ByteRange, ListableStore, WritableStore
 
 __all__ = ["Ledger"]
 
 _LEDGER_KEY: Final = f"{JOB_FOLDER}/ledger.jsonl"
 _SEGMENTS: Final = f"{JOB_FOLDER}/ledger"
+_PIECE: Final = 16 << 20
 _SEGMENT_SECONDS: Final = 20.0
 
 
@@ -67,10 +69,26 @@ class Ledger:
                 fix="resume with the options it was begun with, or start anew with --overwrite",
             )
         for entry in self._entries():
-            stat = self._store.stat(entry.key) if entry.size else None
-            if entry.size == 0 or (stat is not None and stat.size == entry.size):
+            if entry.size == 0 or self._agrees(entry):
                 self.done[entry.key] = entry
+            else:
+                self.done.pop(entry.key, None)
         return len(self.done)
+
+    def _agrees(self, entry: FinishedObject) -> bool:
+        """Tell whether the store still holds what was noted: its content where a checksum was noted, else its size."""
+        stat = self._store.stat(entry.key)
+        if stat is None or stat.size != entry.size:
+            return False
+        if entry.crc32c is None:
+            return True
+        crc = 0
+        for start in range(0, entry.size, _PIECE):
+            parts = self._store.get_ranges(entry.key, [ByteRange(start, min(_PIECE, entry.size - start))])
+            if parts is None:
+                return False
+            crc = crc32c_extend(crc, parts[0])
+        return crc == entry.crc32c
 
     def _entries(self) -> Iterable[FinishedObject]:
         documents = [self._store.get(_LEDGER_KEY) or b""]
@@ -84,7 +102,7 @@ class Ledger:
                     key, size, crc = json.loads(line)
                 except (ValueError, TypeError):
                     continue  # the last line of a killed writer may be cut off; its object is simply made again
-                yield FinishedObject(str(key), int(size), int(crc))
+                yield FinishedObject(str(key), int(size), None if crc is None else int(crc))
 
     def add(self, finished: FinishedObject) -> None:
         """Note a finished object."""

@@ -48,6 +48,9 @@ class ConvertOptions:
         Region of the source to convert, in its own axis order.
     fill_value : float or int or None
         Value of chunks that are not written.
+    checksum : bool
+        Note a CRC-32C of every object in the ledger; resuming then reads finished objects and compares, instead of
+        comparing their sizes only. For disks that may lose power.
     ignore_zero : bool
         Zeros do not vote in the mode.
     memory : int
@@ -74,6 +77,7 @@ class ConvertOptions:
     crop: Box | None = None
     fill_value: float | None = None
     ignore_zero: bool = False
+    checksum: bool = False
     memory: int = 512 << 20
 
 

@@ -30,7 +30,7 @@ class FinishedObject:
 
     key: str
     size: int
-    crc32c: int
+    crc32c: int | None
 
 
 class LevelWriter:
@@ -48,6 +48,8 @@ class LevelWriter:
         Defines the order of chunks in a shard; see `order.chunk_order`.
     finished : callable
         Called once per object when it has its final name.
+    checksum : bool
+        Whether to take a CRC-32C of objects as their bytes pass.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class LevelWriter:
         *,
         order: tuple[tuple[int, ...], tuple[int, ...], Steps],
         finished: Callable[[FinishedObject], None],
+        checksum: bool,
     ) -> None:
         self._driver = driver
         self._store = store
@@ -66,6 +69,7 @@ class LevelWriter:
         self.info = info
         self._order = order
         self._finished = finished
+        self._checksum = checksum
         self._grid = ChunkGrid(info.shape, info.chunk_shape)
         self.per_object = tuple(s // c for s, c in zip(info.object_shape, info.chunk_shape, strict=True))
         self._open: dict[Index, _Shard] = {}
@@ -126,7 +130,8 @@ class LevelWriter:
         except BaseException:
             writer.abort()
             raise
-        self._finished(FinishedObject(key, memoryview(payload).nbytes, crc32c_extend(0, payload)))
+        crc = crc32c_extend(0, payload) if self._checksum else None
+        self._finished(FinishedObject(key, memoryview(payload).nbytes, crc))
 
     def _begin(self, index: Index) -> _Shard:
         """Lay out a shard: which chunks it will hold, and in which order."""
@@ -139,7 +144,7 @@ class LevelWriter:
         place = {
             tuple(c): (rank, slot) for rank, (c, slot) in enumerate(zip(ranked.tolist(), slots.tolist(), strict=True))
         }
-        return _Shard(self._driver, self._store, self.key(index), self.info, place)
+        return _Shard(self._driver, self._store, self.key(index), self.info, place, checksum=self._checksum)
 
     def abort(self) -> None:
         """Forget unfinished objects."""
@@ -163,6 +168,8 @@ class _Shard:
         key: str,
         info: ArrayInfo,
         place: dict[Index, tuple[int, int]],
+        *,
+        checksum: bool,
     ) -> None:
         self._driver = driver
         self._store = store
@@ -179,7 +186,7 @@ class _Shard:
         self._queue: list[Buffer] = []
         self._queued = 0
         self._writing = self._told = self._failed = False
-        self._crc = 0
+        self._crc = 0 if checksum else None
         self._writer: ObjectWriter | None = None
         self._state = threading.Condition()
 
@@ -271,8 +278,9 @@ class _Shard:
     def _write(self, parts: list[Buffer]) -> None:
         if self._writer is None:
             self._writer = self._store.create(self._key)
-        for part in parts:
-            self._crc = crc32c_extend(self._crc, part)
+        if self._crc is not None:
+            for part in parts:
+                self._crc = crc32c_extend(self._crc, part)
         write_many = getattr(self._writer, "write_many", None)
         if write_many is not None:
             write_many(parts)
