@@ -6,6 +6,7 @@ https://zarr-specs.readthedocs.io/en/latest/v3/codecs/crc32c/index.html
 from __future__ import annotations
 
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
@@ -25,7 +26,7 @@ Location = Literal["start", "end"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Checksum:
+class _Checksum(ABC):
     """Four bytes, little-endian, before or behind the payload."""
 
     kind: ClassVar[CodecKind] = "bytes->bytes"
@@ -45,9 +46,9 @@ class _Checksum:
         """What a decoder must know."""
         return self.text, self.location
 
+    @abstractmethod
     def checksum(self, data: NDArray[np.uint8]) -> int:
         """Return the checksum of bytes."""
-        raise NotImplementedError
 
     def encoded_bounds(self, given: SizeBounds) -> SizeBounds:
         """Return the size with the checksum."""

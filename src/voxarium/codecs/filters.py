@@ -5,6 +5,7 @@ https://numcodecs.readthedocs.io. Arithmetic is left to numcodecs, so that value
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Self
@@ -43,7 +44,7 @@ def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Filter:
+class _Filter(ABC):
     """A filter from elements of type `dtype` to stored ones of type `astype`, each with its byte order."""
 
     kind: ClassVar[CodecKind] = "array->array"
@@ -68,8 +69,9 @@ class _Filter:
         turned = byteorder(self.dtype) != byteorder(self.given.stored_dtype)
         return _native(self.dtype).str, _native(self.astype).str, str(turned)
 
+    @abstractmethod
     def _codec(self) -> Any:  # Any: a numcodecs codec
-        raise NotImplementedError
+        ...
 
     def encode(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return the stored elements."""

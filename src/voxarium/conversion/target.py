@@ -10,11 +10,11 @@ from typing import Any
 from voxarium.conversion.plan import Plan
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_KEY
-from voxarium.core.opening import images_below, open_image
+from voxarium.core.opening import images_below, open_array, open_image
 from voxarium.core.registry import image_drivers, writable_array_driver, writable_image_driver
 from voxarium.core.uri import open_hierarchy, open_target_store
 from voxarium.errors import Code, ExistsError, InputError, StoreError, VoxariumError
-from voxarium.model.protocols import ListableStore, ResumableStore, WritableStore
+from voxarium.model.protocols import ListableStore, ResumableStore, WritableArrayDriver, WritableStore
 
 __all__ = [
     "Target",
@@ -110,7 +110,7 @@ def refuse_or_clear(target: Target, *, overwrite: bool) -> None:
             code=Code.TARGET_EXISTS,
             fix=f"{fix}, or replace it with --overwrite",
         )
-    if not unfinished and not {*_markers(), ".zarray"} & {*files}:
+    if not unfinished and not {*_markers()} & {*files} and not _is_writable_array(store):
         raise ExistsError(
             f"{store.uri} holds other things than an image, such as {[*files, *folders][0]!r}",
             code=Code.TARGET_EXISTS,
@@ -124,6 +124,14 @@ def refuse_or_clear(target: Target, *, overwrite: bool) -> None:
     for key in sorted(keys, key=lambda k: (k.count("/"), k.rsplit("/", 1)[-1].isdigit())):
         store.delete(key)
     clear_partial(target.store)
+
+
+def _is_writable_array(store: ListableStore) -> bool:
+    """Tell whether a store is one array of a kind this package writes; a folder of slices is none."""
+    try:
+        return isinstance(open_array(store).driver, WritableArrayDriver)
+    except VoxariumError:
+        return False
 
 
 def _images_inside(store: ListableStore) -> tuple[str, ...]:

@@ -53,6 +53,10 @@ def image_drivers() -> tuple[ImageDriver, ...]:
     return (*_added[_IMAGES], *_installed(_IMAGES))
 
 
+def _writable(drivers: tuple[Any, ...]) -> str:  # Any: drivers of either kind
+    return " or ".join(str(d.name) for d in drivers if "write" in d.capabilities)
+
+
 def _named(drivers: tuple[Any, ...], name: str, kind: str) -> Any:  # Any: the caller's kind of driver
     for driver in drivers:
         if driver.name == name:
@@ -83,7 +87,9 @@ def writable_array_driver(name: str) -> WritableArrayDriver:
     if isinstance(driver, WritableArrayDriver):
         return driver
     raise UnsupportedError(
-        f"format {name!r} can be read, not written", code=Code.FEATURE_UNSUPPORTED, fix="write to zarr3 or zarr2"
+        f"format {name!r} can be read, not written",
+        code=Code.FEATURE_UNSUPPORTED,
+        fix=f"write to {_writable(array_drivers())}",
     )
 
 
@@ -93,5 +99,7 @@ def writable_image_driver(name: str) -> WritableImageDriver:
     if isinstance(driver, WritableImageDriver):
         return driver
     raise UnsupportedError(
-        f"format {name!r} can be read, not written", code=Code.FEATURE_UNSUPPORTED, fix="write to ome-zarr"
+        f"format {name!r} can be read, not written",
+        code=Code.FEATURE_UNSUPPORTED,
+        fix=f"write to {_writable(image_drivers())}",
     )
