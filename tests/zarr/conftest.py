@@ -117,17 +117,17 @@ def write_info(driver: Any, store: DictStore, path: str, info: ArrayInfo, data: 
 def encode_object(driver: WritableArrayDriver, info: ArrayInfo, full: np.ndarray[Any, Any]) -> bytes:
     if info.shard_shape is None:
         return bytes(memoryview(driver.encode(info, full)))
-    size, place = driver.index_size(info)
+    size = driver.shard_layout(info).head
     grid = ChunkGrid(full.shape, info.chunk_shape)
     table = np.full((grid.size, 2), 2**64 - 1, np.uint64)
-    body = b"" if place == "end" else bytes(size)
+    body = bytes(size)
     for row, index in enumerate(grid.indices()):
         payload = bytes(memoryview(driver.encode(info, np.ascontiguousarray(full[grid.box(index).slices]))))
         table[row] = len(body), len(payload)
         body += payload
-    packed = driver.pack_index(info, table)
-    assert len(packed) == size
-    return body + packed if place == "end" else packed + body[size:]
+    head, tail = driver.pack_shard(info, (0,) * info.ndim, table)
+    assert len(head) == size
+    return head + body[size:] + tail
 
 
 def write_array(

@@ -34,7 +34,7 @@ def shard(rows: list[tuple[int, int]], body: int = 36) -> bytes:
     """Return a shard with this table; the rest of its entries are empty."""
     table = np.full((6, 2), MOST, np.uint64)
     table[: len(rows)] = rows
-    return bytes(range(body)) + ZARR3.pack_index(INFO, table)
+    return bytes(range(body)) + ZARR3.pack_shard(INFO, (0, 0), table)[1]
 
 
 def locate(kit: Any, data: bytes | None, indices: list[tuple[int, int]], concurrency: int = 1) -> list[Span | None]:
@@ -44,10 +44,10 @@ def locate(kit: Any, data: bytes | None, indices: list[tuple[int, int]], concurr
 
 def test_index_is_that_of_the_specification() -> None:
     table = np.array([[0, 6], [6, 6], [MOST, MOST], [12, 1], [MOST, MOST], [13, 3]], np.uint64)
-    packed = ZARR3.pack_index(INFO, table)
+    head, packed = ZARR3.pack_shard(INFO, (0, 0), table)
     assert packed[:-4] == table.astype("<u8").tobytes()
     assert packed[-4:] == crc32c(packed[:-4]).to_bytes(4, "little")
-    assert ZARR3.index_size(INFO) == (len(packed), "end")
+    assert head == b"" and ZARR3.shard_layout(INFO).head == 0
 
 
 def test_chunks_are_found_in_order_of_asking(kit: Any) -> None:
@@ -205,7 +205,7 @@ def test_the_index_may_stand_first_and_be_encoded_otherwise(kit: Any) -> None:
         {"name": "bytes", "configuration": {"endian": "big"}},
     ]
     store, info = with_codecs(kit, index_location="start", index_codecs=[*index, {"name": "crc32c"}])
-    assert ZARR3.index_size(info) == (100, "start")
+    assert ZARR3.shard_layout(info).head == 100
     data = np.arange(90, dtype="u1").reshape(9, 10)
     kit.write_info(ZARR3, store, "a", info, data)
     assert np.array_equal(kit.read(ZARR3, store, "a"), data)

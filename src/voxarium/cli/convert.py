@@ -226,7 +226,7 @@ def convert(
     choices["crop"] = resolve_region("--crop", cut, image.shape)
     plan = plan_for(image, target, choices)
     if dry_run:
-        check_apart(image, open_target(target))
+        check_apart(image, open_target(target, plan.format))
         _print_plan(plan, threads, as_json=as_json, quiet=quiet)
         return
     silent = as_json or quiet

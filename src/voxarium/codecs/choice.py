@@ -72,14 +72,14 @@ class CodecChoice:
         }
 
 
-def parse_codec(text: str, dtype: np.dtype[Any]) -> CodecChoice:
+def parse_codec(text: str | None, dtype: np.dtype[Any]) -> CodecChoice:
     """Return the compressor that a short name means for elements of a type.
 
     Parameters
     ----------
-    text : str
-        ``zstd[:level]``, ``gzip[:level]``, ``blosc[:compressor[:level[:shuffle]]]`` or ``none``. By default
-        bytes are shuffled where elements have more than one.
+    text : str or None
+        ``zstd[:level]``, ``gzip[:level]``, ``blosc[:compressor[:level[:shuffle]]]`` or ``none``; None for ``zstd:1``.
+        By default blosc shuffles the bytes of elements that have more than one.
     dtype : numpy.dtype
         Type of the elements.
 
@@ -93,6 +93,7 @@ def parse_codec(text: str, dtype: np.dtype[Any]) -> CodecChoice:
     >>> parse_codec("blosc:zstd:3", np.dtype("u2"))
     CodecChoice(name='blosc', level=3, cname='zstd', shuffle='shuffle', typesize=2)
     """
+    text = "zstd:1" if text is None else text
     name, *settings = text.strip().lower().split(":")
     if name == "none" and not settings:
         return CodecChoice("none")

@@ -170,7 +170,7 @@ class Engine:
 
     def _put_batch(self, level: int, index: Index, part: Box, origin: Index, data: NDArray[Any]) -> bool:
         """Encode the chunks of one object that lie in a region in one call, if the driver can; tell whether it did."""
-        if self._batch is None or not data.ndim:
+        if self._batch is None or not data.ndim or self._writers[level].layout.dense:
             return False
         info, writer = self._plan.levels[level].info, self._writers[level]
         chunks = np.array(list(self._chunk_grids[level].indices(part)), np.int64)
@@ -190,20 +190,19 @@ class Engine:
         self, level: int, part: Box, origin: Index, data: NDArray[Any]
     ) -> Iterator[tuple[Index, Buffer | None]]:
         """Yield (chunk index, payload) of the chunks of one object that lie in a region; None = only fill value."""
-        info, grid = self._plan.levels[level].info, self._chunk_grids[level]
+        info, grid, writer = self._plan.levels[level].info, self._chunk_grids[level], self._writers[level]
         scratch = self._chunk_scratch(info.chunk_shape, info.dtype)
         for index in grid.indices(part):
             inside = grid.clipped_box(index)
             voxels = data[inside.relative_to(origin).slices]
             if _is_fill(voxels, info.fill_value):
-                yield index, None
+                yield index, writer.fill_chunk() if writer.layout.dense else None
                 continue
-            if voxels.shape == info.chunk_shape and voxels.flags.c_contiguous:
-                chunk = voxels
+            if info.clipped or voxels.shape == info.chunk_shape:
+                chunk = np.ascontiguousarray(voxels)
             else:
                 chunk = scratch
-                if voxels.shape != info.chunk_shape:
-                    chunk.fill(info.fill_value)
+                chunk.fill(info.fill_value)
                 chunk[tuple(slice(0, n) for n in voxels.shape)] = voxels
             payload = self._driver.encode(info, chunk)
             yield index, payload if isinstance(payload, bytes) else bytes(payload)
@@ -231,7 +230,11 @@ class Engine:
             self._source.place(stored, selection.source_box(box), data)
         else:
             self._source.check(stored)
-        payloads = {tuple(i - f for i, f in zip(index, first, strict=True)): payload for index, payload in stored}
+        filler = self._writers[0].fill_chunk() if self._writers[0].layout.dense else None
+        payloads = {
+            tuple(i - f for i, f in zip(index, first, strict=True)): filler if payload is None else payload
+            for index, payload in stored
+        }
         for index, part in self._unfinished(0, box):
             self._writers[0].put(index, [(i, payloads[i]) for i in grid.indices(part)])
         if above:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from voxarium.errors import Code, InputError
 from voxarium.model.axes import SPACE_UNITS, Axis, canonical_unit, guess_axis_type
 from voxarium.model.box import Box
 
-__all__ = ["ConvertOptions", "described_axes", "per_space_axis"]
+__all__ = ["DEFAULT_FORMAT", "ConvertOptions", "described_axes", "per_space_axis"]
+
+DEFAULT_FORMAT: Final = "ome-zarr"
+"""What is written until a user asks for something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +27,8 @@ class ConvertOptions:
     chunk, shard : tuple of int or None
         Voxels; one number stands for all space axes. ``shard=(0,)`` writes every chunk as an object of its own.
     codec : str or None
-        Such as ``zstd:1``, ``blosc:lz4:5``, ``gzip:5``, ``none``; None = ``zstd:1``, whereby chunks that the source
-        holds in zstd of any level are taken over as they are.
+        Such as ``zstd:1``, ``blosc:lz4:5``, ``gzip:5``, ``none``; None = what the format usually has, whereby
+        chunks that the source holds in it, of any level, are taken over as they are.
     levels : int or None
         Number of levels, level 0 included; None = until the coarsest fits a chunk.
     method : str or None
@@ -57,7 +60,7 @@ class ConvertOptions:
         Bytes that blocks in work may take together.
     """
 
-    format: str = "ome-zarr"
+    format: str = DEFAULT_FORMAT
     spec_version: str | None = None
     chunk: tuple[int, ...] | None = None
     shard: tuple[int, ...] | None = None

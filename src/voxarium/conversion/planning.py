@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,11 +18,14 @@ from voxarium.model.axes import Axis
 from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArraySpec, ImageInfo, LevelInfo, Role
-from voxarium.model.protocols import PayloadDriver, WritableArrayDriver
+from voxarium.model.protocols import PayloadDriver, WritableArrayDriver, WritableImageDriver
 from voxarium.model.transforms import Scale, Sequence, Translation, scale_translation
 from voxarium.pyramid import Method, check_method, default_method, level_shape, level_transform, plan_factors
 
 __all__ = ["plan"]
+
+_Kind = tuple[tuple[Axis, ...], Role, str]  # axes in target order, role, method
+_Geometry = tuple[tuple[float, ...], tuple[float, ...]]  # scale and translation of level 0 in target order
 
 _TYPE_ORDER = {"time": 0, "channel": 1, "space": 3}
 
@@ -56,7 +58,7 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
         )
     container = writable_array_driver(convention.array_driver(version))
     stated = described_axes(source.axes, source.info.axes_stated, options.axes, options.unit)
-    permutation = _permutation(stated, options.order)
+    permutation = _permutation(stated, options.order or convention.axis_order(stated))
     axes = tuple(stated[p] for p in permutation)
     role: Role = options.role or source.info.role
     notes: list[str] = []
@@ -67,9 +69,9 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
     scale, translation = _base_geometry(source, stated, selection, options, notes)
     method = check_method(options.method, role) if options.method else default_method(role)
     steps = _factors(selection.shape, axes, scale, options, notes)
-    levels = _levels(container, convention.level_path, selection, axes=axes, steps=steps, options=options)
     kind = (axes, role, str(method))
     base = (scale, translation)
+    levels = _levels((convention, container), selection, kind, steps=steps, base=base, options=options)
     image = _image_info(source, options, kind, levels=levels, base=base, target_name=target_name)
     convention.check(image, version)
     source_chunk = tuple(source.arrays[0].info.chunk_shape[p] for p in permutation)
@@ -235,14 +237,15 @@ def _default_chunk(axes: tuple[Axis, ...]) -> int:
 
 
 def _levels(
-    container: WritableArrayDriver,
-    level_path: Callable[[int], str],
+    drivers: tuple[WritableImageDriver, WritableArrayDriver],
     selection: Selection,
+    kind: _Kind,
     *,
-    axes: tuple[Axis, ...],
     steps: tuple[tuple[int, ...], ...],
+    base: _Geometry,
     options: ConvertOptions,
 ) -> tuple[PlannedLevel, ...]:
+    (convention, container), (axes, role, method) = drivers, kind
     chunk = _sizes(options.chunk, _default_chunk(axes), axes, "the chunk")
     sharded = options.shard != (0,) and "shards" in container.capabilities
     if options.shard not in (None, (0,)) and not sharded:
@@ -266,6 +269,8 @@ def _levels(
         outer = None
         if shard is not None:
             outer = tuple(-(-min(s, max(n, 1)) // c) * c for s, n, c in zip(shard, shape, fitted, strict=True))
+        size, translation = level_transform(*base, steps[:i], method)
+        transform = Sequence((Scale(size), Translation(translation)))
         info = container.create(
             ArraySpec(
                 shape=shape,
@@ -273,13 +278,16 @@ def _levels(
                 chunk_shape=fitted,
                 shard_shape=outer,
                 fill_value=fill,
-                codec=options.codec or "zstd:1",
+                codec=options.codec,
+                role=role,
+                transform=transform,
                 dimension_names=tuple(a.name for a in axes),
             )
         )
         following = steps[i] if i < len(steps) else (1,) * len(shape)
-        cell = tuple(math.lcm(c, f) for c, f in zip(fitted, following, strict=True))
-        levels.append(PlannedLevel(path=level_path(i), info=info, factors=factors, scale=scale, cell=cell))
+        cell = tuple(math.lcm(c, f) for c, f in zip(info.chunk_shape, following, strict=True))
+        path = convention.level_path(i, transform)
+        levels.append(PlannedLevel(path=path, info=info, factors=factors, scale=scale, cell=cell))
     return tuple(levels)
 
 
@@ -303,10 +311,10 @@ def _shard(
 def _image_info(
     source: Image,
     options: ConvertOptions,
-    kind: tuple[tuple[Axis, ...], Role, str],
+    kind: _Kind,
     *,
     levels: tuple[PlannedLevel, ...],
-    base: tuple[tuple[float, ...], tuple[float, ...]],
+    base: _Geometry,
     target_name: str,
 ) -> ImageInfo:
     axes, role, method = kind

@@ -13,7 +13,7 @@ from typing import Any
 
 from voxarium.conversion.engine import Engine, Progress
 from voxarium.conversion.ledger import Ledger
-from voxarium.conversion.options import ConvertOptions
+from voxarium.conversion.options import DEFAULT_FORMAT, ConvertOptions
 from voxarium.conversion.plan import Plan
 from voxarium.conversion.planning import plan as make_plan
 from voxarium.conversion.target import (
@@ -272,7 +272,7 @@ def convert(
     >>> voxarium.convert("slices/", "em.ome.zarr", axes="zyx", voxel_size=8, unit="nanometer")  # doctest: +SKIP
     """
     image = open_source(source, **(source_options or {}))
-    place = open_target(target)
+    place = open_target(target, choices.get("format") or DEFAULT_FORMAT)
     check_apart(image, place)
     laid_out = plan_for(image, target, choices, place)
     if resume and place.store.stat(JOB_KEY) is None and place.store.stat(f"{JOB_FOLDER}/ledger.jsonl") is None:
@@ -300,7 +300,8 @@ def plan_for(
     """Return the plan that `convert` would carry out for the same arguments. Nothing is read but metadata."""
     name = os.fspath(target).rstrip("/").rsplit("/", 1)[-1]
     if choices.get("spec_version") is None:
-        choices = choices | {"spec_version": enclosing_version(place or open_target(target))}
+        format = choices.get("format") or DEFAULT_FORMAT
+        choices = choices | {"spec_version": enclosing_version(place or open_target(target, format), format)}
     return make_plan(image, ConvertOptions(**as_choices(choices)), target_name=name.split(".")[0])
 
 

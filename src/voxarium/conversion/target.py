@@ -7,10 +7,11 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from voxarium.conversion.options import DEFAULT_FORMAT
 from voxarium.conversion.plan import Plan
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_KEY
-from voxarium.core.opening import images_below, open_array, open_image
+from voxarium.core.opening import images_below, open_image
 from voxarium.core.registry import image_drivers, writable_array_driver, writable_image_driver
 from voxarium.core.uri import open_hierarchy, open_target_store
 from voxarium.errors import Code, ExistsError, InputError, StoreError, VoxariumError
@@ -37,13 +38,13 @@ class Target:
     path: str
 
 
-def enclosing_version(target: Target) -> str | None:
+def enclosing_version(target: Target, format: str) -> str | None:
     """Return the version of the image that a label image goes into, so that both agree; None when there is none."""
     if not target.path:
         return None
     try:
-        image = open_image(target.hierarchy)
-        known = writable_image_driver(image.info.format).spec_versions
+        image = open_image(target.hierarchy, format=format)
+        known = writable_image_driver(format).spec_versions
     except VoxariumError:
         return None
     return image.info.spec_version if image.info.spec_version in known else None
@@ -54,15 +55,15 @@ def _markers() -> tuple[str, ...]:
     return tuple({m for d in image_drivers() for m in getattr(d, "hierarchy_markers", ())})
 
 
-def open_target(uri: str | os.PathLike[str], **options: Any) -> Target:
-    """Open a place to write an image to.
+def open_target(uri: str | os.PathLike[str], format: str = DEFAULT_FORMAT, **options: Any) -> Target:
+    """Open a place to write an image of a convention to.
 
     Raises
     ------
     InputError
         If nothing can be written there.
     """
-    hierarchy, path = open_hierarchy(uri, _markers(), **options)
+    hierarchy, path = open_hierarchy(uri, writable_image_driver(format), **options)
     return Target(open_target_store(uri, **options), hierarchy, path)
 
 
@@ -70,10 +71,8 @@ def check_apart(source: Image, target: Target) -> None:
     """Refuse to write a target inside its own source, or over it."""
     inside = _real("/".join(p for p in (source.store.uri, source.path.split("::")[0]) if p))
     outside = _real(target.store.uri)
-    if f"{outside}/".startswith(f"{inside}/") and source.info.levels[0].path != "":
-        nested = outside.removeprefix(inside).startswith("/labels/")
-        if nested:
-            return
+    if target.path and source.info.levels[0].path != "" and _real(target.hierarchy.uri) == inside:
+        return  # it becomes a part of the source, such as one of its label images
     if f"{outside}/".startswith(f"{inside}/") or f"{inside}/".startswith(f"{outside}/"):
         raise InputError(
             f"the target {outside} and the source {inside} lie inside each other",
@@ -110,7 +109,7 @@ def refuse_or_clear(target: Target, *, overwrite: bool) -> None:
             code=Code.TARGET_EXISTS,
             fix=f"{fix}, or replace it with --overwrite",
         )
-    if not unfinished and not {*_markers()} & {*files} and not _is_writable_array(store):
+    if not unfinished and not {*_markers()} & {*files} and not _is_writable(target):
         raise ExistsError(
             f"{store.uri} holds other things than an image, such as {[*files, *folders][0]!r}",
             code=Code.TARGET_EXISTS,
@@ -126,12 +125,14 @@ def refuse_or_clear(target: Target, *, overwrite: bool) -> None:
     clear_partial(target.store)
 
 
-def _is_writable_array(store: ListableStore) -> bool:
-    """Tell whether a store is one array of a kind this package writes; a folder of slices is none."""
-    try:
-        return isinstance(open_array(store).driver, WritableArrayDriver)
-    except VoxariumError:
-        return False
+def _is_writable(target: Target) -> bool:
+    """Tell whether an image or array of a kind this package writes is there; a folder of slices is none."""
+    for store, path in ((target.store, ""), (target.hierarchy, target.path)):
+        try:
+            return isinstance(open_image(store, path).arrays[0].driver, WritableArrayDriver)
+        except VoxariumError:
+            continue
+    return False
 
 
 def _images_inside(store: ListableStore) -> tuple[str, ...]:

@@ -11,11 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
-from voxarium.codecs.crc32c import crc32c_extend
+from voxarium.codecs.crc32c import crc32c_combine, crc32c_extend
 from voxarium.conversion.order import Steps, chunk_order
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo
-from voxarium.model.protocols import ObjectWriter, WritableArrayDriver, WritableStore
+from voxarium.model.protocols import (
+    ObjectWriter,
+    PatchableWriter,
+    ShardedArrayDriver,
+    ShardLayout,
+    WritableArrayDriver,
+    WritableStore,
+)
 
 __all__ = ["FinishedObject", "LevelWriter"]
 
@@ -70,8 +77,13 @@ class LevelWriter:
         self._order = order
         self._finished = finished
         self._checksum = checksum
+        self._sharded = driver if isinstance(driver, ShardedArrayDriver) and info.shard_shape is not None else None
+        self.layout = ShardLayout() if self._sharded is None else self._sharded.shard_layout(info)
         self._grid = ChunkGrid(info.shape, info.chunk_shape)
         self.per_object = tuple(s // c for s, c in zip(info.object_shape, info.chunk_shape, strict=True))
+        self._filler: bytes | None = None
+        # Position of each slot in the order the format demands, if it does.
+        self._ranks = None if self.layout.order is None else np.argsort(self.layout.order)
         self._open: dict[Index, _Shard] = {}
         self._lock = threading.Lock()
 
@@ -114,7 +126,10 @@ class LevelWriter:
         self._finished(shard.finish())
 
     def in_order(self, chunks: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return chunk indices, shape (n, axes), in the order in which a shard holds them."""
+        """Return chunk indices of one object, shape (n, axes), in the order in which a shard holds them."""
+        if self._ranks is not None:
+            inside = chunks % np.asarray(self.per_object)
+            return chunks[np.argsort(self._ranks[np.ravel_multi_index(tuple(inside.T), self.per_object)])]
         cell, scale, steps = self._order
         return chunks[chunk_order(chunks, self.info.chunk_shape, cell, scale, steps)]
 
@@ -136,15 +151,34 @@ class LevelWriter:
     def _begin(self, index: Index) -> _Shard:
         """Lay out a shard: which chunks it will hold, and in which order."""
         first = tuple(i * n for i, n in zip(index, self.per_object, strict=True))
-        spans = [range(f, min(f + n, c)) for f, n, c in zip(first, self.per_object, self._grid.counts, strict=True)]
+        stop = tuple(f + n for f, n in zip(first, self.per_object, strict=True))
+        ends = stop if self.layout.dense else self._grid.counts
+        spans = [range(f, min(f + n, c)) for f, n, c in zip(first, self.per_object, ends, strict=True)]
         mesh = np.meshgrid(*(np.asarray(s, np.int64) for s in spans), indexing="ij")
-        chunks = np.stack([m.ravel() for m in mesh], axis=1)
-        ranked = self.in_order(chunks)
+        ranked = self.in_order(np.stack([m.ravel() for m in mesh], axis=1))
         slots = np.ravel_multi_index(tuple((ranked - np.asarray(first)).T), self.per_object)
         place = {
             tuple(c): (rank, slot) for rank, (c, slot) in enumerate(zip(ranked.tolist(), slots.tolist(), strict=True))
         }
-        return _Shard(self._driver, self._store, self.key(index), self.info, place, checksum=self._checksum)
+        if self._sharded is None:  # pragma: no cover  callers checked
+            raise TypeError("no shards")
+        where = (self.key(index), index)
+        shard = _Shard(
+            self._sharded, self._store, where, self.info, place, head=self.layout.head, checksum=self._checksum
+        )
+        counts = self._grid.counts
+        outside = [c for c in place if any(i >= n for i, n in zip(c, counts, strict=True))]
+        if outside:
+            filler = self.fill_chunk()
+            shard.put((c, filler) for c in outside)
+        return shard
+
+    def fill_chunk(self) -> bytes:
+        """Return a chunk of nothing but fill value, as stored."""
+        if self._filler is None:
+            chunk = np.full(self.info.chunk_shape, self.info.fill_value, self.info.dtype)
+            self._filler = bytes(self._driver.encode(self.info, chunk))
+        return self._filler
 
     def abort(self) -> None:
         """Forget unfinished objects."""
@@ -163,24 +197,25 @@ class _Shard:
 
     def __init__(
         self,
-        driver: WritableArrayDriver,
+        driver: ShardedArrayDriver,
         store: WritableStore,
-        key: str,
+        where: tuple[str, Index],
         info: ArrayInfo,
         place: dict[Index, tuple[int, int]],
         *,
+        head: int,
         checksum: bool,
     ) -> None:
         self._driver = driver
         self._store = store
-        self._key = key
+        self._key, self._index = where
         self._info = info
         self._place = place  # chunk → position in the writing order, slot in the index
         per_shard = ChunkGrid(info.object_shape, info.chunk_shape).size
         self._table: NDArray[np.uint64] = np.full((per_shard, 2), _ABSENT, np.uint64)
-        index_size, where = driver.index_size(info)
-        self._head: list[Buffer] | None = [] if where == "start" else None
-        self._position = index_size if where == "start" else 0
+        self._position = head
+        self._head = head
+        self._held: list[Buffer] | None = None
         self._early: dict[int, tuple[int, Buffer | None]] = {}
         self._next = 0
         self._queue: list[Buffer] = []
@@ -236,11 +271,8 @@ class _Shard:
         if not nbytes:
             return
         self._position += nbytes
-        if self._head is not None:
-            self._head.append(data)  # the index goes first, so nothing can be written yet
-        else:
-            self._queue.append(data)
-            self._queued += nbytes
+        self._queue.append(data)
+        self._queued += nbytes
 
     def _drain(self) -> bool:
         """Write the queue, unless another thread does; tell whether everything is written by this call."""
@@ -278,28 +310,44 @@ class _Shard:
     def _write(self, parts: list[Buffer]) -> None:
         if self._writer is None:
             self._writer = self._store.create(self._key)
+            if self._head and isinstance(self._writer, PatchableWriter):
+                self._writer.write(bytes(self._head))
+            elif self._head:
+                self._held = []
         if self._crc is not None:
             for part in parts:
                 self._crc = crc32c_extend(self._crc, part)
-        write_many = getattr(self._writer, "write_many", None)
-        if write_many is not None:
-            write_many(parts)
-            return
-        for part in parts:
-            self._writer.write(part)
+        if self._held is not None:
+            self._held.extend(parts)  # this store writes from first to last, and the head is not known yet
+        else:
+            _append(self._writer, parts)
 
     def finish(self) -> FinishedObject:
-        """Write the index and give the object its name; an object without any chunk is not written."""
+        """Write head and tail and give the object its name; an object without any chunk is not written."""
         if bool((self._table == _ABSENT).all()):
             return FinishedObject(self._key, 0, 0)
-        index = self._driver.pack_index(self._info, self._table)
-        self._write([index, *self._head] if self._head is not None else [index])
-        size = self._position if self._head is not None else self._position + len(index)
+        head, tail = self._driver.pack_shard(self._info, self._index, self._table)
+        self._write([tail])
         writer: Any = self._writer
+        if self._held is not None:
+            _append(writer, [head, *self._held])
+        elif head:
+            writer.patch(0, head)
+        if self._crc is not None and head:
+            self._crc = crc32c_combine(crc32c_extend(0, head), self._crc, self._position + len(tail) - len(head))
         writer.commit()
-        return FinishedObject(self._key, size, self._crc)
+        return FinishedObject(self._key, self._position + len(tail), self._crc)
 
     def abort(self) -> None:
         """Forget what was written."""
         if self._writer is not None:
             self._writer.abort()
+
+
+def _append(writer: ObjectWriter, parts: list[Buffer]) -> None:
+    write_many = getattr(writer, "write_many", None)
+    if write_many is not None:
+        write_many(parts)
+        return
+    for part in parts:
+        writer.write(part)

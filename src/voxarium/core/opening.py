@@ -10,7 +10,7 @@ from voxarium.core.dataset import Dataset
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_KEY
 from voxarium.core.registry import array_driver, array_drivers, image_driver, image_drivers
-from voxarium.core.uri import open_source_store
+from voxarium.core.uri import iter_above, open_source_store
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError, VoxariumError
 from voxarium.model.axes import Axis
 from voxarium.model.image import ArrayInfo, ImageInfo, LevelInfo
@@ -51,7 +51,29 @@ def open(uri: str | os.PathLike[str], *, format: str | None = None, **options: A
     >>> image = voxarium.open("archive.ome.zarr")  # doctest: +SKIP
     """
     store, path = open_source_store(uri)
-    return open_in(store, path, format=format, **options)
+    part = _open_from_above(uri, format, options)
+    return open_in(store, path, format=format, **options) if part is None else part
+
+
+def _open_from_above(uri: str | os.PathLike[str], format: str | None, options: dict[str, Any]) -> Image | None:
+    """Open a folder that is part of something larger, and described by a document of a folder above it.
+
+    Drivers of such formats name the document as ``enclosing_documents``: layers of a dataset, scales of a volume.
+    """
+    drivers: list[ImageDriver | ArrayDriver] = [*image_drivers(), *array_drivers()]
+    drivers = [d for d in drivers if format in (None, d.name)]
+    named = [(d.name, names) for d in drivers if (names := getattr(d, "enclosing_documents", ()))]
+    if not named:
+        return None
+    for store, path in iter_above(uri):
+        for name, documents in named:
+            if any(store.stat(document) is not None for document in documents):
+                try:
+                    return open_image(store, path, format=name, **options)
+                except NotFoundError as error:
+                    if error.code == Code.IMAGE_INCOMPLETE:
+                        raise
+    return None
 
 
 def open_one(uri: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> Image:

@@ -318,9 +318,15 @@ def _place(
         done = _decode_batch(source, source.batch, pieces, place)
     for index, payload in pieces[done:]:
         try:
-            place.chunk(index, driver.decode(source.info, payload, out=_chunk_scratch(source.info)))
+            shape = _clipped_shape(source.info, index) if source.info.clipped else None
+            place.chunk(index, driver.decode(source.info, payload, shape=shape, out=_chunk_scratch(source.info)))
         except FormatError as error:
             raise _located(error, source, index) from error
+
+
+def _clipped_shape(info: ArrayInfo, index: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a chunk that is cut to the array."""
+    return tuple(min(c, n - i * c) for i, c, n in zip(index, info.chunk_shape, info.shape, strict=True))
 
 
 def _grouped(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from voxarium.errors import Code, ExistsError, InputError, NotFoundError
-from voxarium.model.protocols import ReadableStore, WritableStore
+from voxarium.model.protocols import ReadableStore, WritableImageDriver, WritableStore
 
-__all__ = ["Location", "open_hierarchy", "open_source_store", "open_target_store", "parse_uri"]
+__all__ = ["Location", "iter_above", "open_hierarchy", "open_source_store", "open_target_store", "parse_uri"]
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
 _GLOB = re.compile(r"[*?\[]")
@@ -212,22 +213,36 @@ def open_target_store(uri: str | os.PathLike[str], **options: Any) -> WritableSt
     return LocalStore(path)
 
 
-def open_hierarchy(uri: str | os.PathLike[str], markers: tuple[str, ...], **options: Any) -> tuple[WritableStore, str]:
-    """Return the store of the topmost group around a target, and the target's path in it.
+def open_hierarchy(
+    uri: str | os.PathLike[str], convention: WritableImageDriver, **options: Any
+) -> tuple[WritableStore, str]:
+    """Return the store of the outermost folder of a convention around a target, and the target's path in it.
 
-    Parameters
-    ----------
-    uri : str or path
-        The target.
-    markers : tuple of str
-        Names of the documents that make a folder a group. Groups may have plain folders between them.
+    A convention may name, as ``hierarchy_markers``, the documents one of which makes a folder the outermost one;
+    where they can be looked for cheaply and there is none, the target stands for itself.
     """
     where = parse_uri(uri)
     base = os.path.abspath(where.base) if where.scheme == "file" else where.base
-    head, found, tail = base.rpartition("/labels/")
-    root, path = (head, f"labels/{tail}") if found else (base, "")
-    if not found or where.scheme != "file":
-        return open_target_store(root if where.scheme != "file" else base, **options), path if found else ""
-    if any(os.path.isfile(os.path.join(root, m)) for m in markers):
-        return open_target_store(root), path
-    return open_target_store(base), ""
+    root, path = convention.split(base)
+    markers = getattr(convention, "hierarchy_markers", ())
+    if path and where.scheme == "file" and markers and not any(os.path.isfile(os.path.join(root, m)) for m in markers):
+        root, path = base, ""
+    return open_target_store(root, **options), path
+
+
+def iter_above(uri: str | os.PathLike[str], most: int = 4) -> Iterator[tuple[ReadableStore, str]]:
+    """Yield (store of a folder, path in it of what `uri` names) for the folders above a local folder, nearest first."""
+    from voxarium.stores.local import LocalStore
+
+    where = parse_uri(uri)
+    if where.scheme != "file" or where.inner:
+        return
+    folder, path = os.path.abspath(where.base), ""
+    if not os.path.isdir(folder):
+        return
+    for _ in range(most):
+        above, name = os.path.split(folder)
+        if above == folder:
+            return
+        folder, path = above, f"{name}/{path}" if path else name
+        yield LocalStore(folder), path

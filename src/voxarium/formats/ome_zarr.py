@@ -12,9 +12,13 @@ from dataclasses import replace
 from typing import ClassVar, Final, NoReturn
 
 from voxarium.errors import Code, FormatError, InputError, NotFoundError
+from voxarium.model.abilities import Holds
+from voxarium.model.array_specs import NUMERIC
+from voxarium.model.axes import Axis
 from voxarium.model.image import ArrayInfo, ImageInfo, SourceRecord
 from voxarium.model.keys import checked_key
 from voxarium.model.protocols import ReadableStore
+from voxarium.model.transforms import Transform
 from voxarium.spec import ome
 
 __all__ = ["OmeZarrDriver"]
@@ -30,6 +34,17 @@ class OmeZarrDriver:
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
     spec_versions: ClassVar[tuple[str, ...]] = ome.VERSIONS
     hierarchy_markers: ClassVar[tuple[str, ...]] = ("zarr.json", ".zgroup", ".zattrs")
+    holds: ClassVar[Holds] = Holds(
+        dtypes=NUMERIC,
+        ndim=(2, 5),
+        name=True,
+        windows=True,
+        colors=True,
+        label_colors=True,
+        label_properties=True,
+        metadata=True,
+        roles=frozenset({"label"}),
+    )
 
     # -- reading
     def open(self, store: ReadableStore, path: str, open_array: Callable[[str], ArrayInfo], /) -> ImageInfo:
@@ -67,9 +82,17 @@ class OmeZarrDriver:
         ome.check_version(spec_version)
         return "zarr2" if spec_version < "0.5" else "zarr3"
 
-    def level_path(self, level: int, /) -> str:
+    def level_path(self, level: int, _transform: Transform, /) -> str:
         """Return the path of a level below the image: ``s0``, ``s1``, …"""
         return f"s{level}"
+
+    def axis_order(self, _axes: tuple[Axis, ...], /) -> None:
+        """Return None: the order of the specification (time, channel, space) is the usual one."""
+
+    def split(self, target: str, /) -> tuple[str, str]:
+        """Return the image around a label image, and the path of that in it."""
+        head, found, tail = target.rpartition("/labels/")
+        return (head, f"labels/{tail}") if found else (target, "")
 
     def check(self, image: ImageInfo, spec_version: str, /) -> None:
         """Raise InputError or UnsupportedError when this version cannot hold the image."""

@@ -130,7 +130,15 @@ class Zarr2Driver:
         separator = info.details.meta.dimension_separator
         return [Span(join_key(path, chunk_key(index, separator))) for index in indices]
 
-    def decode(self, info: ArrayInfo, payload: Buffer, /, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    def decode(
+        self,
+        info: ArrayInfo,
+        payload: Buffer,
+        /,
+        *,
+        shape: tuple[int, ...] | None = None,  # chunks are never clipped
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
         """Return one chunk. It may be `out`, or a read-only view of `payload`."""
         chain: Chain = info.details.chain
         return chain.decode(payload, out)
@@ -217,19 +225,3 @@ class Zarr2Driver:
         """Encode chunks of a region without the interpreter lock; see `BatchDriver`."""
         chain: Chain = info.details.chain
         return batch.encode_many(chain.single, data, places, scratch, info.fill_value)
-
-    def pack_index(self, _info: ArrayInfo, _table: NDArray[np.uint64], /) -> bytes:
-        """Raise: Zarr v2 has no shards."""
-        raise _no_shards()
-
-    def index_size(self, _info: ArrayInfo, /) -> tuple[int, str]:
-        """Raise: Zarr v2 has no shards."""
-        raise _no_shards()
-
-
-def _no_shards() -> InputError:
-    return InputError(
-        "a Zarr v2 array has no shards, so there is no index",
-        code=Code.ARGUMENT_INVALID,
-        fix="write each chunk as an object of its own",
-    )

@@ -24,7 +24,7 @@ from voxarium.model.box import Box
 from voxarium.model.codec import ChunkType
 from voxarium.model.fields import parse_json_object
 from voxarium.model.image import ArrayInfo, ArraySpec
-from voxarium.model.protocols import ByteRange, IndexCache, ReadableStore, Span
+from voxarium.model.protocols import ByteRange, IndexCache, ReadableStore, ShardLayout, Span
 from voxarium.spec.zarr3 import ArrayMetadata, ChunkKeys, NamedConfiguration, dump_array, parse_array
 
 __all__ = ["Zarr3Driver"]
@@ -159,7 +159,15 @@ class Zarr3Driver:
                     found[i] = Span(key, start, length)
         return found
 
-    def decode(self, info: ArrayInfo, payload: Buffer, /, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    def decode(
+        self,
+        info: ArrayInfo,
+        payload: Buffer,
+        /,
+        *,
+        shape: tuple[int, ...] | None = None,  # chunks are never clipped
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
         """Return one chunk. It may be `out`, or a read-only view of `payload`."""
         chain: Chain = info.details.chain
         return chain.decode(payload, out)
@@ -240,14 +248,16 @@ class Zarr3Driver:
         chain: Chain = info.details.chain
         return batch.encode_many(chain.single, data, places, scratch, info.fill_value)
 
-    def pack_index(self, info: ArrayInfo, table: NDArray[np.uint64], /) -> bytes:
-        """Return a shard's index."""
-        return _shards(info).pack_index(table)
-
-    def index_size(self, info: ArrayInfo, /) -> tuple[int, str]:
-        """Return the length of a shard's index and where it stands: ``start`` or ``end``."""
+    def shard_layout(self, info: ArrayInfo, /) -> ShardLayout:
+        """Return where the index stands."""
         shards = _shards(info)
-        return shards.index_size, "end" if shards.at_end else "start"
+        return ShardLayout(head=0 if shards.at_end else shards.index_size)
+
+    def pack_shard(self, info: ArrayInfo, _index: tuple[int, ...], table: NDArray[np.uint64], /) -> tuple[bytes, bytes]:
+        """Return the index of a shard, before or behind its chunks."""
+        shards = _shards(info)
+        packed = shards.pack_index(table)
+        return (b"", packed) if shards.at_end else (packed, b"")
 
 
 def _shards(info: ArrayInfo) -> Sharding:

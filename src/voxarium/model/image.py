@@ -47,6 +47,8 @@ class ArrayInfo:
         hint at how to read on.
     shard_shape : tuple of int or None
         Voxels per stored object when objects hold several chunks.
+    clipped : bool
+        True when chunks at the end of an axis are stored cut to the array; False when they are padded.
     fill_value : scalar
         Value of voxels in absent chunks.
     codecs : tuple of str
@@ -69,6 +71,7 @@ class ArrayInfo:
     chunk_shape: tuple[int, ...]
     contiguous: bool = False
     shard_shape: tuple[int, ...] | None = None
+    clipped: bool = False
     fill_value: Any = 0  # Any: a numpy scalar of `dtype`
     codecs: tuple[str, ...] = ()
     axes: tuple[Axis, ...] | None = None
@@ -92,7 +95,9 @@ class ArrayInfo:
 class ArraySpec:
     """What a new array should be; a driver turns it into an `ArrayInfo`.
 
-    `codec` names one compressor, ``zstd:1``, ``blosc:lz4:5``, ``gzip:5``, or ``none``.
+    `codec` names one compressor, ``zstd:1``, ``blosc:lz4:5``, ``gzip:5``, or ``none``; None is the driver's default.
+    `role` and `transform` (voxel centre → world) are for containers that choose by them: an encoding for labels, names
+    of chunks that hold positions.
     """
 
     shape: tuple[int, ...]
@@ -100,7 +105,9 @@ class ArraySpec:
     chunk_shape: tuple[int, ...]
     shard_shape: tuple[int, ...] | None = None
     fill_value: Any = 0  # Any: a scalar that `dtype` can hold
-    codec: str = "zstd:1"
+    codec: str | None = None
+    role: Role = "intensity"
+    transform: Transform | None = None
     dimension_names: tuple[str, ...] | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
 

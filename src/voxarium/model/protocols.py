@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
+from voxarium.model.abilities import Holds
+from voxarium.model.axes import Axis
 from voxarium.model.box import Box
 from voxarium.model.image import ArrayInfo, ArraySpec, ImageInfo
+from voxarium.model.transforms import Transform
 
 __all__ = [
     "AppendableStore",
@@ -25,11 +28,14 @@ __all__ = [
     "ManyStore",
     "ObjectStat",
     "ObjectWriter",
+    "PatchableWriter",
     "PayloadDriver",
     "ProbeStore",
     "ReadableStore",
     "RegionDriver",
     "ResumableStore",
+    "ShardLayout",
+    "ShardedArrayDriver",
     "Span",
     "WritableArrayDriver",
     "WritableImageDriver",
@@ -123,6 +129,14 @@ class ObjectWriter(Protocol):
 
 
 @runtime_checkable
+class PatchableWriter(ObjectWriter, Protocol):
+    """A writer that can go back: for formats that begin with what is known last."""
+
+    def patch(self, position: int, data: Buffer, /) -> None:
+        """Overwrite bytes that were written."""
+
+
+@runtime_checkable
 class WritableStore(ReadableStore, Protocol):
     """A store that takes objects; each appears whole or not at all."""
 
@@ -176,6 +190,25 @@ class Span:
     length: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardLayout:
+    """How a shard is put together: a head, chunks one behind the other, a tail.
+
+    Parameters
+    ----------
+    head : int
+        Bytes before the first chunk; written last, when it is known where the chunks are.
+    dense : bool
+        True when every slot holds a chunk, also of fill value only or outside the array.
+    order : ndarray of int64, shape (slots,), or None
+        Slots (positions in C order within a whole shard) in the order in which chunks must stand; None = any.
+    """
+
+    head: int = 0
+    dense: bool = False
+    order: NDArray[np.int64] | None = None
+
+
 class IndexCache(Protocol):
     """Keeps what drivers parsed of shard indexes. Bounded; thread-safe; entries of changed objects are forgotten."""
 
@@ -224,10 +257,19 @@ class PayloadDriver(ArrayDriver, Protocol):
     ) -> list[Span | None]:
         """Return where each chunk's payload is; None for a chunk the index says is absent."""
 
-    def decode(self, info: ArrayInfo, payload: Buffer, /, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Return one chunk, of exactly `info.chunk_shape`; `out` is scratch of that shape it may fill and return.
+    def decode(
+        self,
+        info: ArrayInfo,
+        payload: Buffer,
+        /,
+        *,
+        shape: tuple[int, ...] | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """Return one chunk, of `info.chunk_shape`, or of `shape` when `info.clipped`, which is then given.
 
-        Raises FormatError (ChecksumError) only.
+        `out` is scratch of the shape of a whole chunk that may be filled and returned. Raises FormatError
+        (ChecksumError) only.
         """
 
     def encoding_key(self, info: ArrayInfo, /) -> object:
@@ -281,16 +323,22 @@ class WritableArrayDriver(PayloadDriver, Protocol):
         """Return the key of a stored object (shard, or chunk when unsharded) by its grid index."""
 
     def encode(self, info: ArrayInfo, chunk: NDArray[Any], /) -> Buffer:
-        """Return the payload of one chunk of exactly `info.chunk_shape`."""
+        """Return the payload of one chunk of exactly `info.chunk_shape`, or cut to the array when `info.clipped`."""
 
-    def pack_index(self, info: ArrayInfo, table: NDArray[np.uint64], /) -> bytes:
-        """Return a shard's index. `table` has shape (chunks per shard in C order, 2): byte offset and length.
 
-        Absent chunks have both set to 2**64 - 1. Byte offsets are final positions within the object.
+@runtime_checkable
+class ShardedArrayDriver(WritableArrayDriver, Protocol):
+    """A container whose objects can hold many chunks. It names ``shards`` among its capabilities."""
+
+    def shard_layout(self, info: ArrayInfo, /) -> ShardLayout:
+        """Return how a shard is put together."""
+
+    def pack_shard(self, info: ArrayInfo, index: tuple[int, ...], table: NDArray[np.uint64], /) -> tuple[bytes, bytes]:
+        """Return what stands before and behind the chunks of the shard at grid `index`.
+
+        `table` has shape (slots in C order, 2): byte offset within the object, and length; 2**64 - 1 for both where no
+        chunk is. The first part has `ShardLayout.head` bytes.
         """
-
-    def index_size(self, info: ArrayInfo, /) -> tuple[int, str]:
-        """Return the length of a shard's index in bytes and where it stands: ``start`` or ``end``."""
 
 
 @runtime_checkable
@@ -313,12 +361,23 @@ class WritableImageDriver(ImageDriver, Protocol):
     """A convention that can be written. Pure: it makes documents, the engine stores them, in order, last."""
 
     spec_versions: ClassVar[tuple[str, ...]]  # the first is the default
+    holds: ClassVar[Holds]  # what it can express; conversion declares the rest lost
 
     def array_driver(self, spec_version: str, /) -> str:
         """Return the name of the array driver that holds the levels."""
 
-    def level_path(self, level: int, /) -> str:
-        """Return the path of a level below the image."""
+    def level_path(self, level: int, transform: Transform, /) -> str:
+        """Return the path of a level below the image; `transform` maps its voxel centres to the world."""
+
+    def axis_order(self, axes: tuple[Axis, ...], /) -> tuple[str, ...] | None:
+        """Return the names of axes in the order this convention stores them; None when it takes any order."""
+
+    def split(self, target: str, /) -> tuple[str, str]:
+        """Return (address of the outermost folder of this convention, path within) of a target; pure.
+
+        The path is empty when an image stands for itself. Otherwise the outer folder holds documents that name the
+        image (labels of an image, layers of a dataset): `touched` and `dump` see it.
+        """
 
     def check(self, image: ImageInfo, spec_version: str, /) -> None:
         """Raise InputError or UnsupportedError when this version cannot hold the image (axes count, order, types)."""

@@ -129,6 +129,12 @@ class _MemoryWriter:
         if self._parts is not None:
             self._parts.append(bytes(data))
 
+    def patch(self, position: int, data: Buffer, /) -> None:
+        if self._parts is not None:
+            whole = bytearray(b"".join(self._parts))
+            whole[position : position + memoryview(data).nbytes] = bytes(data)
+            self._parts = [bytes(whole)]
+
     def commit(self) -> None:
         if self._parts is not None:
             self._store.put(self._key, b"".join(self._parts))

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import os
 import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
-from typing import Any, BinaryIO, Final, NoReturn, ParamSpec, TypeVar
+from typing import Any, BinaryIO, Final, ParamSpec, TypeVar
 
 from typing_extensions import Buffer
 
 from voxarium.errors import Code, NotFoundError, StoreError
 from voxarium.model.keys import checked_key, natural_key, resolve_range
 from voxarium.model.protocols import ByteRange, ObjectStat, ObjectWriter
-from voxarium.stores.local.reserve import allocate
+from voxarium.stores.local.writer import LocalWriter, translate, write_all
 
 __all__ = ["PARTIAL_FOLDER", "LocalStore"]
 
@@ -27,33 +26,9 @@ PARTIAL_FOLDER: Final = ".voxarium-partial"
 
 # From so many files on, reading them in one compiled call pays off.
 _MANY: Final = 8
-_RESERVE_FROM: Final = 4 << 20
-_RESERVE_STEP: Final = 64 << 20
-_MOST_PIECES: Final = 512  # below IOV_MAX everywhere
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-
-def _translate(error: OSError, what: str) -> NoReturn:
-    """Turn an operating-system error into a StoreError that tells the mend."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        raise StoreError(
-            f"no space left while writing {what}",
-            code=Code.STORE_FULL,
-            fix="free some space (a dry run tells how much is needed), then resume",
-        ) from error
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        raise StoreError(
-            f"{what} may not be accessed: {error.strerror}",
-            code=Code.STORE_PERMISSION,
-            fix="check the permissions and owner of the folder, and that it is not mounted read-only",
-        ) from error
-    raise StoreError(
-        f"{what} failed: {error.strerror or error}",
-        code=Code.STORE_UNREADABLE,
-        fix="check the disk or mount, then try again",
-    ) from error
 
 
 def _guarded(method: Callable[_P, _T]) -> Callable[_P, _T]:
@@ -64,7 +39,7 @@ def _guarded(method: Callable[_P, _T]) -> Callable[_P, _T]:
         try:
             return method(*args, **kwargs)
         except OSError as error:
-            _translate(error, "/".join(str(getattr(a, "root", a)) for a in args[:2]))
+            translate(error, "/".join(str(getattr(a, "root", a)) for a in args[:2]))
 
     return wrapper
 
@@ -231,7 +206,8 @@ class LocalStore:
         return self._path(key)
 
     # ------------------------------------------------------------------------------------------------- writing
-    def _make_folder(self, path: str) -> None:
+    def make_folder(self, path: str) -> None:
+        """Make the folder a file goes into."""
         folder = os.path.dirname(path)
         if folder not in self._folders:
             if not self._folders and not os.path.isdir(self.root):
@@ -239,13 +215,17 @@ class LocalStore:
             os.makedirs(folder, exist_ok=True)
             self._folders.add(folder)
 
+    def forget_folder(self, folder: str) -> None:
+        """Make a folder anew when it is needed next: another writer removed it."""
+        self._folders.discard(folder)
+
     def _partial_path(self) -> str:
         return f"{self._prefix}{PARTIAL_FOLDER}/{os.getpid():x}-{self._token}-{next(self._serial):x}"
 
     @_guarded
     def create(self, key: str, /) -> ObjectWriter:
         """Begin a file; it gets its name at `commit`."""
-        return _LocalWriter(self, key, self._path(key), self._partial_path())
+        return LocalWriter(self, self._path(key), self._partial_path())
 
     def put(self, key: str, data: Buffer, /) -> None:
         """Write a file whole, replacing any."""
@@ -262,11 +242,11 @@ class LocalStore:
     def put_if_absent(self, key: str, data: Buffer, /) -> bool:
         """Write a file whole unless it exists. Two writers cannot both succeed."""
         path = self._path(key)
-        writer = _LocalWriter(self, key, path, self._partial_path())
+        writer = LocalWriter(self, path, self._partial_path())
         try:
             writer.write(data)
             writer.close()
-            self._make_folder(path)
+            self.make_folder(path)
             os.link(writer.partial, path)  # fails when the name is taken, atomically
         except FileExistsError:
             return False
@@ -279,10 +259,10 @@ class LocalStore:
     def append(self, key: str, data: Buffer, /) -> None:
         """Add bytes to the end of a file in one write."""
         path = self._path(key)
-        self._make_folder(path)
+        self.make_folder(path)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         try:
-            _write_all(fd, memoryview(data).cast("B"))
+            write_all(fd, memoryview(data).cast("B"))
             if self.durable:
                 os.fsync(fd)
         finally:
@@ -328,91 +308,6 @@ class LocalStore:
         self._folders.discard(folder)
 
 
-class _LocalWriter:
-    """A file under a temporary name until `commit`."""
-
-    def __init__(self, store: LocalStore, key: str, path: str, partial: str) -> None:
-        self._store = store
-        self._key = key
-        self._path = path
-        self.partial = partial
-        self._fd = self._open()
-        self._position = 0
-        self._reserved = _RESERVE_FROM
-
-    def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        for _ in range(100):
-            try:
-                self._store._make_folder(self.partial)
-                return os.open(self.partial, flags, 0o666)
-            except (FileNotFoundError, FileExistsError):
-                # Another writer removed the folder between two calls; makedirs may call that "exists".
-                self._store._folders.discard(os.path.dirname(self.partial))
-        raise StoreError(
-            f"{self.partial} could not be made", code=Code.STORE_UNWRITABLE, fix="check what removes this folder"
-        )
-
-    def _reserve(self, nbytes: int) -> None:
-        """Set aside room for a growing object: less work for the file system, and pieces that lie together."""
-        self._position += nbytes
-        while self._position > self._reserved:
-            allocate(self._fd, self._reserved, _RESERVE_STEP)
-            self._reserved += _RESERVE_STEP
-
-    def write(self, data: Buffer, /) -> None:
-        try:
-            view = memoryview(data).cast("B")
-            self._reserve(view.nbytes)
-            _write_all(self._fd, view)
-        except OSError as error:
-            _translate(error, self._path)
-
-    def write_many(self, parts: Sequence[Buffer], /) -> None:
-        """Append several pieces in few calls."""
-        views = [memoryview(p).cast("B") for p in parts]
-        self._reserve(sum(v.nbytes for v in views))
-        try:
-            for i in range(0, len(views), _MOST_PIECES):
-                some = views[i : i + _MOST_PIECES]
-                written = os.writev(self._fd, some)
-                for view in some:  # the kernel may stop early; go on where it did
-                    done = min(written, view.nbytes)
-                    written -= done
-                    _write_all(self._fd, view[done:])
-        except OSError as error:
-            _translate(error, self._path)
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            if self._reserved > _RESERVE_FROM:
-                os.ftruncate(self._fd, self._position)  # gives back what was set aside and not used
-            if self._store.durable:
-                os.fsync(self._fd)
-            os.close(self._fd)
-            self._fd = -1
-
-    def commit(self) -> None:
-        try:
-            self.close()
-            self._store._make_folder(self._path)
-            try:
-                os.rename(self.partial, self._path)
-            except FileNotFoundError:
-                os.makedirs(os.path.dirname(self._path), exist_ok=True)  # removed meanwhile with its last file
-                os.rename(self.partial, self._path)
-        except OSError as error:
-            self.abort()
-            _translate(error, self._path)
-
-    def abort(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-        with contextlib.suppress(OSError):  # committed, or never made
-            os.unlink(self.partial)
-
-
 def _absent_folders(path: str) -> list[str]:
     """Return a folder and those above it that do not exist, the deepest first."""
     found = []
@@ -420,11 +315,6 @@ def _absent_folders(path: str) -> list[str]:
         found.append(path)
         path = os.path.dirname(path)
     return found
-
-
-def _write_all(fd: int, view: memoryview) -> None:
-    while view.nbytes:
-        view = view[os.write(fd, view) :]
 
 
 def _read_exactly(fd: int, start: int, length: int, key: str) -> bytes:
