@@ -6,14 +6,18 @@ import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
+from voxarium.codecs.batch.crew import crews_possible
+from voxarium.core.native_reading import NativeReader
+from voxarium.core.placing import Placer
 from voxarium.core.pools import cpu_count, run_all
+from voxarium.core.requests import Objects, Request, group_requests, merge_ranges
 from voxarium.errors import Code, FormatError
 from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
@@ -24,6 +28,8 @@ from voxarium.model.protocols import (
     ByteRange,
     IndexCache,
     ManyStore,
+    NativeDriver,
+    NativeStore,
     PayloadDriver,
     ProbeStore,
     ReadableStore,
@@ -63,6 +69,7 @@ class Source:
     batch: BatchDriver | None = field(init=False)
     many: ManyStore | None = field(init=False)
     probe: ProbeStore | None = field(init=False)
+    native: NativeReader | None = field(init=False)
     most_stored: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,63 +82,23 @@ class Source:
         object.__setattr__(self, "most_stored", nbytes + nbytes // 64 + 4096)
         batch = isinstance(able, BatchDriver) and self.info.ndim > 0
         object.__setattr__(self, "batch", able if batch else None)
+        native = None
+        if batch and isinstance(able, NativeDriver) and isinstance(self.store, NativeStore) and crews_possible():
+            native = NativeReader(able, self.store, self.path, self.info, self.cache, most_stored=self.most_stored)
+        object.__setattr__(self, "native", native)
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """Part of one object with the chunks inside it, each at a byte offset."""
-
-    key: str
-    start: int
-    stop: int
-    chunks: tuple[tuple[tuple[int, ...], int, int], ...]  # index, byte offset in the object, length
-
-
-@dataclass(frozen=True, slots=True)
-class _Objects:
-    """Chunks that are objects of their own."""
-
-    chunks: tuple[tuple[tuple[int, ...], str], ...]  # index, key
-
-
-def _requests(
-    found: Iterable[tuple[tuple[int, ...], Span]], *, gap: int, largest: int, most: int
-) -> Iterator[_Request | _Objects]:
-    """Join spans of one object that lie close together, never more than `most` chunks or `largest` bytes."""
-    whole: list[tuple[tuple[int, ...], str]] = []
-    ordered = sorted(found, key=lambda f: (f[1].key, f[1].start))
-    for key, group in groupby(ordered, key=lambda f: f[1].key):
-        chunks: list[tuple[tuple[int, ...], int, int]] = []
-        start = stop = -1
-        for index, span in group:
-            if span.length is None:
-                whole.append((index, key))
-                continue
-            end = span.start + span.length
-            if chunks and (span.start - stop > gap or end - start > largest or len(chunks) >= most):
-                yield _Request(key, start, stop, tuple(chunks))
-                chunks = []
-            if not chunks:
-                start = stop = span.start
-            chunks.append((index, span.start, span.length))
-            stop = max(stop, end)
-        if chunks:
-            yield _Request(key, start, stop, tuple(chunks))
-    for i in range(0, len(whole), most):
-        yield _Objects(tuple(whole[i : i + most]))
-
-
-def _fetch(source: Source, request: _Request | _Objects) -> Iterator[tuple[tuple[int, ...], Buffer | None]]:
+def _fetch(source: Source, request: Request | Objects) -> Iterator[tuple[tuple[int, ...], Buffer | None]]:
     """Yield (chunk index, payload) of one request; None only for an object that is surely absent."""
     store = source.store
-    if isinstance(request, _Objects):
+    if isinstance(request, Objects):
         keys = [key for _, key in request.chunks]
         many = [store.get(k) for k in keys] if source.many is None else source.many.get_many(keys, source.most_stored)
         yield from zip((index for index, _ in request.chunks), many, strict=True)
         return
     # In a network, the gaps between chunks are fetched along; on a disk, only small ones.
     gap = _GAP_LOCAL if store.concurrency == 1 else request.stop
-    ranges, members = _merged(request, gap)
+    ranges, members = merge_ranges(request, gap)
     parts = store.get_ranges(request.key, ranges)
     if parts is None:
         # The index was read a moment ago, so this is not an absent chunk but one that vanished.
@@ -145,24 +112,6 @@ def _fetch(source: Source, request: _Request | _Objects) -> Iterator[tuple[tuple
         for index, offset, length in chunks:
             at = offset - wanted.start
             yield index, view[at : at + length]
-
-
-def _merged(request: _Request, gap: int) -> tuple[list[ByteRange], list[list[tuple[tuple[int, ...], int, int]]]]:
-    """Join chunks that lie at most `gap` bytes apart; return the ranges and the chunks in each."""
-    ranges: list[ByteRange] = []
-    members: list[list[tuple[tuple[int, ...], int, int]]] = []
-    start = stop = -1
-    for chunk in request.chunks:
-        _, offset, length = chunk
-        if members and offset - stop <= gap:
-            members[-1].append(chunk)
-            stop = max(stop, offset + length)
-            ranges[-1] = ByteRange(start, stop - start)
-        else:
-            start, stop = offset, offset + length
-            ranges.append(ByteRange(start, length))
-            members.append([chunk])
-    return ranges, members
 
 
 def _locate(
@@ -205,13 +154,13 @@ def fetch_payloads(
     present = [(i, span) for i, span in located if span is not None]
     lock = threading.Lock()
 
-    def fetch(request: _Request | _Objects) -> None:
+    def fetch(request: Request | Objects) -> None:
         got = list(_fetch(source, request))
         with lock:
             out.extend(got)
 
     # Payload sharing keeps the whole request alive, so requests stay modest.
-    requests = list(_requests(present, gap=_COALESCE_GAP, largest=_LARGEST_REQUEST, most=_BATCH_MOST))
+    requests = list(group_requests(present, gap=_COALESCE_GAP, largest=_LARGEST_REQUEST, most=_BATCH_MOST))
     run_all(fetch, requests, _workers(source, threads))
     return out
 
@@ -242,20 +191,25 @@ def read_into(source: Source, box: Box, out: NDArray[Any], threads: int | None =
     if source.region is not None:
         source.region.read_region(source.store, source.path, source.info, box, out)
     elif source.payload is not None:
-        _read_payloads(source, box, out, threads)
+        grid = ChunkGrid(source.info.shape, source.info.chunk_shape)
+        workers = _workers(source, threads)
+        native = source.native
+        if native is None or not native.read(box, out, workers, partial(_read_payloads, source, box, out)):
+            _read_payloads(source, box, out, list(grid.indices(box)), workers)
     else:
         _read_chunks(source, box, out, threads)
 
 
-def _read_payloads(source: Source, box: Box, out: NDArray[Any], threads: int | None) -> None:
+def _read_payloads(
+    source: Source, box: Box, out: NDArray[Any], indices: Sequence[tuple[int, ...]], workers: int
+) -> None:
+    """Read the chunks at `indices` and put their parts that lie in `box` into `out`."""
     driver, info = source.payload, source.info
     if driver is None:  # pragma: no cover  callers checked
         return
-    grid = ChunkGrid(info.shape, info.chunk_shape)
-    workers = _workers(source, threads)
-    place = _Placer(info, box, out)
+    place = Placer(info, box, out)
     present = []
-    for index, span in _locate(source, list(grid.indices(box)), workers):
+    for index, span in _locate(source, indices, workers):
         if span is None:
             place.absent(index)
         else:
@@ -266,7 +220,7 @@ def _read_payloads(source: Source, box: Box, out: NDArray[Any], threads: int | N
         workers = max(workers, _DISK_WORKERS)  # most of them wait, each for a piece of its own
     requests = _grouped(source, present, workers)
 
-    def read(request: _Request | _Objects | None) -> None:
+    def read(request: Request | Objects | None) -> None:
         if request is not None:
             _place(source, driver, _fetch(source, request), place)
         elif probe is not None:
@@ -284,7 +238,7 @@ def place_payloads(
 ) -> None:
     """Decode payloads of chunks that cover `box`, and fill `out`, of its shape."""
     if source.payload is not None:
-        _place(source, source.payload, payloads, _Placer(source.info, box, out))
+        _place(source, source.payload, payloads, Placer(source.info, box, out))
 
 
 def check_payloads(source: Source, payloads: Iterable[tuple[tuple[int, ...], Buffer | None]]) -> None:
@@ -304,7 +258,7 @@ def _place(
     source: Source,
     driver: PayloadDriver,
     payloads: Iterable[tuple[tuple[int, ...], Buffer | None]],
-    place: _Placer,
+    place: Placer,
 ) -> None:
     """Decode chunks and put them in their places."""
     pieces = []
@@ -329,19 +283,22 @@ def _clipped_shape(info: ArrayInfo, index: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(min(c, n - i * c) for i, c, n in zip(index, info.chunk_shape, info.shape, strict=True))
 
 
-def _grouped(
-    source: Source, present: Sequence[tuple[tuple[int, ...], Span]], workers: int
-) -> list[_Request | _Objects]:
+def _grouped(source: Source, present: Sequence[tuple[tuple[int, ...], Span]], workers: int) -> list[Request | Objects]:
     """Group chunks into what is fetched and decoded at once."""
     info = source.info
     if source.store.concurrency > 1:
         # Chunks that are objects of their own are fetched side by side; those of a shard in few requests.
         most = 1 if info.shard_shape is None else 1 << 30
-        return list(_requests(present, gap=_COALESCE_GAP, largest=_LARGEST_REQUEST, most=most))
+        return list(group_requests(present, gap=_COALESCE_GAP, largest=_LARGEST_REQUEST, most=most))
+    most = _batch_size(info, len(present), workers)
+    return list(group_requests(present, gap=1 << 62, largest=1 << 62, most=most))
+
+
+def _batch_size(info: ArrayInfo, chunks: int, workers: int) -> int:
+    """Return how many chunks are read and decoded in one call."""
     nbytes = math.prod(info.chunk_shape) * info.dtype.itemsize
     wanted = min(max(_BATCH_BYTES // max(nbytes, 1), _BATCH_LEAST), _BATCH_MOST)
-    most = max(1, min(wanted, math.ceil(len(present) / workers)))
-    return list(_requests(present, gap=1 << 62, largest=1 << 62, most=most))
+    return max(1, min(wanted, math.ceil(chunks / workers)))
 
 
 def _on_disk(probe: ProbeStore, present: Sequence[tuple[tuple[int, ...], Span]]) -> bool:
@@ -351,17 +308,17 @@ def _on_disk(probe: ProbeStore, present: Sequence[tuple[tuple[int, ...], Span]])
     return not all(probe.in_memory(span.key, span.start) for _, span in (present[0], present[-1]))
 
 
-def _pieces(requests: Sequence[_Request | _Objects]) -> Iterator[tuple[str, list[ByteRange]]]:
+def _pieces(requests: Sequence[Request | Objects]) -> Iterator[tuple[str, list[ByteRange]]]:
     """Yield what a list of requests will read, object by object."""
     for request in requests:
-        if isinstance(request, _Objects):
+        if isinstance(request, Objects):
             yield from ((key, [ByteRange(0)]) for _, key in request.chunks)
         else:
-            yield request.key, _merged(request, _GAP_LOCAL)[0]
+            yield request.key, merge_ranges(request, _GAP_LOCAL)[0]
 
 
 def _decode_batch(
-    source: Source, driver: BatchDriver, pieces: list[tuple[tuple[int, ...], Buffer]], place: _Placer
+    source: Source, driver: BatchDriver, pieces: list[tuple[tuple[int, ...], Buffer]], place: Placer
 ) -> int:
     """Decode as many chunks as possible in one call; the rest, a damaged chunk first, goes the careful way."""
     info = source.info
@@ -379,7 +336,7 @@ def _read_chunks(source: Source, box: Box, out: NDArray[Any], threads: int | Non
     """Read through the smallest driver: chunk by chunk."""
     info = source.info
     grid = ChunkGrid(info.shape, info.chunk_shape)
-    place = _Placer(info, box, out)
+    place = Placer(info, box, out)
 
     def read(index: tuple[int, ...]) -> None:
         chunk = source.driver.read_chunk(source.store, source.path, info, grid.clipped_box(index))
@@ -389,38 +346,3 @@ def _read_chunks(source: Source, box: Box, out: NDArray[Any], threads: int | Non
             place.chunk(index, chunk)
 
     run_all(read, list(grid.indices(box)), _workers(source, threads))
-
-
-class _Placer:
-    """Copies the part of a chunk that lies in the box to its place in the output."""
-
-    __slots__ = ("_box", "_fill", "_start", "_stop", "out")
-
-    def __init__(self, info: ArrayInfo, box: Box, out: NDArray[Any]) -> None:
-        self._fill = info.fill_value
-        self._start, self._stop = np.array(box.origin, np.int64), np.array(box.stop, np.int64)
-        self._box = tuple(zip(box.origin, box.stop, info.chunk_shape, strict=True))
-        self.out = out
-
-    def _slices(self, index: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-        target, part = [], []
-        for i, (start, stop, n) in zip(index, self._box, strict=True):
-            at = i * n
-            lo, hi = max(start, at), min(stop, at + n)
-            target.append(slice(lo - start, hi - start))
-            part.append(slice(lo - at, hi - at))
-        return tuple(target), tuple(part)
-
-    def places(self, indices: Sequence[tuple[int, ...]]) -> NDArray[np.int64]:
-        """Return the places of chunks as `BatchDriver.decode_many` wants them, shape (chunks, 3, axes)."""
-        lengths = np.array([n for _, _, n in self._box], np.int64)
-        at = np.array(indices, np.int64) * lengths
-        low, high = np.maximum(self._start, at), np.minimum(self._stop, at + lengths)
-        return np.stack([low - at, low - self._start, high - low], axis=1)
-
-    def absent(self, index: tuple[int, ...]) -> None:
-        self.out[self._slices(index)[0]] = self._fill
-
-    def chunk(self, index: tuple[int, ...], chunk: NDArray[Any]) -> None:
-        target, part = self._slices(index)
-        self.out[target] = chunk[part]

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 from voxarium.codecs import Chain, batch, build_chain_v2, parse_codec
+from voxarium.codecs.batch.crew import decode_fetched
 from voxarium.errors import Code, InputError, NotFoundError, UnsupportedError
 from voxarium.model.array_specs import check_shapes, checked_dtype, checked_fill, join_key, named_axes
 from voxarium.model.axes import Axis
 from voxarium.model.box import Box
 from voxarium.model.codec import ChunkType
 from voxarium.model.image import ArrayInfo, ArraySpec
-from voxarium.model.protocols import IndexCache, ReadableStore, Span
+from voxarium.model.native import Located, NativeCrew, NativeReads, Span, whole_objects
+from voxarium.model.protocols import IndexCache, ReadableStore
 from voxarium.spec.zarr2 import (
     ArrayMetadata,
     chunk_key,
@@ -130,6 +132,13 @@ class Zarr2Driver:
         separator = info.details.meta.dimension_separator
         return [Span(join_key(path, chunk_key(index, separator))) for index in indices]
 
+    def locate_many(
+        self, _store: ReadableStore, path: str, info: ArrayInfo, indices: NDArray[np.int64], _cache: IndexCache, /
+    ) -> Located:
+        """Return where chunks are stored: each is an object of its own."""
+        separator = info.details.meta.dimension_separator
+        return whole_objects([join_key(path, chunk_key(tuple(i), separator)) for i in indices.tolist()])
+
     def decode(
         self,
         info: ArrayInfo,
@@ -160,6 +169,18 @@ class Zarr2Driver:
         """Decode chunks into place without the interpreter lock; see `BatchDriver`."""
         chain: Chain = info.details.chain
         return batch.decode_many(chain.single, payloads, places, scratch, out, plain=chain.plain)
+
+    def can_decode_fetched(self, info: ArrayInfo, out: NDArray[Any], chunks: int, /) -> bool:
+        """Tell whether `decode_fetched` is possible; see `NativeDriver`."""
+        chain: Chain = info.details.chain
+        return batch.able_to_decode(chain.single, out, chunks, plain=chain.plain)
+
+    def decode_fetched(
+        self, info: ArrayInfo, reads: NativeReads, box: Box, out: NDArray[Any], crew: NativeCrew, /
+    ) -> NDArray[np.uint8]:
+        """Fetch and decode chunks without the interpreter lock; see `NativeDriver`."""
+        chain: Chain = info.details.chain
+        return decode_fetched(chain.single, reads, box, out, crew, plain=chain.plain)
 
     def encoding_key(self, info: ArrayInfo, /) -> object:
         """Return what a decoder of chunks must know; equal for every container that encodes alike."""

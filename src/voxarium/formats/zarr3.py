@@ -18,18 +18,21 @@ from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 from voxarium.codecs import ABSENT, Chain, Sharding, batch, build_chain, parse_codec
+from voxarium.codecs.batch.crew import decode_fetched
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, StoreError, UnsupportedError
 from voxarium.model.array_specs import check_shapes, checked_dtype, checked_fill, join_key, named_axes
 from voxarium.model.box import Box
 from voxarium.model.codec import ChunkType
 from voxarium.model.fields import parse_json_object
 from voxarium.model.image import ArrayInfo, ArraySpec
-from voxarium.model.protocols import ByteRange, IndexCache, ReadableStore, ShardLayout, Span
+from voxarium.model.native import Located, NativeCrew, NativeReads, Span, whole_objects
+from voxarium.model.protocols import ByteRange, IndexCache, ReadableStore, ShardLayout
 from voxarium.spec.zarr3 import ArrayMetadata, ChunkKeys, NamedConfiguration, dump_array, parse_array
 
 __all__ = ["Zarr3Driver"]
 
 _DOCUMENT: Final = "zarr.json"
+_LARGEST: Final = np.uint64(2**63 - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,29 +138,34 @@ class Zarr3Driver:
         /,
     ) -> list[Span | None]:
         """Return where chunks are stored; the index of each shard is read once, by one range request."""
+        grid = np.array(indices, np.int64).reshape(len(indices), info.ndim)
+        located = self.locate_many(store, path, info, grid, cache)
+        return [located.span(i) for i in range(len(indices))]
+
+    def locate_many(
+        self, store: ReadableStore, path: str, info: ArrayInfo, indices: NDArray[np.int64], cache: IndexCache, /
+    ) -> Located:
+        """Return where chunks are stored, in arrays."""
         details: _Details = info.details
-        keys = details.meta.chunk_keys
+        keys, count = details.meta.chunk_keys, len(indices)
         if details.shards is None:
-            return [Span(join_key(path, keys.key(i))) for i in indices]
-        if not indices:
-            return []
-        grid = np.array(indices, np.int64).reshape(len(indices), -1)
-        shard = grid // details.per_shard
-        rows = (grid - shard * details.per_shard) @ details.strides
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for i, s in enumerate(map(tuple, shard.tolist())):
-            groups.setdefault(s, []).append(i)
-        found: list[Span | None] = [None] * len(indices)
-        for index, members in groups.items():
-            key = join_key(path, keys.key(index))
-            table = cache.get(store, key, partial(_load_index, store, key, details.shards))
-            if table is None:
-                continue
-            entries: NDArray[np.uint64] = table[rows[members]]  # type: ignore[index]  # what _load_index returned
-            for i, (start, length) in zip(members, entries.tolist(), strict=True):
-                if start != ABSENT:
-                    found[i] = Span(key, start, length)
-        return found
+            return whole_objects([join_key(path, keys.key(tuple(i))) for i in indices.tolist()])
+        shards = indices // details.per_shard
+        rows = (indices - shards * details.per_shard) @ details.strides
+        members: dict[tuple[int, ...], list[int]] = {}
+        for i, shard in enumerate(map(tuple, shards.tolist())):
+            members.setdefault(shard, []).append(i)
+        names = [join_key(path, keys.key(index)) for index in members]
+        objects = np.full(count, -1, np.int64)
+        starts, lengths = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        for number, (name, some) in enumerate(zip(names, members.values(), strict=True)):
+            table: Any = cache.get(store, name, partial(_load_index, store, name, details.shards))
+            if table is not None:
+                part = slice(None) if len(names) == 1 else some
+                found: NDArray[np.uint64] = table[rows[part]]
+                objects[part] = np.where(found[:, 0] == ABSENT, -1, number)
+                starts[part], lengths[part] = np.minimum(found, _LARGEST).T
+        return Located(keys=names, objects=objects, starts=starts, lengths=lengths)
 
     def decode(
         self,
@@ -189,6 +197,18 @@ class Zarr3Driver:
         """Decode chunks into place without the interpreter lock; see `BatchDriver`."""
         chain: Chain = info.details.chain
         return batch.decode_many(chain.single, payloads, places, scratch, out, plain=chain.plain)
+
+    def can_decode_fetched(self, info: ArrayInfo, out: NDArray[Any], chunks: int, /) -> bool:
+        """Tell whether `decode_fetched` is possible; see `NativeDriver`."""
+        chain: Chain = info.details.chain
+        return batch.able_to_decode(chain.single, out, chunks, plain=chain.plain)
+
+    def decode_fetched(
+        self, info: ArrayInfo, reads: NativeReads, box: Box, out: NDArray[Any], crew: NativeCrew, /
+    ) -> NDArray[np.uint8]:
+        """Fetch and decode chunks without the interpreter lock; see `NativeDriver`."""
+        chain: Chain = info.details.chain
+        return decode_fetched(chain.single, reads, box, out, crew, plain=chain.plain)
 
     def encoding_key(self, info: ArrayInfo, /) -> object:
         """Return what a decoder of chunks must know; equal for every container that encodes alike."""

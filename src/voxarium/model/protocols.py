@@ -14,6 +14,7 @@ from voxarium.model.abilities import Holds
 from voxarium.model.axes import Axis
 from voxarium.model.box import Box
 from voxarium.model.image import ArrayInfo, ArraySpec, ImageInfo
+from voxarium.model.native import Located, NativeCrew, NativeFiles, NativeReads, Span
 from voxarium.model.transforms import Transform
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "IndexCache",
     "ListableStore",
     "ManyStore",
+    "NativeDriver",
+    "NativeStore",
     "ObjectStat",
     "ObjectWriter",
     "PatchableWriter",
@@ -91,6 +94,14 @@ class ManyStore(ReadableStore, Protocol):
 
     def get_many(self, keys: Sequence[str], most: int, /) -> Sequence[Buffer | None]:
         """Return objects, in the order asked; `most` is what one is expected to take at most, in bytes."""
+
+
+@runtime_checkable
+class NativeStore(ReadableStore, Protocol):
+    """A store whose objects compiled code can read by itself, without the interpreter lock. An optimisation only."""
+
+    def open_native(self, keys: Sequence[str], /) -> NativeFiles | None:
+        """Open objects; None when that is not possible here."""
 
 
 @runtime_checkable
@@ -181,15 +192,6 @@ class FileStore(ReadableStore, Protocol):
 
 
 # -------------------------------------------------------------------------------------------------------- drivers
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Where the stored bytes of a chunk are: part of an object, or the whole object when `length` is None."""
-
-    key: str
-    start: int = 0
-    length: int | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardLayout:
     """How a shard is put together: a head, chunks one behind the other, a tail.
@@ -306,6 +308,27 @@ class BatchDriver(PayloadDriver, Protocol):
 
         `places` has shape (chunks, 2, axes): first voxel within `data`, number of voxels (less than a chunk where the
         array ends). Returns all payloads and the bytes of each, 0 for a chunk of fill value only; or None as above.
+        """
+
+
+@runtime_checkable
+class NativeDriver(BatchDriver, Protocol):
+    """A container whose chunks are fetched and decoded in one call without the lock. An optimisation only."""
+
+    def locate_many(
+        self, store: ReadableStore, path: str, info: ArrayInfo, indices: NDArray[np.int64], cache: IndexCache, /
+    ) -> Located:
+        """Return where chunks are; `indices` has shape (chunks, axes). The same as `locate`, in arrays."""
+
+    def can_decode_fetched(self, info: ArrayInfo, out: NDArray[Any], chunks: int, /) -> bool:
+        """Tell whether `decode_fetched` can put so many chunks of this array into `out`."""
+
+    def decode_fetched(
+        self, info: ArrayInfo, reads: NativeReads, box: Box, out: NDArray[Any], crew: NativeCrew, /
+    ) -> NDArray[np.uint8]:
+        """Fetch chunks, decode them, and put the parts that lie in `box` into `out`, its voxels.
+
+        Returns 1 for each chunk that is done, 0 for one that needs a closer look: absent, damaged, or of unusual form.
         """
 
 

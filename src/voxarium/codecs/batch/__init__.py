@@ -22,13 +22,13 @@ from voxarium.model.codec import BytesBytesCodec
 __all__ = ["available", "decode_chunks", "decode_many", "encode_chunks", "encode_many", "most_axes"]
 
 most_axes: Final = 6
-_PATIENCE: Final = 256
+_PATIENCE: Final = 64
 _decoded = [0]
 _contexts: dict[str, list[int]] = {"compress": [], "decompress": []}
 
 
 @cache
-def _symbols() -> dict[str, int] | None:
+def symbols() -> dict[str, int] | None:
     """Return the addresses of the zstd functions inside numcodecs, or None."""
     import numcodecs.zstd
 
@@ -43,7 +43,7 @@ def _symbols() -> dict[str, int] | None:
 
 def available() -> bool:
     """Tell whether chunks can be coded in batches here."""
-    return _symbols() is not None
+    return symbols() is not None
 
 
 def _worth_loading(chunks: int) -> bool:
@@ -54,20 +54,21 @@ def _worth_loading(chunks: int) -> bool:
     return _decoded[0] > _PATIENCE
 
 
-def _context(kind: str) -> int:
+def codec_context(kind: str) -> int:
     """Take a codec context; contexts are kept for ever and given back after use, so there are as many as threads."""
     try:
         return _contexts[kind].pop()
     except IndexError:
-        symbols = _symbols() or {}
+        found = symbols() or {}
         create = ctypes.CFUNCTYPE(ctypes.c_void_p)(
-            symbols["ZSTD_createDCtx" if kind == "decompress" else "ZSTD_createCCtx"]
+            found["ZSTD_createDCtx" if kind == "decompress" else "ZSTD_createCCtx"]
         )
         return int(create() or 0)
 
 
 @cache
-def _kernels() -> Any:  # Any: compiled functions have no static type
+def loops() -> Any:  # Any: compiled functions have no static type
+    """Return the compiled functions; loading them takes half a second."""
     from voxarium.codecs.batch import kernels
 
     return kernels
@@ -90,7 +91,7 @@ def _addresses(buffers: Sequence[Buffer]) -> tuple[list[Any], NDArray[np.int64],
 
 
 @lru_cache(maxsize=256)
-def _chunk_strides(shape: tuple[int, ...], itemsize: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def chunk_strides(shape: tuple[int, ...], itemsize: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the strides of a C-contiguous chunk in bytes, plain and padded."""
     strides = np.empty(len(shape), np.int64)
     step = itemsize
@@ -113,12 +114,18 @@ def decode_many(
 
     `plain` says that there is no codec at all.
     """
-    able = plain or (codec is not None and codec.key == "zstd")
-    if not able or not 0 < out.ndim <= most_axes or not available():
-        return None
-    if out.strides[-1] != out.itemsize or not out.flags.writeable or not _worth_loading(len(payloads)):
+    if not able_to_decode(codec, out, len(payloads), plain=plain):
         return None
     return decode_chunks(payloads, places, scratch, out, plain=plain)
+
+
+def able_to_decode(codec: BytesBytesCodec | None, out: NDArray[Any], chunks: int, *, plain: bool) -> bool:
+    """Tell whether chunks of this codec can be decoded into `out` by compiled code."""
+    if not (plain or (codec is not None and codec.key == "zstd")) or not 0 < out.ndim <= most_axes:
+        return False
+    if not available() or out.strides[-1] != out.itemsize or not out.flags.writeable:
+        return False
+    return _worth_loading(chunks)
 
 
 def encode_many(
@@ -162,14 +169,14 @@ def decode_chunks(
     int
         Number of chunks decoded. Less than all: the chunk of that number is damaged, and nothing behind it was done.
     """
-    symbols = _symbols() or {}
+    found = symbols() or {}
     views, sources, lengths = _addresses(payloads)
-    strides, padded = _chunk_strides(scratch.shape, out.itemsize)
+    strides, padded = chunk_strides(scratch.shape, out.itemsize)
     out_strides = np.array(out.strides, np.int64)
-    context = _context("decompress")
+    context = codec_context("decompress")
     try:
-        done: int = _kernels().decode(
-            0 if plain else symbols["ZSTD_decompressDCtx"],
+        done: int = loops().decode(
+            0 if plain else found["ZSTD_decompressDCtx"],
             context,
             sources,
             lengths,
@@ -215,21 +222,21 @@ def encode_chunks(
     sizes : ndarray of int64
         Bytes of each payload; 0 for a chunk that holds only the fill value.
     """
-    symbols = _symbols() or {}
-    bound = int(ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_size_t)(symbols["ZSTD_compressBound"])(scratch.nbytes))
+    found = symbols() or {}
+    bound = int(ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_size_t)(found["ZSTD_compressBound"])(scratch.nbytes))
     packed = np.empty(bound * len(places), np.uint8)
     sizes = np.empty(len(places), np.int64)
     word = int.from_bytes(fill.tobytes() * (8 // fill.itemsize), "little", signed=True)
-    context = _context("compress")
+    context = codec_context("compress")
     try:
-        used = _kernels().encode(
-            symbols["ZSTD_compressCCtx"],
+        used = loops().encode(
+            found["ZSTD_compressCCtx"],
             context,
             level,
             places[:, 0] @ np.array(data.strides, np.int64),
             _padded(places[:, 1], 1),
             _padded(np.array(data.strides, np.int64), 0),
-            _chunk_strides(scratch.shape, data.itemsize)[1],
+            chunk_strides(scratch.shape, data.itemsize)[1],
             (data.ctypes.data, scratch.ctypes.data, scratch.nbytes, data.itemsize),
             (packed.ctypes.data, bound, word),
             sizes,

@@ -10,7 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 
-def _compiled(function: Any) -> Any:
+def compiled(function: Any) -> Any:
     """Compile a function on its first call: without the lock, kept on disk between runs where that is possible."""
     try:
         return njit(nogil=True, cache=True, boundscheck=False)(function)
@@ -37,7 +37,8 @@ def _word_function(count: int) -> Any:
 
 
 @intrinsic
-def _call5(_typing: Any, _f: Any, _a: Any, _b: Any, _c: Any, _d: Any, _e: Any) -> Any:
+def call5(_typing: Any, _f: Any, _a: Any, _b: Any, _c: Any, _d: Any, _e: Any) -> Any:
+    """Call a C function of five 64-bit words at an address."""
     return types.int64(*[types.int64] * 6), _word_function(5)
 
 
@@ -56,7 +57,9 @@ def _copy(_typing: Any, _target: Any, _source: Any, _count: Any) -> Any:
 
 
 @intrinsic
-def _load(_typing: Any, _address: Any) -> Any:
+def load_word(_typing: Any, _address: Any) -> Any:
+    """Return the 64-bit word at an address."""
+
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.load(builder.inttoptr(args[0], ir.IntType(64).as_pointer()), align=1)
 
@@ -109,7 +112,7 @@ def _fixed_copy(count: int) -> Any:
 _copy64, _copy32, _copy8 = _fixed_copy(64), _fixed_copy(32), _fixed_copy(8)
 
 
-@_compiled
+@compiled
 def _copy_row(target, source, count):  # type: ignore[no-untyped-def]  # compiled
     """Copy a row. Rows of chunks are short: calling the C library for each costs more than copying it."""
     if count >= 1024:
@@ -130,8 +133,8 @@ def _copy_row(target, source, count):  # type: ignore[no-untyped-def]  # compile
         at += 1
 
 
-@_compiled
-def _copy_box(target, source, shape, target_strides, source_strides, itemsize):  # type: ignore[no-untyped-def]  # compiled
+@compiled
+def copy_box(target, source, shape, target_strides, source_strides, itemsize):  # type: ignore[no-untyped-def]  # compiled
     """Copy a box of up to six axes, row by row."""
     row = shape[5] * itemsize
     for a in range(shape[0]):
@@ -146,7 +149,7 @@ def _copy_box(target, source, shape, target_strides, source_strides, itemsize): 
                         _copy_row(td + e * target_strides[4], sd + e * source_strides[4], row)
 
 
-@_compiled
+@compiled
 def decode(function, context, sources, lengths, first, place, shapes, chunk_strides, out_strides, memory):  # type: ignore[no-untyped-def]  # compiled
     """See `batch.decode_chunks`."""
     out, scratch, nbytes, itemsize = memory
@@ -156,13 +159,13 @@ def decode(function, context, sources, lengths, first, place, shapes, chunk_stri
             chunk = sources[i]
             if lengths[i] != nbytes:
                 return i
-        elif _call5(function, context, scratch, nbytes, sources[i], lengths[i]) != nbytes:
+        elif call5(function, context, scratch, nbytes, sources[i], lengths[i]) != nbytes:
             return i
-        _copy_box(out + place[i], chunk + first[i], shapes[i], out_strides, chunk_strides, itemsize)
+        copy_box(out + place[i], chunk + first[i], shapes[i], out_strides, chunk_strides, itemsize)
     return len(sources)
 
 
-@_compiled
+@compiled
 def _fill_words(target, nbytes, word):  # type: ignore[no-untyped-def]  # compiled
     whole = nbytes // 8 * 8
     for at in range(0, whole, 8):
@@ -171,12 +174,12 @@ def _fill_words(target, nbytes, word):  # type: ignore[no-untyped-def]  # compil
         _store_byte(target + at, (word >> (8 * (at - whole))) & 255)
 
 
-@_compiled
+@compiled
 def _only(address, nbytes, word):  # type: ignore[no-untyped-def]  # compiled
     """Tell whether memory holds nothing but repetitions of a word."""
     whole = nbytes // 8 * 8
     for at in range(0, whole, 8):
-        if _load(address + at) != word:
+        if load_word(address + at) != word:
             return False
     for at in range(whole, nbytes):
         if _load_byte(address + at) != (word >> (8 * (at - whole))) & 255:
@@ -184,7 +187,7 @@ def _only(address, nbytes, word):  # type: ignore[no-untyped-def]  # compiled
     return True
 
 
-@_compiled
+@compiled
 def encode(function, context, level, first, shapes, data_strides, chunk_strides, memory, target, sizes):  # type: ignore[no-untyped-def]  # compiled
     """See `batch.encode_chunks`."""
     data, scratch, nbytes, itemsize = memory
@@ -196,7 +199,7 @@ def encode(function, context, level, first, shapes, data_strides, chunk_strides,
             voxels *= shapes[i, axis]
         if voxels != nbytes:
             _fill_words(scratch, nbytes, word)
-        _copy_box(scratch, data + first[i], shapes[i], chunk_strides, data_strides, itemsize)
+        copy_box(scratch, data + first[i], shapes[i], chunk_strides, data_strides, itemsize)
         if _only(scratch, nbytes, word):
             sizes[i] = 0
             continue

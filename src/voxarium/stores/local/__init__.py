@@ -15,6 +15,7 @@ from typing_extensions import Buffer
 
 from voxarium.errors import Code, NotFoundError, StoreError
 from voxarium.model.keys import checked_key, natural_key, resolve_range
+from voxarium.model.native import NativeFiles
 from voxarium.model.protocols import ByteRange, ObjectStat, ObjectWriter
 from voxarium.stores.local.writer import LocalWriter, translate, write_all
 
@@ -119,6 +120,12 @@ class LocalStore:
             return None
         finally:
             os.close(fd)
+
+    def open_native(self, keys: Sequence[str], /) -> NativeFiles | None:
+        """Return files for compiled code to read."""
+        from voxarium.stores.local.many import native_files
+
+        return native_files([os.fsencode(self._path(k)) for k in keys], os.O_RDONLY | os.O_CLOEXEC)
 
     def in_memory(self, key: str, at: int, /) -> bool:
         """Tell whether a byte is in the page cache; True also where the system cannot tell."""

@@ -6,7 +6,9 @@ threads, that waiting costs more than the reading, so the loop is compiled and c
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import os
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -15,9 +17,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["read_files"]
+__all__ = ["native_files", "read_files"]
 
-_PATIENCE: Final = 256
+_PATIENCE: Final = 64
+_FEW: Final = 3  # files are opened one by one up to here
 _read = [0]
 
 
@@ -34,10 +37,10 @@ def _symbols() -> tuple[int, ...] | None:
 
 
 @cache
-def _kernel() -> Any:  # Any: compiled functions have no static type
+def _kernels() -> Any:  # Any: compiled functions have no static type
     from voxarium.stores.local import many_kernel
 
-    return many_kernel.read_files
+    return many_kernel
 
 
 def _worth_loading(files: int) -> bool:
@@ -46,6 +49,45 @@ def _worth_loading(files: int) -> bool:
         return True
     _read[0] += files  # a lost count between threads does not matter
     return _read[0] > _PATIENCE
+
+
+class _Files:
+    """Files that compiled code reads: a few are opened here, many by whoever reads them."""
+
+    def __init__(self, paths: Sequence[bytes], flags: int, functions: tuple[int, ...]) -> None:
+        opener, self.reader, closer = functions
+        self.flags = flags
+        if len(paths) > _FEW:
+            self.opener, self.closer = opener, closer
+            self.handles, self._names = _terminated(paths)
+            return
+        self.opener = self.closer = 0
+        self.handles = np.full(len(paths), -1, np.int64)
+        for i, path in enumerate(paths):
+            with contextlib.suppress(OSError):  # the caller finds out why
+                self.handles[i] = os.open(path, flags)
+
+    def __enter__(self) -> _Files:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self.opener:
+            for handle in self.handles.tolist():
+                if handle >= 0:
+                    os.close(handle)
+
+
+def native_files(paths: Sequence[bytes], flags: int) -> _Files | None:
+    """Return files for compiled code to read; None where the C library cannot be reached."""
+    functions = _symbols()
+    return None if functions is None else _Files(paths, flags, functions)
+
+
+def _terminated(paths: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Return addresses of paths that end with a zero byte, and the memory they lie in."""
+    ends = np.cumsum([len(p) + 1 for p in paths])
+    names = np.frombuffer(b"\0".join(paths) + b"\0", np.uint8)
+    return np.concatenate([[0], ends[:-1]]).astype(np.int64) + names.ctypes.data, names
 
 
 def read_files(paths: Sequence[bytes], most: int, flags: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
@@ -70,10 +112,8 @@ def read_files(paths: Sequence[bytes], most: int, flags: int) -> tuple[NDArray[n
     symbols = _symbols()
     if symbols is None or not _worth_loading(len(paths)):
         return None
-    ends = np.cumsum([len(p) + 1 for p in paths])
-    names = np.frombuffer(b"\0".join(paths) + b"\0", np.uint8)
+    starts, _names = _terminated(paths)
     buffer = np.empty(most * len(paths) + 1, np.uint8)
     found = np.empty((len(paths), 2), np.int64)
-    starts = np.concatenate([[0], ends[:-1]]).astype(np.int64) + names.ctypes.data
-    _kernel()(symbols, starts, flags, (buffer.ctypes.data, most), found)
+    _kernels().read_files(symbols, starts, flags, (buffer.ctypes.data, most), found)
     return buffer, found

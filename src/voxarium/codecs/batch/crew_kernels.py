@@ -1,0 +1,223 @@
+"""Compiled loops of `crew`: threads that wait for work, fetch chunks, decode them and put them in their places.
+
+Work is described by 64-bit words in memory, at places that `crew` names. Threads take chunks one by one from a counter,
+so a thread that wakes up late takes fewer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from voxarium.codecs.batch.kernels import call5, compiled, copy_box, load_word
+
+# Numba's interface is untyped; the signatures below are those of the C library. Any: numba objects.
+
+
+def _integer_function(handle: bool, count: int) -> Any:
+    """Return a codegen for a C function that returns an int: of a 32-bit handle (or not) and `count` words."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        word, integer = ir.IntType(64), ir.IntType(32)
+        kinds = [integer] * handle + [word] * count
+        pointer = builder.inttoptr(args[0], ir.FunctionType(integer, kinds).as_pointer())
+        values = [builder.trunc(a, integer) if kind is integer else a for a, kind in zip(args[1:], kinds, strict=True)]
+        return builder.sext(builder.call(pointer, values), word)
+
+    return codegen
+
+
+@intrinsic
+def _semaphore(_typing: Any, _function: Any, _address: Any) -> Any:
+    return types.int64(types.int64, types.int64), _integer_function(False, 1)
+
+
+@intrinsic
+def _advise(_typing: Any, _function: Any, _handle: Any, _start: Any, _count: Any, _advice: Any) -> Any:
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        word, integer = ir.IntType(64), ir.IntType(32)
+        pointer = builder.inttoptr(args[0], ir.FunctionType(integer, [integer, word, word, integer]).as_pointer())
+        values = [builder.trunc(args[1], integer), args[2], args[3], builder.trunc(args[4], integer)]
+        return builder.sext(builder.call(pointer, values), word)
+
+    return types.int64(*[types.int64] * 5), codegen
+
+
+@intrinsic
+def _fetch(_typing: Any, _function: Any, _handle: Any, _buffer: Any, _count: Any, _start: Any) -> Any:
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        word, integer = ir.IntType(64), ir.IntType(32)
+        pointer = builder.inttoptr(args[0], ir.FunctionType(word, [integer, word, word, word]).as_pointer())
+        return builder.call(pointer, [builder.trunc(args[1], integer), *args[2:]])
+
+    return types.int64(*[types.int64] * 5), codegen
+
+
+@intrinsic
+def _open(_typing: Any, _function: Any, _path: Any, _flags: Any) -> Any:
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        word, integer = ir.IntType(64), ir.IntType(32)
+        # open is variadic: the fixed part has to be declared as such for platforms that pass them differently.
+        pointer = builder.inttoptr(args[0], ir.FunctionType(integer, [word, integer], var_arg=True).as_pointer())
+        return builder.sext(builder.call(pointer, [args[1], builder.trunc(args[2], integer)]), word)
+
+    return types.int64(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def _close(_typing: Any, _function: Any, _handle: Any) -> Any:
+    return types.int64(types.int64, types.int64), _integer_function(True, 0)
+
+
+@intrinsic
+def _next(_typing: Any, _address: Any) -> Any:
+    """Take a number from a counter that many threads share."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
+        return builder.atomic_rmw("add", pointer, ir.Constant(ir.IntType(64), 1), "seq_cst")
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def _put_byte(_typing: Any, _address: Any, _value: Any) -> Any:
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        builder.store(builder.trunc(args[1], ir.IntType(8)), pointer)
+        return args[1]
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@compiled
+def _words(address, count):  # type: ignore[no-untyped-def]  # compiled
+    values = np.empty(count, np.int64)
+    for i in range(count):
+        values[i] = load_word(address + 8 * i)
+    return values
+
+
+@compiled
+def _read(job, i, handle, buffer):  # type: ignore[no-untyped-def]  # compiled
+    """Read the bytes of a chunk from an open object; return their number, or -1."""
+    fetch, room = load_word(job + 8 * 22), load_word(job + 8 * 35)
+    start, wanted = load_word(load_word(job + 8 * 26) + 8 * i), load_word(load_word(job + 8 * 27) + 8 * i)
+    if wanted > room:
+        return -1
+    if wanted >= 0:
+        return wanted if _fetch(fetch, handle, buffer, wanted, start) == wanted else -1
+    got = _fetch(fetch, handle, buffer, room, 0)
+    return got if 0 < got < room else -1  # as long as the buffer: longer than expected
+
+
+@compiled
+def _stored(job, i, handle, buffer):  # type: ignore[no-untyped-def]  # compiled
+    """Fetch the bytes of a chunk; return their number, or -1 when the careful way has to look."""
+    opener = load_word(job + 8 * 39)
+    if opener == 0:
+        return -1 if handle < 0 else _read(job, i, handle, buffer)
+    handle = _open(opener, handle, load_word(job + 8 * 71))
+    if handle < 0:
+        return -1
+    got = _read(job, i, handle, buffer)
+    _close(load_word(job + 8 * 70), handle)
+    return got
+
+
+@compiled
+def _place(target, source, index, shapes, sizes, part):  # type: ignore[no-untyped-def]  # compiled
+    """Copy the part of a chunk that lies in the box; `index` is the address of its index, `part` scratch."""
+    shape, strides, out_strides, origin, stop = shapes[0], shapes[1], shapes[2], shapes[3], shapes[4]
+    ndim, itemsize = sizes
+    for axis in range(6 - ndim, 6):
+        first = load_word(index + 8 * (axis - 6 + ndim)) * shape[axis]
+        low, high = max(first, origin[axis]), min(first + shape[axis], stop[axis])
+        part[axis] = high - low
+        target += (low - origin[axis]) * out_strides[axis]
+        source += (low - first) * strides[axis]
+    copy_box(target, source, part, out_strides, strides, itemsize)
+
+
+@compiled
+def _work(job):  # type: ignore[no-untyped-def]  # compiled
+    """Deal with chunks until none is left."""
+    me = _next(job + 8 * 17)
+    count, nbytes, itemsize = load_word(job + 8 * 18), load_word(job + 8 * 34), load_word(job + 8 * 33)
+    ndim, decoder, out = load_word(job + 8 * 30), load_word(job + 8 * 23), load_word(job + 8 * 32)
+    indices, status = load_word(job + 8 * 29), load_word(job + 8 * 31)
+    objects, handles = load_word(job + 8 * 28), load_word(job + 8 * 25)
+    scratch = load_word(job + 8 * 36) + me * load_word(job + 8 * 37)
+    buffer = scratch + (nbytes + 63) // 64 * 64
+    context = load_word(load_word(job + 8 * 38) + 8 * me)
+    shapes = _words(job + 8 * 40, 30).reshape(5, 6)
+    part = np.ones(6, np.int64)
+    while True:
+        i = _next(job + 8 * 16)
+        if i >= count:
+            return
+        at = load_word(objects + 8 * i)
+        if at < 0:
+            continue
+        handle = load_word(handles + 8 * at)
+        got = _stored(job, i, handle, buffer)
+        chunk = scratch
+        if decoder == 0:
+            chunk = buffer
+        elif got >= 0:
+            got = call5(decoder, context, scratch, nbytes, buffer, got)
+        if got != nbytes:
+            continue
+        _place(out, chunk, indices + 8 * i * ndim, shapes, (ndim, itemsize), part)
+        _put_byte(status + i, 1)
+
+
+@compiled
+def serve(job):  # type: ignore[no-untyped-def]  # compiled
+    """Wait for work for ever."""
+    wait, post = load_word(job + 8 * 19), load_word(job + 8 * 20)
+    while True:
+        while _semaphore(wait, job) != 0:  # a signal came in between
+            pass
+        _work(job)
+        _semaphore(post, job + 8 * 8)
+
+
+@compiled
+def _announce(job, advise):  # type: ignore[no-untyped-def]  # compiled
+    """Tell the system what will be read, so that the disk can work on all of it."""
+    objects, handles, opener = load_word(job + 8 * 28), load_word(job + 8 * 25), load_word(job + 8 * 39)
+    starts, lengths = load_word(job + 8 * 26), load_word(job + 8 * 27)
+    for i in range(load_word(job + 8 * 18)):
+        at = load_word(objects + 8 * i)
+        if at < 0:
+            continue
+        handle = load_word(handles + 8 * at)
+        if opener != 0:
+            handle = _open(opener, handle, load_word(job + 8 * 71))
+        if handle >= 0:
+            _advise(advise, handle, load_word(starts + 8 * i), max(load_word(lengths + 8 * i), 0), 3)  # 0: to the end
+            if opener != 0:
+                _close(load_word(job + 8 * 70), handle)
+
+
+@compiled
+def run(job, helpers):  # type: ignore[no-untyped-def]  # compiled
+    """Work together with helpers; return when every helper that has begun has ended."""
+    wait, post, advise = load_word(job + 8 * 19), load_word(job + 8 * 20), load_word(job + 8 * 24)
+    for _ in range(helpers):
+        _semaphore(post, job)
+    if advise != 0:
+        _announce(job, advise)
+    _work(job)
+    begun = helpers
+    for _ in range(helpers):
+        if _semaphore(load_word(job + 8 * 21), job) == 0:  # its token is still there, so it sleeps
+            begun -= 1
+    for _ in range(begun):
+        while _semaphore(wait, job + 8 * 8) != 0:
+            pass

@@ -1,0 +1,206 @@
+"""Chunks read by threads in compiled code are the same as chunks read one by one, whatever is wrong with them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import tensorstore as ts
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from voxarium.codecs import batch
+from voxarium.codecs.batch.crew import crews_possible
+from voxarium.core import native_reading, reading
+from voxarium.core.opening import open_array
+from voxarium.errors import FormatError
+from voxarium.model.box import Box
+from voxarium.stores.local import LocalStore
+
+pytestmark = pytest.mark.skipif(
+    not (batch.available() and crews_possible()), reason="no semaphores in memory, or numcodecs does not show its zstd"
+)
+
+SHAPE, CHUNK = (23, 31, 38), (5, 8, 9)
+
+
+@pytest.fixture(autouse=True)
+def loaded(monkeypatch):
+    """Do not wait for so many chunks that loading compiled code pays."""
+    monkeypatch.setattr(batch, "_worth_loading", lambda _chunks: True)
+
+
+def write(path, data, chunk, shard=None, codec="zstd", driver="zarr3"):
+    """Write with TensorStore."""
+    if driver == "zarr":
+        compressor = {"id": "zstd", "level": 1} if codec == "zstd" else None
+        metadata = {"chunks": list(chunk), "compressor": compressor}
+    else:
+        codecs = [{"name": "bytes", "configuration": {"endian": "little"}}]
+        if codec == "zstd":
+            codecs.append({"name": "zstd", "configuration": {"level": 1}})
+        if shard is not None:
+            codecs = [{"name": "sharding_indexed", "configuration": {"chunk_shape": list(chunk), "codecs": codecs}}]
+        grid = {"name": "regular", "configuration": {"chunk_shape": list(shard or chunk)}}
+        metadata = {"chunk_grid": grid, "codecs": codecs}
+    spec = {"driver": driver, "kvstore": {"driver": "file", "path": f"{path}/"}, "metadata": metadata}
+    array = ts.open(spec, create=True, delete_existing=True, dtype=data.dtype, shape=data.shape).result()
+    array.write(data).result()
+    return open_array(LocalStore(path))
+
+
+def sparse(shape=SHAPE, dtype="u2", seed=1):
+    data = np.random.default_rng(seed).integers(0, 99, shape).astype(dtype)
+    data[tuple(slice(0, n // 2) for n in shape)] = 0  # chunks that TensorStore does not write
+    return data
+
+
+@pytest.fixture
+def careful(monkeypatch):
+    """Count the chunks that go the careful way."""
+    seen = []
+    inner = reading._read_payloads
+    monkeypatch.setattr(reading, "_read_payloads", lambda s, b, o, i, w: (seen.extend(i), inner(s, b, o, i, w))[1])
+    return seen
+
+
+@st.composite
+def arrays(draw):
+    ndim = draw(st.integers(1, 6))
+    most = 12 if ndim < 4 else 4
+    shape = tuple(draw(st.lists(st.integers(1, 3 * most), min_size=ndim, max_size=ndim)))
+    chunk = tuple(draw(st.lists(st.integers(1, most), min_size=ndim, max_size=ndim)))
+    shard = draw(st.one_of(st.none(), st.just(tuple(c * draw(st.integers(1, 3)) for c in chunk))))
+    start = tuple(draw(st.integers(0, n - 1)) for n in shape)
+    stop = tuple(draw(st.integers(a + 1, n)) for a, n in zip(start, shape, strict=True))
+    return {
+        "data": sparse(shape, draw(st.sampled_from(["u1", "i2", "f4", "u8", "c16"])), draw(st.integers(0, 9))),
+        "chunk": chunk,
+        "shard": shard,
+        "codec": draw(st.sampled_from(["zstd", "none"])),
+        "driver": "zarr3" if shard else draw(st.sampled_from(["zarr3", "zarr"])),
+        "box": Box.from_bounds(start, stop),
+        "threads": draw(st.sampled_from([1, 2, 5])),
+        "strided": draw(st.booleans()),
+        "disk": draw(st.booleans()),
+    }
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(arrays())
+def test_any_region_of_any_array(tmp_path_factory, monkeypatch, case):
+    array = write(
+        tmp_path_factory.mktemp("a"), case["data"], case["chunk"], case["shard"], case["codec"], case["driver"]
+    )
+    box = case["box"]
+    room = np.full(tuple(n + 3 for n in box.shape), 77, case["data"].dtype)
+    inner = tuple(slice(1, 1 + n) for n in box.shape)
+    out = room[inner] if case["strided"] else np.empty(box.shape, case["data"].dtype)
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "in_memory", lambda *_: not case["disk"])
+        array.read(box, out=out, threads=case["threads"])
+    assert np.array_equal(out, case["data"][box.slices])
+    room[inner] = 77
+    assert (room == 77).all()  # nothing beside the region was touched
+
+
+def test_chunks_that_are_there_are_not_read_twice(tmp_path, careful):
+    data = sparse()
+    array = write(tmp_path, data, CHUNK, (10, 16, 27))
+    assert (array.read(threads=2) == data).all()
+    written = np.array(careful)
+    assert len(written) < 60
+    assert all(not data[tuple(slice(i * c, (i + 1) * c) for i, c in zip(w, CHUNK, strict=True))].any() for w in written)
+
+
+@pytest.mark.parametrize("shard", [None, (10, 16, 27)])
+@pytest.mark.parametrize("harm", ["flip", "cut", "grow", "empty"])
+def test_a_damaged_chunk_is_named(tmp_path, shard, harm):
+    data = np.random.default_rng(1).integers(0, 99, SHAPE).astype("u2")
+    array = write(tmp_path, data, CHUNK, shard)
+    path = tmp_path / ("c/1/1/1" if shard is None else "c/0/0/0")
+    raw = bytearray(path.read_bytes())
+    if shard is not None:
+        raw[0:4] = b"\0\0\0\0"
+    elif harm == "flip":
+        raw[2] ^= 255
+    elif harm == "cut":
+        raw = raw[: len(raw) // 2]
+    elif harm == "grow":
+        raw = raw + bytes(100_000)
+    else:
+        raw = bytearray()
+    path.write_bytes(raw)
+    with pytest.raises(FormatError, match=r"chunk \(\d, \d, \d\)"):
+        array.read(threads=2)
+
+
+def test_absurd_lengths_in_an_index_are_errors(tmp_path):
+    from voxarium.codecs.crc32c import crc32c_extend
+
+    data = np.random.default_rng(1).integers(0, 99, SHAPE).astype("u2")
+    write(tmp_path, data, CHUNK, (25, 32, 45))
+    path = tmp_path / "c/0/0/0"
+    raw = bytearray(path.read_bytes())
+    count = 5 * 4 * 5
+    table = np.frombuffer(raw, "<u8", count * 2, len(raw) - count * 16 - 4).reshape(count, 2).copy()
+    for length in (2**63, 2**64 - 1, 2**40, 2**63 - 1):
+        table[7] = (3, length)
+        index = table.tobytes()
+        path.write_bytes(bytes(raw[: -count * 16 - 4]) + index + crc32c_extend(0, index).to_bytes(4, "little"))
+        with pytest.raises(FormatError):
+            open_array(LocalStore(tmp_path)).read(threads=2)
+
+
+def test_many_threads_read_side_by_side(tmp_path):
+    data = sparse((64, 70, 75), "u4")
+    array = write(tmp_path, data, (16, 16, 16), (32, 32, 32))
+    rng = np.random.default_rng(2)
+    boxes = []
+    for _ in range(200):
+        start = [int(rng.integers(0, n - 1)) for n in data.shape]
+        boxes.append(
+            Box.from_bounds(start, [int(rng.integers(a + 1, n + 1)) for a, n in zip(start, data.shape, strict=True)])
+        )
+    with ThreadPoolExecutor(16) as pool:
+        for box, found in zip(boxes, pool.map(lambda b: array.read(b, threads=3), boxes), strict=True):
+            assert np.array_equal(found, data[box.slices])
+
+
+def test_helping_threads_are_few(tmp_path):
+    data = sparse((64, 70, 75), "u4")
+    array = write(tmp_path, data, (16, 16, 16), (32, 32, 32))
+    with ThreadPoolExecutor(32) as pool:
+        assert all((a == data).all() for a in pool.map(lambda _: array.read(threads=9), range(64)))
+    assert sum(t.name.startswith("voxarium-reader") for t in threading.enumerate()) <= native_reading._MOST_THREADS
+
+
+_FORKS = """
+import os, sys
+import numpy as np
+from voxarium.codecs import batch
+batch._worth_loading = lambda chunks: True
+from voxarium.core.opening import open_array
+from voxarium.stores.local import LocalStore
+array = open_array(LocalStore(sys.argv[1]))
+first = array.read(threads=4)
+child = os.fork()
+again = array.read(threads=4)
+if child == 0:
+    os._exit(0 if (again == first).all() else 1)
+status = os.waitpid(child, 0)[1]
+sys.exit(0 if status == 0 and (again == first).all() else 1)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_reads_and_both_end(tmp_path):
+    data = sparse()
+    write(tmp_path, data, CHUNK, (10, 16, 27))
+    done = subprocess.run([sys.executable, "-c", _FORKS, tmp_path], timeout=120, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
