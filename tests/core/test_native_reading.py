@@ -204,3 +204,22 @@ def test_a_forked_process_reads_and_both_end(tmp_path):
     write(tmp_path, data, CHUNK, (10, 16, 27))
     done = subprocess.run([sys.executable, "-c", _FORKS, tmp_path], timeout=120, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_only_the_blocks_needed_are_decoded(tmp_path, careful):
+    """A large chunk is decoded up to the last row asked for; what lies behind may be damaged."""
+    data = np.random.default_rng(4).integers(0, 2**40, (40, 64, 67)).astype("u8")  # a chunk has eleven blocks
+    array = write(tmp_path, data, (40, 64, 67))
+    path = tmp_path / "c/0/0/0"
+    raw = bytearray(path.read_bytes())
+    raw[-2000:] = bytes(2000)
+    path.write_bytes(raw)
+    for stop in (1, 7, 20):
+        box = Box((0, 3, 5), (stop, 50, 60))
+        assert np.array_equal(array.read(box), data[box.slices])
+    assert not careful
+    with pytest.raises(FormatError, match=r"chunk \(0, 0, 0\)"):
+        array.read(Box((0, 0, 0), (40, 64, 67)))
+    path.write_bytes(raw[:100_000])
+    with pytest.raises(FormatError, match=r"chunk \(0, 0, 0\)"):
+        array.read(Box((0, 0, 0), (20, 64, 67)))

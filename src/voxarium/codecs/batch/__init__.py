@@ -23,6 +23,13 @@ __all__ = ["available", "decode_chunks", "decode_many", "encode_chunks", "encode
 
 most_axes: Final = 6
 _PATIENCE: Final = 64
+_FUNCTIONS: Final = tuple(
+    f"ZSTD_{name}"
+    for name in (
+        "decompressDCtx", "compressCCtx", "createDCtx", "createCCtx", "compressBound",
+        "decompressBegin", "nextSrcSizeToDecompress", "decompressContinue", "getFrameContentSize",
+    )
+)  # fmt: skip
 _decoded = [0]
 _contexts: dict[str, list[int]] = {"compress": [], "decompress": []}
 
@@ -34,8 +41,7 @@ def symbols() -> dict[str, int] | None:
 
     try:
         library = ctypes.CDLL(numcodecs.zstd.__file__)
-        names = ("ZSTD_decompressDCtx", "ZSTD_compressCCtx", "ZSTD_createDCtx", "ZSTD_createCCtx", "ZSTD_compressBound")
-        found = {n: ctypes.cast(getattr(library, n), ctypes.c_void_p).value for n in names}
+        found = {n: ctypes.cast(getattr(library, n), ctypes.c_void_p).value for n in _FUNCTIONS}
     except (OSError, AttributeError):
         return None
     return {n: a for n, a in found.items() if a} if all(found.values()) else None

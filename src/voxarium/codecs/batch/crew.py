@@ -21,7 +21,7 @@ from voxarium.model.native import NativeCrew, NativeReads
 
 __all__ = ["Crew", "crews_possible", "decode_fetched"]
 
-_WORDS: Final = 72  # see `crew_kernels`: semaphores, counters, functions, addresses, shapes
+_WORDS: Final = 76  # see `crew_kernels`: semaphores, counters, functions, addresses, shapes
 _COUNTERS: Final = slice(16, 18)
 _JOB: Final = 18
 _PAD: Final = (0,) * most_axes
@@ -108,6 +108,14 @@ class Crew:
         self._words[_JOB] = count
 
 
+@cache
+def _block_functions() -> tuple[int, ...]:
+    """Return the addresses of zstd's functions for decoding a frame block by block."""
+    found = symbols() or {}
+    names = ("decompressBegin", "nextSrcSizeToDecompress", "decompressContinue", "getFrameContentSize")
+    return tuple(found[f"ZSTD_{n}"] for n in names)
+
+
 @lru_cache(maxsize=256)
 def _chunk_words(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """Return shape and strides of a chunk with axes of length 1 in front."""
@@ -156,7 +164,7 @@ def decode_fetched(
         _address(files.handles), _address(reads.starts), _address(reads.lengths), _address(reads.objects),
         _address(reads.indices), ndim, _address(status), _address(out), out.itemsize, nbytes, reads.most + 1,
         0, 0, 0, files.opener, *_chunk_words(reads.chunk_shape, out.itemsize), *pad, *out.strides, *pad, *box.origin,
-        *(1,) * len(pad), *box.stop, files.closer, files.flags,
+        *(1,) * len(pad), *box.stop, files.closer, files.flags, *_block_functions(),
     ]  # fmt: skip
     crew.set_count(count)
     crew.run(words, (nbytes + 63) // 64 * 64 + (reads.most + 64) // 64 * 64, min(crew.helpers, count - 1))

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from voxarium.codecs.batch.kernels import call5, compiled, copy_box, load_word
+from voxarium.codecs.batch.kernels import call1, call2, call5, compiled, copy_box, load_word
 
 # Numba's interface is untyped; the signatures below are those of the C library. Any: numba objects.
 
@@ -130,17 +130,51 @@ def _stored(job, i, handle, buffer):  # type: ignore[no-untyped-def]  # compiled
 
 
 @compiled
-def _place(target, source, index, shapes, sizes, part):  # type: ignore[no-untyped-def]  # compiled
-    """Copy the part of a chunk that lies in the box; `index` is the address of its index, `part` scratch."""
+def _locate(index, shapes, sizes, part):  # type: ignore[no-untyped-def]  # compiled
+    """Work out which part of a chunk lies in the box; `index` is the address of its index.
+
+    Fills `part` with lengths, and returns where the part begins in the target and in the chunk, and how many bytes of
+    the chunk it takes to have all of it.
+    """
     shape, strides, out_strides, origin, stop = shapes[0], shapes[1], shapes[2], shapes[3], shapes[4]
     ndim, itemsize = sizes
+    target = first = last = 0
     for axis in range(6 - ndim, 6):
-        first = load_word(index + 8 * (axis - 6 + ndim)) * shape[axis]
-        low, high = max(first, origin[axis]), min(first + shape[axis], stop[axis])
+        start = load_word(index + 8 * (axis - 6 + ndim)) * shape[axis]
+        low, high = max(start, origin[axis]), min(start + shape[axis], stop[axis])
         part[axis] = high - low
         target += (low - origin[axis]) * out_strides[axis]
-        source += (low - first) * strides[axis]
-    copy_box(target, source, part, out_strides, strides, itemsize)
+        first += (low - start) * strides[axis]
+        last += (high - 1 - start) * strides[axis]
+    return target, first, last + itemsize
+
+
+@compiled
+def _decode_start(job, context, target, nbytes, source, length, needed):  # type: ignore[no-untyped-def]  # compiled
+    """Decode the blocks of a frame up to the last byte needed; return `nbytes`, or something else on failure."""
+    begin, upcoming = load_word(job + 8 * 72), load_word(job + 8 * 73)
+    go_on, content = load_word(job + 8 * 74), load_word(job + 8 * 75)
+    if call2(content, source, length) != nbytes or call1(begin, context) != 0:
+        return -1
+    done = at = 0
+    while done < needed:
+        count = call1(upcoming, context)
+        if count <= 0 or at + count > length:
+            return -1
+        got = call5(go_on, context, target + done, nbytes - done, source + at, count)
+        if got < 0:  # zstd's errors are small negative numbers
+            return -1
+        at += count
+        done += got
+    return nbytes
+
+
+@compiled
+def _decoded(job, context, chunk, nbytes, source, length, needed):  # type: ignore[no-untyped-def]  # compiled
+    """Decode a chunk as far as it is needed; return `nbytes`, or something else on failure."""
+    if nbytes - needed >= 131072:  # a block and more can be left out
+        return _decode_start(job, context, chunk, nbytes, source, length, needed)
+    return call5(load_word(job + 8 * 23), context, chunk, nbytes, source, length)
 
 
 @compiled
@@ -148,7 +182,7 @@ def _work(job):  # type: ignore[no-untyped-def]  # compiled
     """Deal with chunks until none is left."""
     me = _next(job + 8 * 17)
     count, nbytes, itemsize = load_word(job + 8 * 18), load_word(job + 8 * 34), load_word(job + 8 * 33)
-    ndim, decoder, out = load_word(job + 8 * 30), load_word(job + 8 * 23), load_word(job + 8 * 32)
+    ndim, plain, out = load_word(job + 8 * 30), load_word(job + 8 * 23) == 0, load_word(job + 8 * 32)
     indices, status = load_word(job + 8 * 29), load_word(job + 8 * 31)
     objects, handles = load_word(job + 8 * 28), load_word(job + 8 * 25)
     scratch = load_word(job + 8 * 36) + me * load_word(job + 8 * 37)
@@ -163,17 +197,13 @@ def _work(job):  # type: ignore[no-untyped-def]  # compiled
         at = load_word(objects + 8 * i)
         if at < 0:
             continue
-        handle = load_word(handles + 8 * at)
-        got = _stored(job, i, handle, buffer)
-        chunk = scratch
-        if decoder == 0:
-            chunk = buffer
-        elif got >= 0:
-            got = call5(decoder, context, scratch, nbytes, buffer, got)
-        if got != nbytes:
-            continue
-        _place(out, chunk, indices + 8 * i * ndim, shapes, (ndim, itemsize), part)
-        _put_byte(status + i, 1)
+        target, first, needed = _locate(indices + 8 * i * ndim, shapes, (ndim, itemsize), part)
+        got = _stored(job, i, load_word(handles + 8 * at), buffer)
+        if got >= 0 and not plain:
+            got = _decoded(job, context, scratch, nbytes, buffer, got, needed)
+        if got == nbytes:
+            copy_box(out + target, (buffer if plain else scratch) + first, part, shapes[2], shapes[1], itemsize)
+            _put_byte(status + i, 1)
 
 
 @compiled

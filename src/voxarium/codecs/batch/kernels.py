@@ -37,6 +37,18 @@ def _word_function(count: int) -> Any:
 
 
 @intrinsic
+def call1(_typing: Any, _f: Any, _a: Any) -> Any:
+    """Call a C function of one 64-bit word at an address."""
+    return types.int64(*[types.int64] * 2), _word_function(1)
+
+
+@intrinsic
+def call2(_typing: Any, _f: Any, _a: Any, _b: Any) -> Any:
+    """Call a C function of two 64-bit words at an address."""
+    return types.int64(*[types.int64] * 3), _word_function(2)
+
+
+@intrinsic
 def call5(_typing: Any, _f: Any, _a: Any, _b: Any, _c: Any, _d: Any, _e: Any) -> Any:
     """Call a C function of five 64-bit words at an address."""
     return types.int64(*[types.int64] * 6), _word_function(5)
