@@ -5,7 +5,8 @@ axis cut to the array (Java, z5py) or padded (zarr 2, TensorStore), and blocks t
 default, varlength and object blocks; unknown settings of compressions (zarr 2, z5py); lz4 without framing (z5py).
 Blocks that do not exist are zeros.
 
-Blocks of strings are read by `read_strings`. What attributes say about axes and coordinates differs between
+Label multisets (Paintera) are read as the most frequent label of each voxel. Strings are read by
+`voxarium.formats.n5.read_strings`. What attributes say about axes and coordinates differs between
 conventions: image drivers read that.
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -21,11 +22,12 @@ from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 from voxarium.codecs import build_packer_n5, parse_compression_n5
-from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError
+from voxarium.codecs.label_multiset import decode_label_multisets
+from voxarium.errors import Code, FormatError, InputError, UnsupportedError
+from voxarium.formats.n5.metadata import DOCUMENT, read_metadata
 from voxarium.model.array_specs import check_shapes, checked_fill, join_key
 from voxarium.model.box import Box
 from voxarium.model.codec import BytesBytesCodec, ChunkType, as_bytes_array, check_size, corrupt
-from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo, ArraySpec
 from voxarium.model.protocols import IndexCache, ReadableStore, Span
 from voxarium.spec.n5 import (
@@ -38,21 +40,14 @@ from voxarium.spec.n5 import (
     block_key,
     dump_array,
     dump_block_header,
-    is_array,
-    parse_array,
-    parse_attributes,
     parse_block_header,
-    parse_strings,
-    parse_version,
 )
 
-__all__ = ["N5Driver", "read_strings"]
+__all__ = ["N5Driver"]
 
-_DOCUMENT: Final = "attributes.json"
 _DEFAULT_CODEC: Final = "gzip:5"  # what every reader has
-_MAJOR: Final = 4
-_MOST_STRINGS: Final = 1 << 24
-_MOST_TEXT: Final = 1 << 28  # bytes of one block of strings
+_MULTISETS: Final = "isLabelMultiset"
+_ROOM: Final = 1024  # for headers of blocks and compressors
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +57,8 @@ class _Details:
     meta: ArrayMetadata
     packer: BytesBytesCodec | None
     stored: np.dtype[Any]
+    multisets: bool
     key: object
-
-
-def _read_metadata(store: ReadableStore, path: str) -> ArrayMetadata:
-    """Return the metadata of the array at a path."""
-    key = join_key(path, _DOCUMENT)
-    raw = store.get(key)
-    attributes = parse_attributes(raw, key)
-    if raw is None or not is_array(attributes):
-        raise NotFoundError(
-            f"there is no {key} in {store.uri}" if raw is None else f"{key} in {store.uri} describes no array",
-            code=Code.METADATA_MISSING,
-            fix="check the path; `voxarium info` on a folder above lists the arrays in it",
-        )
-    meta = parse_array(attributes, key)
-    if parse_version(meta.version)[0] > _MAJOR:
-        raise UnsupportedError(
-            f"{key} is of version {meta.version} of N5, later than {_MAJOR}",
-            code=Code.FEATURE_UNSUPPORTED,
-            fix="use a newer version of this package, or convert it with the software that wrote it",
-        )
-    return meta
 
 
 def _info(meta: ArrayMetadata, where: str, *, new: bool = False) -> ArrayInfo:
@@ -96,22 +71,37 @@ def _info(meta: ArrayMetadata, where: str, *, new: bool = False) -> ArrayInfo:
             code=Code.DTYPE_UNSUPPORTED,
             fix="read strings with voxarium.formats.n5.read_strings; objects with the software that wrote them",
         )
-    dtype = stored.newbyteorder("=")
-    packer = build_packer_n5(meta.compression, ChunkType(meta.block_shape, dtype, byteorder=">"), where)
+    multisets = stored.itemsize == 1 and meta.attributes.get(_MULTISETS) is True
+    dtype = np.dtype(np.uint64) if multisets else stored.newbyteorder("=")
+    _check_decoded(meta, dtype, where)
+    packer = build_packer_n5(meta.compression, ChunkType(meta.block_shape, stored, byteorder=">"), where)
     key: object = None if packer is None else packer.key
     if meta.compression.get("type") == "lz4" and not new:
         # Blocks may be those of z5py, which others cannot read: they are not to be copied as they are.
         key = "lz4, framing unknown"
+    first = "label_multiset" if multisets else "bytes" if dtype.itemsize == 1 else "bytes:big"
     return ArrayInfo(
         format=N5Driver.name,
         shape=meta.shape,
         dtype=dtype,
         chunk_shape=meta.block_shape,
+        clipped=True,
         fill_value=dtype.type(0),
-        codecs=("bytes" if dtype.itemsize == 1 else "bytes:big", *([] if packer is None else [packer.text])),
+        codecs=(first, *([] if packer is None else [packer.text])),
         attributes=meta.attributes,
-        details=_Details(meta, packer, stored, ("n5", key)),
+        details=_Details(meta, packer, stored, multisets, ("n5", multisets, key)),
     )
+
+
+def _check_decoded(meta: ArrayMetadata, dtype: np.dtype[Any], where: str) -> None:
+    """Raise unless a block of what is decoded is no larger than N5 allows; multisets are stored in fewer bytes."""
+    nbytes = math.prod(meta.block_shape) * dtype.itemsize
+    if nbytes > MAX_BLOCK_BYTES:
+        raise FormatError(
+            f"{where}: blocks of {meta.block_shape} labels take {nbytes} bytes each, the limit is {MAX_BLOCK_BYTES}",
+            code=Code.SIZE_IMPLAUSIBLE,
+            fix="correct the blockSize, or write the array again with smaller blocks",
+        )
 
 
 def _body(payload: Buffer, header: BlockHeader) -> memoryview:
@@ -159,7 +149,7 @@ class N5Driver:
         UnsupportedError
             If it needs a compression or data type this package does not have, or holds strings or objects.
         """
-        return _info(_read_metadata(store, path), join_key(path, _DOCUMENT))
+        return _info(read_metadata(store, path), join_key(path, DOCUMENT))
 
     def read_chunk(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, /) -> NDArray[Any] | None:
         """Return the voxels of one chunk, or None when it is absent."""
@@ -190,16 +180,20 @@ class N5Driver:
         shape: tuple[int, ...] | None = None,
         out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
-        """Return one chunk, at least as large as its part within the array (`shape`; None: a whole chunk).
+        """Return one chunk; `shape` is that of its part within the array, and what is returned may be larger.
 
         It may be `out`, or a read-only view of `payload`. What a block leaves out is zeros.
         """
         details: _Details = info.details
         header = parse_block_header(payload, info.chunk_shape)
-        found = _shape(header, info.chunk_shape, shape)
         needed = info.chunk_shape if shape is None else shape
-        scratch = out if _usable(out, found, info.dtype) else None
-        array = _elements(details, _body(payload, header), found, scratch)
+        if details.multisets:
+            array = _labels(details, _body(payload, header), header)
+        else:
+            found = _shape(header, info.chunk_shape, shape)
+            scratch = out if _usable(out, found, info.dtype) else None
+            array = _elements(details, _body(payload, header), found, scratch)
+        found = array.shape
         if all(n >= m for n, m in zip(found, needed, strict=True)):
             return array
         padded = np.zeros(needed, info.dtype)
@@ -211,7 +205,7 @@ class N5Driver:
         """Raise FormatError for a payload that is cut off, as far as shows without decoding."""
         details: _Details = info.details
         header = parse_block_header(payload, info.chunk_shape)
-        nbytes = header.elements * info.dtype.itemsize
+        nbytes = header.elements * details.stored.itemsize
         body = _body(payload, header)
         if details.packer is None:
             check_size("block", body.nbytes, (nbytes, nbytes))
@@ -252,15 +246,8 @@ class N5Driver:
         """Return the ``attributes.json`` by key; an array that is its own container also states the version."""
         meta: ArrayMetadata = info.details.meta
         if not path and meta.version is None:
-            meta = ArrayMetadata(
-                shape=meta.shape,
-                block_shape=meta.block_shape,
-                data_type=meta.data_type,
-                compression=meta.compression,
-                version=VERSION,
-                attributes=meta.attributes,
-            )
-        return {join_key(path, _DOCUMENT): dump_array(meta)}
+            meta = replace(meta, version=VERSION)
+        return {join_key(path, DOCUMENT): dump_array(meta)}
 
     def object_key(self, path: str, _info: ArrayInfo, index: tuple[int, ...], /) -> str:
         """Return the key of a chunk."""
@@ -296,6 +283,19 @@ def _elements(details: _Details, body: memoryview, shape: tuple[int, ...], out: 
     return out
 
 
+def _labels(details: _Details, body: memoryview, header: BlockHeader) -> NDArray[np.uint64]:
+    """Return the most frequent label of each voxel of a block of multisets."""
+    if header.shape is None:
+        raise corrupt("block of label multisets does not tell its shape")
+    size = (header.elements, header.elements)
+    data: Buffer = body
+    if details.packer is None:
+        check_size("block", body.nbytes, size)
+    else:
+        data = details.packer.decode(body, size, None)
+    return decode_label_multisets(data, math.prod(header.shape)).reshape(header.shape)
+
+
 # ------------------------------------------------------------------------------------------------ new arrays
 def _check_spec(spec: ArraySpec, dtype: np.dtype[Any]) -> None:
     """Raise for what N5 cannot hold."""
@@ -323,85 +323,18 @@ def _check_spec(spec: ArraySpec, dtype: np.dtype[Any]) -> None:
             code=Code.ARGUMENT_INVALID,
             fix="leave out the shard shape, or write Zarr v3 (OME-Zarr 0.5 or later)",
         )
-    taken = sorted(DATASET_KEYS & set(spec.attributes))
+    own = DATASET_KEYS | ({_MULTISETS} if spec.attributes.get(_MULTISETS) is True else set())
+    taken = sorted(own & set(spec.attributes))
     if taken:
         raise InputError(
             f"the attribute {taken[0]!r} describes the array itself in N5",
             code=Code.ARGUMENT_INVALID,
-            fix=f"give the attribute another name; taken are {', '.join(sorted(DATASET_KEYS))}",
+            fix=f"leave it out; the same holds for {', '.join(sorted(DATASET_KEYS))}",
         )
     nbytes = math.prod(spec.chunk_shape) * dtype.itemsize
-    if nbytes >= MAX_BLOCK_BYTES:
+    if nbytes > MAX_BLOCK_BYTES - _ROOM:
         raise InputError(
             f"chunks of {nbytes} bytes are too large: the limit of N5 is {MAX_BLOCK_BYTES}",
             code=Code.ARGUMENT_INVALID,
             fix="use smaller chunks, such as 64 voxels along each axis",
         )
-
-
-# --------------------------------------------------------------------------------------------------- strings
-def read_strings(store: ReadableStore, path: str, /) -> NDArray[Any]:
-    """Read an array of strings, whole.
-
-    Parameters
-    ----------
-    store : ReadableStore
-        Where it is.
-    path : str
-        The array.
-
-    Returns
-    -------
-    ndarray of str objects
-        In C order; blocks that do not exist hold empty strings.
-
-    Raises
-    ------
-    NotFoundError
-        If there is no array.
-    FormatError
-        If the document or a block breaks the specification, or the array has more elements than fit into memory.
-    UnsupportedError
-        If the array holds something else, or its compression is not known.
-    """
-    meta = _read_metadata(store, path)
-    key = join_key(path, _DOCUMENT)
-    if meta.data_type != "string":
-        raise UnsupportedError(
-            f"{key} holds {meta.data_type}, not strings",
-            code=Code.DTYPE_UNSUPPORTED,
-            fix="open it with voxarium.open",
-        )
-    if math.prod(meta.shape) > _MOST_STRINGS:
-        raise FormatError(
-            f"{key} claims {math.prod(meta.shape)} strings, more than {_MOST_STRINGS}",
-            code=Code.SIZE_IMPLAUSIBLE,
-            fix="read such an array with the software that wrote it",
-        )
-    packer = build_packer_n5(meta.compression, ChunkType(meta.block_shape, np.dtype("u1")), key)
-    out = np.full(meta.shape, "", object)
-    grid = ChunkGrid(meta.shape, meta.block_shape)
-    for index in grid.indices(Box.whole(meta.shape)):
-        payload = store.get(join_key(path, block_key(index)))
-        if payload is not None:
-            box = grid.clipped_box(index)
-            block = _strings(payload, meta.block_shape, packer)
-            part = tuple(slice(0, min(n, m)) for n, m in zip(block.shape, box.shape, strict=True))
-            out[box.slices][part] = block[part]
-    return out
-
-
-def _strings(payload: Buffer, block_shape: tuple[int, ...], packer: BytesBytesCodec | None) -> NDArray[Any]:
-    header = parse_block_header(payload, block_shape)
-    shape = block_shape if header.shape is None else header.shape
-    body = _body(payload, header)
-    count = math.prod(shape)
-    # The header of a default block counts strings, that of the others bytes.
-    size = (0, _MOST_TEXT) if header.mode == "default" else (header.elements, header.elements)
-    if count > _MOST_STRINGS or size[1] > _MOST_TEXT:
-        raise corrupt(f"block claims {count} strings in up to {size[1]} bytes")
-    data: Buffer = body if packer is None else packer.decode(body, size, None)
-    check_size("block", memoryview(data).nbytes, size)
-    out = np.empty(count, object)
-    out[:] = parse_strings(data, count)
-    return out.reshape(shape)
