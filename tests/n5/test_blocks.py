@@ -206,6 +206,16 @@ def test_gzip_in_several_members_and_settings_nobody_knows(kit: Any) -> None:
     assert (array[:2, :3, :4] == RAMP[:2, :3, :4]).all()
 
 
+def test_lz4_as_zarr_2_writes_it_is_read(kit: Any) -> None:
+    """It stores the settings of numcodecs, and its framing."""
+    import numcodecs.lz4
+
+    raw = RAMP[:2, :3, :4].astype(">u2").tobytes()
+    payload = dump_block_header(BLOCKS) + numcodecs.lz4.compress(raw)
+    array = kit.opened(container(kit, {"0/0/0": payload}, compression={"type": "lz4", "acceleration": 1}))
+    assert (array[:2, :3, :4] == RAMP[:2, :3, :4]).all()
+
+
 def test_lz4_of_unknown_framing_is_not_passed_on_undecoded(kit: Any) -> None:
     """Blocks of z5py have no framing, and the Java library cannot read them."""
     store = MemoryStore()
@@ -249,6 +259,13 @@ def test_strings_are_read(kit: Any, compression: str, mode: int) -> None:
         expected = WORDS.copy()
         expected[:2, 2:] = ""
         assert found.tolist() == expected.tolist()
+
+
+def test_strings_of_the_java_library_are_read(kit: Any) -> None:
+    """Written by its version 4.0.3: the words one, (empty), zürich and 五."""
+    block = bytes.fromhex("00010002000000020000000200000011 6f6e6500 00 7ac3bc7269636800 e4ba9400")
+    store = MemoryStore({"a/attributes.json": kit.document((2, 2), (2, 2), "string"), "a/0/0": block})
+    assert read_strings(store, "a").tolist() == [["one", ""], ["zürich", "五"]]
 
 
 def test_voxels_are_no_strings(kit: Any) -> None:

@@ -96,6 +96,7 @@ _N5: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
     "lz4": ("lz4_block:Lz4Block", {"blockSize": 65536}),
     "blosc": ("blosc:Blosc", {"cname": "blosclz", "clevel": 6, "shuffle": 0, "blocksize": 0}),
     "zstd": ("zstd:Zstd", {"level": 3}),
+    "numcodecs.lz4": ("lz4:Lz4", {"acceleration": 1}),
 }
 _N5_PLACES: Final[Mapping[str, str]] = {name: place for name, (place, _) in _N5.items()}
 
@@ -257,6 +258,8 @@ def build_packer_n5(compression: Mapping[str, Any], given: ChunkType, where: str
         return None
     if name == "gzip" and compression.get("useZlib") is True:
         name = "zlib"
+    if name == "lz4" and "acceleration" in compression and "blockSize" not in compression:
+        name = "numcodecs.lz4"  # zarr 2 puts the settings of numcodecs there, and its framing
     _, defaults = _N5.get(name, ("", {}))
     settings = {k: compression.get(k, default) for k, default in defaults.items()}
     if name == "bzip2":
