@@ -139,6 +139,12 @@ def test_versions(text: object, version: tuple[int, int, int]) -> None:
     assert n5.parse_version(text) == version
 
 
+def test_the_root_of_a_container_states_the_version_and_keeps_one_it_has() -> None:
+    assert json.loads(n5.dump_group({"k": 1}, root=True)) == {"n5": n5.VERSION, "k": 1}
+    assert json.loads(n5.dump_group({"n5": "4.0.0", "k": 1}, root=True)) == {"n5": "4.0.0", "k": 1}
+    assert json.loads(n5.dump_group({"k": 1})) == {"k": 1}
+
+
 # ------------------------------------------------------------------------------------------------- the driver
 def test_the_driver_keeps_to_the_protocol() -> None:
     assert isinstance(N5, WritableArrayDriver)

@@ -123,3 +123,12 @@ def test_any_shape_survives(data: st.DataObject) -> None:
         else:
             voxels[grid.clipped_box(index).slices] = 0
     assert same(Array(N5, store, "a", N5.open(store, "a")).read(), voxels)
+
+
+@pytest.mark.parametrize("codec", [*CODECS, "lz4"])
+def test_payloads_can_be_checked_without_decoding(kit: Any, codec: str) -> None:
+    """Settings of codecs must not shadow their check: that of xz did."""
+    store = MemoryStore()
+    info = kit.write(store, "a", kit.sample(SHAPE, "u2"), CHUNK, codec=codec)
+    for index in ((0, 0, 0), (3, 2, 4)):
+        N5.check(info, store.get(N5.object_key("a", info, index)) or b"")

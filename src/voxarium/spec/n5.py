@@ -35,6 +35,7 @@ __all__ = [
     "block_key",
     "dump_array",
     "dump_block_header",
+    "dump_group",
     "dump_strings",
     "is_array",
     "parse_array",
@@ -213,6 +214,19 @@ def dump_array(meta: ArrayMetadata) -> bytes:
         "compression": dict(meta.compression),
     }
     return dump_json({**document, **meta.attributes})
+
+
+def dump_group(attributes: Mapping[str, Any], *, root: bool = False) -> bytes:  # Any: JSON
+    r"""Return the ``attributes.json`` of a group; that of the root of a container states the version.
+
+    A version among the attributes stays as it is.
+
+    Examples
+    --------
+    >>> dump_group({"k": 1}, root=True)
+    b'{\n  "n5": "2.0.0",\n  "k": 1\n}\n'
+    """
+    return dump_json({**({_VERSION_KEY: VERSION} if root else {}), **attributes})
 
 
 # ---------------------------------------------------------------------------------------------------- blocks
