@@ -1,4 +1,4 @@
-"""Codecs: the steps between voxels and stored bytes, their names in Zarr v3 and numcodecs, chains of them.
+"""Codecs: the steps between voxels and stored bytes, their names in Zarr v3, numcodecs and N5, chains of them.
 
 Each codec is a file that knows no other; this module puts them together. They are imported when a name calls
 for them. No codec that runs code from the data (pickle) or makes Python objects is known here.
@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from voxarium.codecs.chain import Chain
-from voxarium.codecs.choice import CodecChoice, parse_codec
+from voxarium.codecs.choice import CodecChoice, parse_codec, parse_compression_n5
 from voxarium.codecs.layout import Bytes, Transpose
 from voxarium.codecs.sharding import ABSENT, Sharding
 from voxarium.errors import Code, UnsupportedError
@@ -29,7 +29,17 @@ from voxarium.model.codec import (
 )
 from voxarium.model.fields import Fields, Problems
 
-__all__ = ["ABSENT", "Chain", "CodecChoice", "Sharding", "build_chain", "build_chain_v2", "parse_codec"]
+__all__ = [
+    "ABSENT",
+    "Chain",
+    "CodecChoice",
+    "Sharding",
+    "build_chain",
+    "build_chain_v2",
+    "build_packer_n5",
+    "parse_codec",
+    "parse_compression_n5",
+]
 
 # numcodecs ids, as Zarr v2 names them; Zarr v3 knows them with the prefix "numcodecs.".
 _NUMCODECS: Final[Mapping[str, str]] = {
@@ -76,6 +86,19 @@ _REFUSED: Final[Mapping[str, str]] = {
     "vlen-bytes": "holds bytes of varying length, not numbers",
     "vlen-array": "holds arrays of varying length",
 }
+
+# Compressions of N5: the codec, and the settings it takes, with N5's defaults; all other settings are ignored.
+_N5: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
+    "gzip": ("deflate:Gzip", {"level": 6}),
+    "zlib": ("deflate:Zlib", {"level": 6}),
+    "bzip2": ("bz2_lzma:Bzip2", {"blockSize": 9}),
+    "xz": ("bz2_lzma:Lzma", {"preset": 6}),
+    "lz4": ("lz4_block:Lz4Block", {"blockSize": 65536}),
+    "blosc": ("blosc:Blosc", {"cname": "blosclz", "clevel": 6, "shuffle": 0, "blocksize": 0}),
+    "zstd": ("zstd:Zstd", {"level": 3}),
+    "numcodecs.lz4": ("lz4:Lz4", {"acceleration": 1}),
+}
+_N5_PLACES: Final[Mapping[str, str]] = {name: place for name, (place, _) in _N5.items()}
 
 
 class _Step(NamedTuple):
@@ -209,3 +232,37 @@ def build_chain_v2(
         arrays.append(codec)  # type: ignore[arg-type]  # its kind says so
         current = arrays[-1].encoded
     return Chain(given, arrays, Bytes(current, "big" if current.byteorder == ">" else "little"), packers)
+
+
+def build_packer_n5(compression: Mapping[str, Any], given: ChunkType, where: str) -> BytesBytesCodec | None:
+    """Return the codec of an N5 compression; None for ``raw``.
+
+    Parameters
+    ----------
+    compression : mapping
+        ``type`` and settings. Settings that the type does not have are ignored.
+    given : ChunkType
+        The blocks.
+    where : str
+        The array, for messages.
+
+    Raises
+    ------
+    FormatError
+        If a setting is wrong.
+    UnsupportedError
+        If the type is not known.
+    """
+    name = str(compression.get("type"))
+    if name == "raw":
+        return None
+    if name == "gzip" and compression.get("useZlib") is True:
+        name = "zlib"
+    if name == "lz4" and "acceleration" in compression and "blockSize" not in compression:
+        name = "numcodecs.lz4"  # zarr 2 puts the settings of numcodecs there, and its framing
+    _, defaults = _N5.get(name, ("", {}))
+    settings = {k: compression.get(k, default) for k, default in defaults.items()}
+    if name == "bzip2":
+        settings = {"level": settings["blockSize"]}
+    codec: BytesBytesCodec = _make(_Step(name, settings), _N5_PLACES, given, where)
+    return codec

@@ -93,7 +93,7 @@ class Lzma:
 
     kind: ClassVar[CodecKind] = "bytes->bytes"
     format: int
-    check: int
+    integrity: int  # which check the container has; a method called check would verify a payload
     preset: int | None
     filters: tuple[tuple[tuple[str, int], ...], ...] | None
 
@@ -132,7 +132,7 @@ class Lzma:
     def encode(self, data: Buffer) -> bytes:
         """Compress; releases the GIL."""
         container = self.format or lzma.FORMAT_XZ
-        return lzma.compress(data, container, self.check, self.preset, self._filters)
+        return lzma.compress(data, container, self.integrity, self.preset, self._filters)
 
     def decode(self, data: Buffer, size: SizeBounds, _out: object = None) -> bytes:
         """Decompress; releases the GIL."""

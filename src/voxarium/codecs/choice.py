@@ -9,12 +9,14 @@ import numpy as np
 
 from voxarium.errors import Code, InputError
 
-__all__ = ["CodecChoice", "parse_codec"]
+__all__ = ["CodecChoice", "parse_codec", "parse_compression_n5"]
 
 _SHUFFLES: Final = ("noshuffle", "shuffle", "bitshuffle")
 _CNAMES: Final = ("blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd")
 _BLOSC_MOST: Final = 2**31 - 17
 _LEVELS: Final = {"zstd": (-131072, 22, 1), "gzip": (0, 9, 5)}
+# Only N5 has these: the setting's name, lowest, highest and usual value.
+_N5_ONLY: Final = {"lz4": ("blockSize", 64, 2**25, 65536), "xz": ("preset", 0, 9, 6), "bzip2": ("blockSize", 1, 9, 9)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,39 @@ def parse_codec(text: str | None, dtype: np.dtype[Any]) -> CodecChoice:
         code=Code.ARGUMENT_INVALID,
         fix="use zstd:1, gzip:5, blosc:lz4:5, blosc:zstd:3:bitshuffle, or none",
     )
+
+
+def parse_compression_n5(text: str, dtype: np.dtype[Any]) -> dict[str, Any]:  # Any: JSON
+    """Return the N5 compression that a short name means: the keys of its specification and no others.
+
+    Parameters
+    ----------
+    text : str
+        As for `parse_codec`; also ``raw``, ``lz4[:bytes]``, ``xz[:preset]`` and ``bzip2[:level]``.
+    dtype : numpy.dtype
+        Type of the elements.
+
+    Raises
+    ------
+    InputError
+        If the name or a setting is unknown.
+
+    Examples
+    --------
+    >>> parse_compression_n5("bzip2", np.dtype("u1"))
+    {'type': 'bzip2', 'blockSize': 9}
+    """
+    name, *settings = text.strip().lower().split(":")
+    if name == "raw" and not settings:
+        return {"type": "raw"}
+    if name in _N5_ONLY and len(settings) <= 1:
+        key, low, high, usual = _N5_ONLY[name]
+        return {"type": name, key: _level(text, settings[0], low, high) if settings else usual}
+    choice = parse_codec(text, dtype)
+    if choice.name == "blosc":
+        shuffle = _SHUFFLES.index(choice.shuffle)
+        return {"type": "blosc", "cname": choice.cname, "clevel": choice.level, "shuffle": shuffle, "blocksize": 0}
+    return {"type": "raw"} if choice.name == "none" else {"type": choice.name, "level": choice.level}
 
 
 def _level(text: str, value: str, low: int, high: int) -> int:
