@@ -1,0 +1,463 @@
+"""Compiled loops of `compressed_segmentation`. Nothing here trusts the bytes: every place is checked before it is used.
+
+Positions are counted in 32-bit words, as the format does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+
+DONE: Final = 0
+HEADERS_OUTSIDE: Final = 1
+BITS_UNKNOWN: Final = 2
+VALUES_OUTSIDE: Final = 3
+TABLE_OUTSIDE: Final = 4
+TABLE_TOO_FAR: Final = -1
+
+_FARTHEST_TABLE: Final = (1 << 24) - 1
+# Up to here a sorted table is searched by comparing with all of it, which takes no branches.
+_FEW: Final = 16
+_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT: Final = np.uint64(32)
+
+
+def _compiled(function: Any) -> Any:
+    """Compile a function on its first call: without the lock, kept on disk between runs where that is possible."""
+    try:
+        return njit(nogil=True, cache=True, boundscheck=False)(function)
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written
+        return njit(nogil=True, boundscheck=False)(function)
+
+
+# ------------------------------------------------------------------------------------------------ decoding
+@_compiled
+def _entry(out, words, at, wide):  # type: ignore[no-untyped-def]  # compiled
+    """Return one entry of a table, in the type of `out`."""
+    value = np.uint64(words[at])
+    if wide == 2:
+        value |= np.uint64(words[at + 1]) << _SHIFT
+    return out.dtype.type(value)
+
+
+@_compiled
+def _fill(out, at, steps, size, value):  # type: ignore[no-untyped-def]  # compiled
+    """Write a block that holds one value."""
+    if size[2] == 8:
+        for z in range(size[0]):
+            for y in range(size[1]):
+                row = at + z * steps[0] + y * steps[1]
+                for x in range(8):
+                    out[row + x] = value
+        return
+    for z in range(size[0]):
+        for y in range(size[1]):
+            row = at + z * steps[0] + y * steps[1]
+            for x in range(size[2]):
+                out[row + x] = value
+
+
+@_compiled
+def _rows_of_two(out, at, steps, size, block, words, values, table):  # type: ignore[no-untyped-def]  # compiled
+    """Write a block of two values whose rows are 8 long: a byte for each row."""
+    low, high = table[0], table[1]
+    for z in range(size[0]):
+        for y in range(size[1]):
+            row = at + z * steps[0] + y * steps[1]
+            number = y + block[1] * z
+            code = words[values + (number >> 2)] >> np.uint32((number & 3) * 8)
+            for x in range(8):
+                out[row + x] = high if (code >> np.uint32(x)) & np.uint32(1) else low
+
+
+@_compiled
+def _rows_of_four(out, at, steps, size, block, words, values, table):  # type: ignore[no-untyped-def]  # compiled
+    """Write a block of up to four values whose rows are 8 long: 16 bits for each row."""
+    for z in range(size[0]):
+        for y in range(size[1]):
+            row = at + z * steps[0] + y * steps[1]
+            number = y + block[1] * z
+            code = words[values + (number >> 1)] >> np.uint32((number & 1) * 16)
+            for x in range(8):
+                out[row + x] = table[(code >> np.uint32(2 * x)) & np.uint32(3)]
+
+
+@_compiled
+def _rows_of_sixteen(out, at, steps, size, block, words, values, table):  # type: ignore[no-untyped-def]  # compiled
+    """Write a block of up to sixteen values whose rows are 8 long: a word for each row."""
+    for z in range(size[0]):
+        for y in range(size[1]):
+            row = at + z * steps[0] + y * steps[1]
+            code = words[values + y + block[1] * z]
+            for x in range(8):
+                out[row + x] = table[(code >> np.uint32(4 * x)) & np.uint32(15)]
+
+
+@_compiled
+def _rows(out, at, steps, size, block, words, values, bits, table, entries, wide):  # type: ignore[no-untyped-def]  # compiled
+    """Write any block; each code is checked against the entries that lie within the payload. True: all did."""
+    mask = np.uint32(0xFFFFFFFF) if bits == 32 else np.uint32((1 << bits) - 1)
+    for z in range(size[0]):
+        for y in range(size[1]):
+            row = at + z * steps[0] + y * steps[1]
+            bit = (y + block[1] * z) * block[2] * bits
+            for x in range(size[2]):
+                code = np.int64((words[values + (bit >> 5)] >> np.uint32(bit & 31)) & mask)
+                if code >= entries:
+                    return False
+                out[row + x] = _entry(out, words, table + code * wide, wide)
+                bit += bits
+    return True
+
+
+@_compiled
+def _decode_block(out, at, steps, size, block, words, base, header, wide, near):  # type: ignore[no-untyped-def]  # compiled
+    """Write one block; `near` is room for a table of 16."""
+    first = np.int64(words[header])
+    bits = first >> 24
+    table = base + (first & 0xFFFFFF)
+    if bits > 32 or (bits != 0 and (bits & (bits - 1)) != 0):
+        return BITS_UNKNOWN
+    if table + wide > len(words):
+        return TABLE_OUTSIDE
+    entries = (len(words) - table) // wide
+    if bits == 0:
+        _fill(out, at, steps, size, _entry(out, words, table, wide))
+        return DONE
+    values = base + np.int64(words[header + 1])
+    # Encoders write whole blocks; what lies outside the chunk is not needed, and some leave it out.
+    last = (size[2] - 1 + block[2] * (size[1] - 1 + block[1] * (size[0] - 1))) * bits
+    if values + (last >> 5) >= len(words):
+        return VALUES_OUTSIDE
+    if block[2] == 8 and size[2] == 8 and bits <= 4 and entries >= 1 << bits:
+        for i in range(1 << bits):
+            near[i] = _entry(out, words, table + i * wide, wide)
+        if bits == 1:
+            _rows_of_two(out, at, steps, size, block, words, values, near)
+        elif bits == 2:
+            _rows_of_four(out, at, steps, size, block, words, values, near)
+        else:
+            _rows_of_sixteen(out, at, steps, size, block, words, values, near)
+        return DONE
+    if _rows(out, at, steps, size, block, words, values, bits, table, entries, wide):
+        return DONE
+    return TABLE_OUTSIDE
+
+
+@_compiled
+def decode(words, out, shape, block, wide):  # type: ignore[no-untyped-def]  # compiled
+    """Decode all channels into `out`.
+
+    Parameters: the payload as uint32; the voxels as one axis of uint32 or uint64; (channels, z, y, x); block shape
+    (z, y, x); words of a label. Returns (what is wrong, number of the block counted over all channels).
+    """
+    channels, nz, ny, nx = shape
+    bz, by, bx = block
+    gz, gy, gx = (nz + bz - 1) // bz, (ny + by - 1) // by, (nx + bx - 1) // bx
+    steps = (ny * nx, nx)
+    near = np.empty(_FEW, out.dtype)
+    done = 0
+    for c in range(channels):
+        base = np.int64(words[c])
+        if base + 2 * gz * gy * gx > len(words):
+            return HEADERS_OUTSIDE, done
+        header = base
+        for z in range(0, nz, bz):
+            for y in range(0, ny, by):
+                for x in range(0, nx, bx):
+                    size = (min(bz, nz - z), min(by, ny - y), min(bx, nx - x))
+                    at = ((c * nz + z) * ny + y) * nx + x
+                    wrong = _decode_block(out, at, steps, size, block, words, base, header, wide, near)
+                    if wrong != DONE:
+                        return wrong, done
+                    header += 2
+                    done += 1
+    return DONE, done
+
+
+# ------------------------------------------------------------------------------------------------ encoding
+@_compiled
+def _gather(voxels, data, at, steps, size, block):  # type: ignore[no-untyped-def]  # compiled
+    """Copy a block, padded with its first voxel. True: all voxels are equal."""
+    value = data[at]
+    if size != block:
+        for i in range(len(voxels)):
+            voxels[i] = value
+    differing = value ^ value
+    for z in range(size[0]):
+        for y in range(size[1]):
+            source = at + z * steps[1] + y * steps[2]
+            target = (y + block[1] * z) * block[2]
+            if size[2] == 8:
+                for x in range(8):
+                    voxel = data[source + x]
+                    differing |= voxel ^ value
+                    voxels[target + x] = voxel
+                continue
+            for x in range(size[2]):
+                voxel = data[source + x]
+                differing |= voxel ^ value
+                voxels[target + x] = voxel
+    return differing == 0
+
+
+@_compiled
+def _hash(value):  # type: ignore[no-untyped-def]  # compiled
+    mixed = np.uint64(value) * _GOLDEN
+    return mixed ^ (mixed >> _SHIFT)
+
+
+@_compiled
+def _sort(table, count):  # type: ignore[no-untyped-def]  # compiled
+    """Sort the first entries: by insertion when they are few, else as a heap, which no input makes slow."""
+    if count <= _FEW:
+        for i in range(1, count):
+            value = table[i]
+            j = i
+            while j > 0 and table[j - 1] > value:
+                table[j] = table[j - 1]
+                j -= 1
+            table[j] = value
+        return
+    for step in range(count // 2 + count - 1):
+        if step < count // 2:
+            root, end = count // 2 - 1 - step, count
+        else:
+            root, end = 0, count - 1 - (step - count // 2)
+            table[0], table[end] = table[end], table[0]
+        value = table[root]
+        child = 2 * root + 1
+        while child < end:
+            if child + 1 < end and table[child + 1] > table[child]:
+                child += 1
+            if table[child] <= value:
+                break
+            table[root] = table[child]
+            root = child
+            child = 2 * root + 1
+        table[root] = value
+
+
+@_compiled
+def _collect(voxels, table, slots, stamp):  # type: ignore[no-untyped-def]  # compiled
+    """Put each value of a block once into `table`; return how many. `slots`: (stamp, place) by hash."""
+    count = 0
+    previous = voxels[0]
+    table[0] = previous
+    count = 1
+    for i in range(1, len(voxels)):
+        value = voxels[i]
+        if value == previous:
+            continue
+        previous = value
+        if count <= _FEW:
+            known = False
+            for j in range(count):
+                known |= table[j] == value
+            if not known:
+                table[count] = value
+                count += 1
+                if count > _FEW:
+                    for j in range(count):
+                        _place(table[j], j, table, slots, stamp)
+        elif _place(value, count, table, slots, stamp) == count:
+            table[count] = value
+            count += 1
+    return count
+
+
+@_compiled
+def _place(value, place, table, slots, stamp):  # type: ignore[no-untyped-def]  # compiled
+    """Return the place of a value; a new one gets `place`."""
+    mask = len(slots) - 1
+    at = np.int64(_hash(value) & np.uint64(mask))
+    while slots[at, 0] == stamp:
+        if table[slots[at, 1]] == value:
+            return slots[at, 1]
+        at = (at + 1) & mask
+    slots[at, 0] = stamp
+    slots[at, 1] = place
+    return place
+
+
+@_compiled
+def _rank(voxels, codes, table, count):  # type: ignore[no-untyped-def]  # compiled
+    """Set the codes of a block: the place of each voxel in the sorted table."""
+    if count <= _FEW:
+        for i in range(len(voxels)):
+            codes[i] = 0
+        for j in range(count - 1):
+            below = table[j]
+            for i in range(len(voxels)):
+                codes[i] += voxels[i] > below
+        return
+    previous = voxels[0]
+    code = np.searchsorted(table[:count], previous)
+    for i in range(len(voxels)):
+        if voxels[i] != previous:
+            previous = voxels[i]
+            code = np.searchsorted(table[:count], previous)
+        codes[i] = code
+
+
+@_compiled
+def _pack(words, at, codes, size, block, bits):  # type: ignore[no-untyped-def]  # compiled
+    """Write the codes of a block; those of padding are 0."""
+    count = (len(codes) * bits + 31) // 32
+    if size == block and bits <= 4 and (len(codes) & 31) == 0:
+        if bits == 1:
+            for w in range(count):
+                word = np.uint32(0)
+                for k in range(32):
+                    word |= codes[w * 32 + k] << np.uint32(k)
+                words[at + w] = word
+        elif bits == 2:
+            for w in range(count):
+                word = np.uint32(0)
+                for k in range(16):
+                    word |= codes[w * 16 + k] << np.uint32(2 * k)
+                words[at + w] = word
+        else:
+            for w in range(count):
+                word = np.uint32(0)
+                for k in range(8):
+                    word |= codes[w * 8 + k] << np.uint32(4 * k)
+                words[at + w] = word
+        return count
+    for w in range(count):
+        words[at + w] = 0
+    for z in range(size[0]):
+        for y in range(size[1]):
+            row = (y + block[1] * z) * block[2]
+            for i in range(row, row + size[2]):
+                bit = i * bits
+                words[at + (bit >> 5)] |= codes[i] << np.uint32(bit & 31)
+    return count
+
+
+@_compiled
+def _write_table(words, at, table, count, wide):  # type: ignore[no-untyped-def]  # compiled
+    if wide == 1:
+        for i in range(count):
+            words[at + i] = np.uint32(table[i])
+    else:
+        for i in range(count):
+            value = np.uint64(table[i])
+            words[at + 2 * i] = np.uint32(value & np.uint64(0xFFFFFFFF))
+            words[at + 2 * i + 1] = np.uint32(value >> _SHIFT)
+    return count * wide
+
+
+@_compiled
+def _find_table(words, base, table, count, wide, kept):  # type: ignore[no-untyped-def]  # compiled
+    """Return the slot of a table that was written already, or of the free slot for it."""
+    mixed = np.uint64(count)
+    for i in range(count):
+        mixed = _hash(mixed ^ np.uint64(table[i]))
+    mask = len(kept) - 1
+    slot = np.int64(mixed & np.uint64(mask))
+    while kept[slot, 1] != 0:
+        if kept[slot, 1] == count:
+            at = base + kept[slot, 0]
+            same = True
+            for i in range(count):
+                if wide == 1:
+                    same &= words[at + i] == np.uint32(table[i])
+                else:
+                    value = np.uint64(words[at + 2 * i]) | (np.uint64(words[at + 2 * i + 1]) << _SHIFT)
+                    same &= value == np.uint64(table[i])
+            if same:
+                return slot
+        slot = (slot + 1) & mask
+    return slot
+
+
+@_compiled
+def _bits_for(count):  # type: ignore[no-untyped-def]  # compiled
+    if count == 1:
+        return 0
+    bits = 1
+    while bits < 32 and (1 << bits) < count:
+        bits *= 2
+    return bits
+
+
+@_compiled
+def _grown(words, used, more):  # type: ignore[no-untyped-def]  # compiled
+    """Return memory with room for more words."""
+    if used + more <= len(words):
+        return words
+    larger = np.empty(max(2 * len(words), used + more), np.uint32)
+    larger[:used] = words[:used]
+    return larger
+
+
+@_compiled
+def _encode_channel(words, base, data, first, steps, shape, block, wide):  # type: ignore[no-untyped-def]  # compiled
+    """Append one channel; return (words, number used, whether every table could be reached)."""
+    nz, ny, nx = shape
+    bz, by, bx = block
+    blocks = ((nz + bz - 1) // bz) * ((ny + by - 1) // by) * ((nx + bx - 1) // bx)
+    count = bz * by * bx
+    voxels = np.empty(count, data.dtype)
+    table = np.empty(count + 1, data.dtype)
+    codes = np.empty(count, np.uint32)
+    slots = np.zeros((_power(2 * count), 2), np.int64)
+    kept = np.zeros((_power(2 * blocks), 2), np.int64)
+    words = _grown(words, base, 2 * blocks)
+    header, at = base, base + 2 * blocks
+    for z in range(0, nz, bz):
+        for y in range(0, ny, by):
+            for x in range(0, nx, bx):
+                size = (min(bz, nz - z), min(by, ny - y), min(bx, nx - x))
+                start = first + z * steps[1] + y * steps[2] + x
+                words = _grown(words, at, count * (wide + 1) + 1)
+                table[0] = data[start]
+                number = 1
+                if not _gather(voxels, data, start, steps, size, block):
+                    number = _collect(voxels, table, slots, header + 1)
+                    _sort(table, number)
+                bits = _bits_for(number)
+                words[header + 1] = at - base
+                if bits:
+                    _rank(voxels, codes, table, number)
+                    at += _pack(words, at, codes, size, block, bits)
+                slot = _find_table(words, base, table, number, wide, kept)
+                if kept[slot, 1] == 0:
+                    kept[slot, 0] = at - base
+                    kept[slot, 1] = number
+                    at += _write_table(words, at, table, number, wide)
+                if kept[slot, 0] > _FARTHEST_TABLE:
+                    return words, at, False
+                words[header] = kept[slot, 0] | (bits << 24)
+                header += 2
+    return words, at, True
+
+
+@_compiled
+def _power(least):  # type: ignore[no-untyped-def]  # compiled
+    """Return the smallest power of two that is not below a number."""
+    power = 1
+    while power < least:
+        power *= 2
+    return power
+
+
+@_compiled
+def encode(data, steps, shape, block, wide):  # type: ignore[no-untyped-def]  # compiled
+    """Encode all channels.
+
+    Parameters: the voxels as one axis that begins with the first; elements from one channel, plane and row to the
+    next; (channels, z, y, x); block shape (z, y, x); words of a label. Returns (memory, words used or what is wrong).
+    """
+    channels = shape[0]
+    words = np.empty(max(4096, channels), np.uint32)
+    used = channels
+    for c in range(channels):
+        words[c] = used
+        words, used, reached = _encode_channel(words, used, data, c * steps[0], steps, shape[1:], block, wide)
+        if not reached:
+            return words, TABLE_TOO_FAR
+    return words, used
