@@ -87,7 +87,7 @@ def test_all_variants_of_the_format_are_read(options: dict[str, Any], array: NDA
 
 @pytest.mark.oracle
 def test_outlines_too_varied_for_small_windows_get_large_ones() -> None:
-    array = (np.random.default_rng(0).random((1, 40, 300, 301)) < 0.18).astype("u4")
+    array = (np.random.default_rng(0).random((1, 120, 400, 401)) < 0.3).astype("u4")
     packed = Compresso().encode(array)
     assert packed[12:15] == bytes([8, 8, 1])
     assert packed == foreign(array)
