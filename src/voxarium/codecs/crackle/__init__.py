@@ -311,7 +311,8 @@ def _area_labels(
         numbers = np.frombuffer(section[end:].tobytes(), f"<u{width}")
         if numbers.size and int(numbers.max()) >= number:
             raise corrupt("a crackle stream names a label that it does not have")
-        return unique[numbers]
+        chosen: NDArray[Any] = unique[numbers]
+        return chosen
     background = np.frombuffer(section[:at].tobytes(), header.stored)
     if section.size <= end:
         raise truncated("the pins of a crackle stream are cut off")
