@@ -99,7 +99,7 @@ class CompressedSegmentation:
                 code=Code.ARGUMENT_INVALID,
                 fix="give four axes (c, z, y, x) and blocks of at most 16 million voxels, such as 8×8×8",
             )
-        kernels = _kernels()
+        kernels = _encoding()
         flat, steps = _flattened(array.astype(dtype, copy=False))
         words, used = kernels.encode(flat, steps, array.shape, self.block_shape, dtype.itemsize // 4)
         if used == kernels.TABLE_TOO_FAR:
@@ -145,7 +145,7 @@ class CompressedSegmentation:
         if room is None or not (room.flags.c_contiguous and room.flags.writeable):
             room = allocate(voxels * native.itemsize).view(native)
         flat = room.reshape(-1)[:voxels]
-        kernels = _kernels()
+        kernels = _decoding()
         wrong, block = kernels.decode(words, flat, shape, self.block_shape, native.itemsize // 4)
         if wrong == kernels.BITS_UNKNOWN:
             raise corrupt(f"block {block} of compressed_segmentation has an impossible number of bits for each voxel")
@@ -156,10 +156,17 @@ class CompressedSegmentation:
 
 
 @cache
-def _kernels() -> Any:  # Any: compiled functions have no static type
-    from voxarium.codecs.compressed_segmentation import kernels
+def _encoding() -> Any:  # Any: compiled functions have no static type
+    from voxarium.codecs.compressed_segmentation import encoding
 
-    return kernels
+    return encoding
+
+
+@cache
+def _decoding() -> Any:  # Any: compiled functions have no static type
+    from voxarium.codecs.compressed_segmentation import decoding
+
+    return decoding
 
 
 def _no_block(shape: object, why: str) -> FormatError:

@@ -1,185 +1,25 @@
-"""Compiled loops of `compressed_segmentation`. Nothing here trusts the bytes: every place is checked before it is used.
-
-Positions are counted in 32-bit words, as the format does.
-"""
+"""Compiled loops that encode. Positions are counted in 32-bit words, as the format does."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-DONE: Final = 0
-HEADERS_OUTSIDE: Final = 1
-BITS_UNKNOWN: Final = 2
-VALUES_OUTSIDE: Final = 3
-TABLE_OUTSIDE: Final = 4
+from voxarium.codecs.compressed_segmentation.compiling import compiled
+
 TABLE_TOO_FAR: Final = -1
 
 _FARTHEST_TABLE: Final = (1 << 24) - 1
 # Up to here a sorted table is searched by comparing with all of it, which takes no branches.
 _FEW: Final = 16
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
-_SHIFT: Final = np.uint64(32)
+_HIGH: Final = np.uint64(32)
 
 
-def _compiled(function: Any) -> Any:
-    """Compile a function on its first call: without the lock, kept on disk between runs where that is possible."""
-    try:
-        return njit(nogil=True, cache=True, boundscheck=False)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        return njit(nogil=True, boundscheck=False)(function)
-
-
-# ------------------------------------------------------------------------------------------------ decoding
-@_compiled
-def _entry(out, words, at, wide):  # type: ignore[no-untyped-def]  # compiled
-    """Return one entry of a table, in the type of `out`."""
-    value = np.uint64(words[at])
-    if wide == 2:
-        value |= np.uint64(words[at + 1]) << _SHIFT
-    return out.dtype.type(value)
-
-
-@_compiled
-def _fill(out, at, steps, size, value):  # type: ignore[no-untyped-def]  # compiled
-    """Write a block that holds one value."""
-    if size[2] == 8:
-        for z in range(size[0]):
-            for y in range(size[1]):
-                row = at + z * steps[0] + y * steps[1]
-                for x in range(8):
-                    out[row + x] = value
-        return
-    for z in range(size[0]):
-        for y in range(size[1]):
-            row = at + z * steps[0] + y * steps[1]
-            for x in range(size[2]):
-                out[row + x] = value
-
-
-@_compiled
-def _rows_of_two(out, at, steps, size, block, words, values, table):  # type: ignore[no-untyped-def]  # compiled
-    """Write a block of two values whose rows are 8 long: a byte for each row."""
-    low, high = table[0], table[1]
-    for z in range(size[0]):
-        for y in range(size[1]):
-            row = at + z * steps[0] + y * steps[1]
-            number = y + block[1] * z
-            code = words[values + (number >> 2)] >> np.uint32((number & 3) * 8)
-            for x in range(8):
-                out[row + x] = high if (code >> np.uint32(x)) & np.uint32(1) else low
-
-
-@_compiled
-def _rows_of_four(out, at, steps, size, block, words, values, table):  # type: ignore[no-untyped-def]  # compiled
-    """Write a block of up to four values whose rows are 8 long: 16 bits for each row."""
-    for z in range(size[0]):
-        for y in range(size[1]):
-            row = at + z * steps[0] + y * steps[1]
-            number = y + block[1] * z
-            code = words[values + (number >> 1)] >> np.uint32((number & 1) * 16)
-            for x in range(8):
-                out[row + x] = table[(code >> np.uint32(2 * x)) & np.uint32(3)]
-
-
-@_compiled
-def _rows_of_sixteen(out, at, steps, size, block, words, values, table):  # type: ignore[no-untyped-def]  # compiled
-    """Write a block of up to sixteen values whose rows are 8 long: a word for each row."""
-    for z in range(size[0]):
-        for y in range(size[1]):
-            row = at + z * steps[0] + y * steps[1]
-            code = words[values + y + block[1] * z]
-            for x in range(8):
-                out[row + x] = table[(code >> np.uint32(4 * x)) & np.uint32(15)]
-
-
-@_compiled
-def _rows(out, at, steps, size, block, words, values, bits, table, entries, wide):  # type: ignore[no-untyped-def]  # compiled
-    """Write any block; each code is checked against the entries that lie within the payload. True: all did."""
-    mask = np.uint32(0xFFFFFFFF) if bits == 32 else np.uint32((1 << bits) - 1)
-    for z in range(size[0]):
-        for y in range(size[1]):
-            row = at + z * steps[0] + y * steps[1]
-            bit = (y + block[1] * z) * block[2] * bits
-            for x in range(size[2]):
-                code = np.int64((words[values + (bit >> 5)] >> np.uint32(bit & 31)) & mask)
-                if code >= entries:
-                    return False
-                out[row + x] = _entry(out, words, table + code * wide, wide)
-                bit += bits
-    return True
-
-
-@_compiled
-def _decode_block(out, at, steps, size, block, words, base, header, wide, near):  # type: ignore[no-untyped-def]  # compiled
-    """Write one block; `near` is room for a table of 16."""
-    first = np.int64(words[header])
-    bits = first >> 24
-    table = base + (first & 0xFFFFFF)
-    if bits > 32 or (bits != 0 and (bits & (bits - 1)) != 0):
-        return BITS_UNKNOWN
-    if table + wide > len(words):
-        return TABLE_OUTSIDE
-    entries = (len(words) - table) // wide
-    if bits == 0:
-        _fill(out, at, steps, size, _entry(out, words, table, wide))
-        return DONE
-    values = base + np.int64(words[header + 1])
-    # Encoders write whole blocks; what lies outside the chunk is not needed, and some leave it out.
-    last = (size[2] - 1 + block[2] * (size[1] - 1 + block[1] * (size[0] - 1))) * bits
-    if values + (last >> 5) >= len(words):
-        return VALUES_OUTSIDE
-    if block[2] == 8 and size[2] == 8 and bits <= 4 and entries >= 1 << bits:
-        for i in range(1 << bits):
-            near[i] = _entry(out, words, table + i * wide, wide)
-        if bits == 1:
-            _rows_of_two(out, at, steps, size, block, words, values, near)
-        elif bits == 2:
-            _rows_of_four(out, at, steps, size, block, words, values, near)
-        else:
-            _rows_of_sixteen(out, at, steps, size, block, words, values, near)
-        return DONE
-    if _rows(out, at, steps, size, block, words, values, bits, table, entries, wide):
-        return DONE
-    return TABLE_OUTSIDE
-
-
-@_compiled
-def decode(words, out, shape, block, wide):  # type: ignore[no-untyped-def]  # compiled
-    """Decode all channels into `out`.
-
-    Parameters: the payload as uint32; the voxels as one axis of uint32 or uint64; (channels, z, y, x); block shape
-    (z, y, x); words of a label. Returns (what is wrong, number of the block counted over all channels).
-    """
-    channels, nz, ny, nx = shape
-    bz, by, bx = block
-    gz, gy, gx = (nz + bz - 1) // bz, (ny + by - 1) // by, (nx + bx - 1) // bx
-    steps = (ny * nx, nx)
-    near = np.empty(_FEW, out.dtype)
-    done = 0
-    for c in range(channels):
-        base = np.int64(words[c])
-        if base + 2 * gz * gy * gx > len(words):
-            return HEADERS_OUTSIDE, done
-        header = base
-        for z in range(0, nz, bz):
-            for y in range(0, ny, by):
-                for x in range(0, nx, bx):
-                    size = (min(bz, nz - z), min(by, ny - y), min(bx, nx - x))
-                    at = ((c * nz + z) * ny + y) * nx + x
-                    wrong = _decode_block(out, at, steps, size, block, words, base, header, wide, near)
-                    if wrong != DONE:
-                        return wrong, done
-                    header += 2
-                    done += 1
-    return DONE, done
-
-
-# ------------------------------------------------------------------------------------------------ encoding
 @intrinsic
 def _copy_eight(_typing: Any, target: Any, _to: Any, source: Any, _from: Any) -> Any:
     """Copy eight elements from a place of one array to a place of another: a few vector instructions."""
@@ -197,7 +37,7 @@ def _copy_eight(_typing: Any, target: Any, _to: Any, source: Any, _from: Any) ->
     return types.void(target, types.int64, source, types.int64), codegen
 
 
-@_compiled
+@compiled
 def _gather(voxels, data, at, steps, size, block):  # type: ignore[no-untyped-def]  # compiled
     """Copy a block, padded with its first voxel."""
     if size != block:
@@ -215,13 +55,13 @@ def _gather(voxels, data, at, steps, size, block):  # type: ignore[no-untyped-de
                 voxels[target + x] = data[source + x]
 
 
-@_compiled
+@compiled
 def _hash(value):  # type: ignore[no-untyped-def]  # compiled
     mixed = np.uint64(value) * _GOLDEN
-    return mixed ^ (mixed >> _SHIFT)
+    return mixed ^ (mixed >> _HIGH)
 
 
-@_compiled
+@compiled
 def _sort(table, count):  # type: ignore[no-untyped-def]  # compiled
     """Sort the first entries: by insertion when they are few, else as a heap, which no input makes slow."""
     if count <= _FEW:
@@ -252,7 +92,7 @@ def _sort(table, count):  # type: ignore[no-untyped-def]  # compiled
         table[root] = value
 
 
-@_compiled
+@compiled
 def _collect(voxels, table, slots, stamp):  # type: ignore[no-untyped-def]  # compiled
     """Put each value of a block once into `table`; return how many. `slots`: (stamp, place) by hash."""
     count = 0
@@ -280,7 +120,7 @@ def _collect(voxels, table, slots, stamp):  # type: ignore[no-untyped-def]  # co
     return count
 
 
-@_compiled
+@compiled
 def _collect_few(voxels, table):  # type: ignore[no-untyped-def]  # compiled
     """Put each value of a block once into `table`, ascending; return how many, or 0 when there are many.
 
@@ -306,7 +146,7 @@ def _collect_few(voxels, table):  # type: ignore[no-untyped-def]  # compiled
     return count
 
 
-@_compiled
+@compiled
 def _place(value, place, table, slots, stamp):  # type: ignore[no-untyped-def]  # compiled
     """Return the place of a value; a new one gets `place`."""
     mask = len(slots) - 1
@@ -320,7 +160,7 @@ def _place(value, place, table, slots, stamp):  # type: ignore[no-untyped-def]  
     return place
 
 
-@_compiled
+@compiled
 def _rank(voxels, codes, table, count):  # type: ignore[no-untyped-def]  # compiled
     """Set the codes of a block: the place of each voxel in the sorted table."""
     if count <= _FEW:
@@ -340,7 +180,7 @@ def _rank(voxels, codes, table, count):  # type: ignore[no-untyped-def]  # compi
         codes[i] = code
 
 
-@_compiled
+@compiled
 def _pack(words, at, codes, size, block, bits):  # type: ignore[no-untyped-def]  # compiled
     """Write the codes of a block; those of padding are 0."""
     count = (len(codes) * bits + 31) // 32
@@ -375,7 +215,7 @@ def _pack(words, at, codes, size, block, bits):  # type: ignore[no-untyped-def] 
     return count
 
 
-@_compiled
+@compiled
 def _write_table(words, at, table, count, wide):  # type: ignore[no-untyped-def]  # compiled
     if wide == 1:
         for i in range(count):
@@ -384,11 +224,11 @@ def _write_table(words, at, table, count, wide):  # type: ignore[no-untyped-def]
         for i in range(count):
             value = np.uint64(table[i])
             words[at + 2 * i] = np.uint32(value & np.uint64(0xFFFFFFFF))
-            words[at + 2 * i + 1] = np.uint32(value >> _SHIFT)
+            words[at + 2 * i + 1] = np.uint32(value >> _HIGH)
     return count * wide
 
 
-@_compiled
+@compiled
 def _find_table(words, base, table, count, wide, kept):  # type: ignore[no-untyped-def]  # compiled
     """Return the slot of a table that was written already, or of the free slot for it."""
     mixed = np.uint64(count)
@@ -404,7 +244,7 @@ def _find_table(words, base, table, count, wide, kept):  # type: ignore[no-untyp
                 if wide == 1:
                     same &= words[at + i] == np.uint32(table[i])
                 else:
-                    value = np.uint64(words[at + 2 * i]) | (np.uint64(words[at + 2 * i + 1]) << _SHIFT)
+                    value = np.uint64(words[at + 2 * i]) | (np.uint64(words[at + 2 * i + 1]) << _HIGH)
                     same &= value == np.uint64(table[i])
             if same:
                 return slot
@@ -412,7 +252,7 @@ def _find_table(words, base, table, count, wide, kept):  # type: ignore[no-untyp
     return slot
 
 
-@_compiled
+@compiled
 def _bits_for(count):  # type: ignore[no-untyped-def]  # compiled
     if count == 1:
         return 0
@@ -422,7 +262,7 @@ def _bits_for(count):  # type: ignore[no-untyped-def]  # compiled
     return bits
 
 
-@_compiled
+@compiled
 def _grown(words, used, more):  # type: ignore[no-untyped-def]  # compiled
     """Return memory with room for more words."""
     if used + more <= len(words):
@@ -432,7 +272,7 @@ def _grown(words, used, more):  # type: ignore[no-untyped-def]  # compiled
     return larger
 
 
-@_compiled
+@compiled
 def _encode_block(words, base, at, header, data, start, steps, size, block, wide, room):  # type: ignore[no-untyped-def]  # compiled
     """Write one block; return where the next one begins, or -1 when a table lies out of reach."""
     voxels, table, codes, slots, kept = room
@@ -457,7 +297,7 @@ def _encode_block(words, base, at, header, data, start, steps, size, block, wide
     return at
 
 
-@_compiled
+@compiled
 def _encode_row(words, base, at, header, data, start, steps, size, block, wide, room):  # type: ignore[no-untyped-def]  # compiled
     """Write the blocks that follow each other along x; there is memory for all of them. Returns as `_encode_block`."""
     for x in range(0, size[2], block[2]):
@@ -469,7 +309,7 @@ def _encode_row(words, base, at, header, data, start, steps, size, block, wide, 
     return at
 
 
-@_compiled
+@compiled
 def _encode_channel(words, base, data, first, steps, shape, block, wide):  # type: ignore[no-untyped-def]  # compiled
     """Append one channel; return (words, number used, whether every table could be reached)."""
     nz, ny, nx = shape
@@ -498,7 +338,7 @@ def _encode_channel(words, base, data, first, steps, shape, block, wide):  # typ
     return words, at, True
 
 
-@_compiled
+@compiled
 def _power(least):  # type: ignore[no-untyped-def]  # compiled
     """Return the smallest power of two that is not below a number."""
     power = 1
@@ -507,7 +347,7 @@ def _power(least):  # type: ignore[no-untyped-def]  # compiled
     return power
 
 
-@_compiled
+@compiled
 def encode(data, steps, shape, block, wide):  # type: ignore[no-untyped-def]  # compiled
     """Encode all channels.
 
