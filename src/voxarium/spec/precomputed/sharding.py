@@ -215,7 +215,7 @@ def parse_minishard_index(data: Buffer, object_size: int | None) -> NDArray[np.u
         raise _broken(f"the index of a minishard has {view.nbytes} bytes, which is no multiple of 24")
     rows = np.frombuffer(view, "<u8").astype(np.uint64).reshape(3, -1)
     keys, sizes = np.cumsum(rows[0], dtype=np.uint64), rows[2]
-    limit = np.uint64(min(1 << 62, 1 << 62 if object_size is None else object_size))
+    limit = np.uint64(min(1 << 62, 1 << 62 if object_size is None else max(object_size, 0)))
     if np.any(sizes > limit):
         raise _broken(f"an entry of a minishard is said to have {int(sizes.max())} bytes")
     # Differences wrap around when the data stand in another order than the keys; the sums are right all the same.
