@@ -91,10 +91,17 @@ def support_table() -> str:
         if versions:
             does[1] = ", ".join(sorted(versions))
         elif does[1] == "yes":
-            does[1] = "within ome-zarr"
+            does[1] = _within(driver.name)
         extra = EXTRAS.get(driver.name, "–")
         rows.append(f"| [{driver.name}]({driver.spec_url}) | {summary(driver)} | {does[0]} | {does[1]} | {extra} |")
     return "\n".join(rows)
+
+
+def _within(container: str) -> str:
+    """Return which conventions write a container."""
+    writers = [d for d in image_drivers() if "write" in d.capabilities]
+    names = {d.name for d in writers for v in getattr(d, "spec_versions", ()) if d.array_driver(v) == container}  # type: ignore[attr-defined]
+    return f"within {', '.join(sorted(names))}" if names else "as single arrays"
 
 
 def readme(present: str) -> str:

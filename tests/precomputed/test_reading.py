@@ -46,6 +46,11 @@ def test_golden_labels_equal_the_truth(golden, truth, name, levels):
     assert not image.arrays[0].info.remarks
 
 
+def test_golden_compresso_equals_the_truth(golden, truth):
+    image = voxarium.open(golden / "seg_compresso")
+    assert image.dtype == np.uint32 and np.array_equal(image[...], truth["bodies"])
+
+
 @pytest.mark.oracle
 def test_golden_coarse_levels_equal_what_tensorstore_reads(golden, kit):
     image = voxarium.open(golden / "seg")
@@ -356,7 +361,7 @@ def test_encodings_refuse_voxels_they_do_not_hold(kit, data, tmp_path):
 
 @pytest.mark.oracle
 @pytest.mark.parametrize("compress", ["gzip", "br", "zstd", False])
-@pytest.mark.parametrize("encoding", ["raw", "compressed_segmentation"])
+@pytest.mark.parametrize("encoding", ["raw", "compressed_segmentation", "compresso"])
 def test_volumes_of_cloudvolume_are_read(tmp_path, kit, compress, encoding):
     cloudvolume = pytest.importorskip("cloudvolume", reason="CloudVolume is not installed")
     data = kit.sample(SHAPE, "uint64")

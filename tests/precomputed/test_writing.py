@@ -290,11 +290,14 @@ def test_chunks_pass_through_between_volumes(kit, tmp_path):
 
 # ----------------------------------------------------------------------------------------------- CloudVolume
 @pytest.mark.oracle
-@pytest.mark.parametrize("sharded", [False, True])
-@pytest.mark.parametrize("role", ["intensity", "label"])
-def test_cloudvolume_reads_what_is_written(kit, tmp_path, sharded, role):
+@pytest.mark.parametrize("shard", [None, (32, 32, 32)])
+@pytest.mark.parametrize(
+    ("codec", "dtype"),
+    [("raw", "uint8"), ("raw", "float32"), ("compressed_segmentation", "uint64"), ("compresso", "uint32")],
+)
+def test_cloudvolume_reads_what_is_written(kit, tmp_path, shard, codec, dtype):
     cloudvolume = pytest.importorskip("cloudvolume", reason="CloudVolume is not installed")
-    data = kit.sample((40, 50, 60), "uint64" if role == "label" else "uint8")
-    kit.write(tmp_path, data, shard=(32, 32, 32) if sharded else None, offset=(2, 3, -4), role=role)
+    data = kit.sample((40, 50, 60), dtype)
+    kit.write(tmp_path, data, shard=shard, offset=(2, 3, -4), codec=codec)
     volume = cloudvolume.CloudVolume(f"file://{tmp_path}", fill_missing=True, progress=False)
     assert np.array_equal(np.asarray(volume[...])[..., 0].T, data)

@@ -98,6 +98,7 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     "compressed_segmentation": _Kind(
         "compressed_segmentation:CompressedSegmentation", frozenset({"uint32", "uint64"}), gzip=True
     ),
+    "compresso": _Kind("compresso:Compresso", _UNSIGNED, frozenset({1}), gzip=True),
 }
 _FOREIGN: Final = ("fpzip", "kempressed", "zfpc")
 

@@ -25,7 +25,7 @@ from voxarium.spec.precomputed import ScaleInfo, chunk_name, parse_chunk_name
 
 __all__ = ["BARE", "Naming", "look"]
 
-_MOST_LISTED: Final = 2000
+_MOST_LISTED: Final = 1000  # one page of a listing
 _PACKERS: Final[dict[str, BytesBytesCodec]] = {
     ".gz": Gzip(5),
     ".br": Brotli(),

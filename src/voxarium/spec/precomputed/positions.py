@@ -74,8 +74,8 @@ def voxel_offset(transform: Transform, axes: Sequence[str], *, nearest: bool = F
         if off > _ROUNDING + abs(corner) * 4e-16 and not nearest:
             raise _inexpressible(
                 f"along {name} a level begins {corner:.6g} of its voxels from the origin, no whole number",
-                "let every level begin at whole voxels (another translation, a crop at a multiple of the factors, "
-                "fewer levels, a method other than stride), or accept that levels are moved to the nearest voxel",
+                f"give another translation, such as {(out[name] + 0.5) * scale:.12g} along {name} (the centre of the "
+                "first voxel); coarser levels begin at whole voxels when level 0 begins at a multiple of their factors",
             )
     return out["x"], out["y"], out["z"]
 
