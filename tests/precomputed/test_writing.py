@@ -93,6 +93,32 @@ def test_labels_are_compressed_segmentation_and_read_by_tensorstore(shape, chunk
         assert image.role == "label" and np.array_equal(image[...], data)
 
 
+@pytest.mark.oracle
+@pytest.mark.parametrize(
+    ("codec", "dtype", "channels", "off"),
+    [("jpeg:95", "uint8", 1, 40), ("jpeg", "uint8", 3, 80), ("png:9", "uint16", 2, 0), ("png", "uint8", 1, 0)],
+)
+@pytest.mark.parametrize("shard", [None, (32, 32, 32)])
+def test_images_are_read_by_tensorstore(kit, tmp_path, codec, dtype, channels, off, shard):
+    pytest.importorskip("imagecodecs")
+    data = np.kron(kit.sample((channels, 5, 7, 6), dtype), np.ones((1, 8, 8, 8), dtype))
+    data = data if channels > 1 else data[0]
+    info = kit.write(tmp_path, data, codec=codec, shard=shard)
+    assert info.codecs == ({"jpeg": "jpeg:85", "png": "png:6"}.get(codec, codec),)
+    assert voxarium.open(tmp_path).arrays[0].info.codecs == info.codecs
+    found = voxarium.open(tmp_path)[...]
+    assert np.abs(found.astype(int) - data).max() <= off
+    seen = kit.tensorstore_read(tmp_path).reshape(data.shape).astype(int)
+    assert np.abs(found - seen).max() <= (1 if off else 0)
+
+
+def test_jpeg_xl_is_read_back(kit, tmp_path):
+    pytest.importorskip("imagecodecs")
+    data = kit.sample((3, 20, 21, 22), "uint8")
+    kit.write(tmp_path, data, codec="jxl:100", shard=(32, 32, 32))
+    assert np.array_equal(voxarium.open(tmp_path)[...], data)
+
+
 def test_the_info_is_what_the_specification_shows(kit, tmp_path):
     kit.write(tmp_path, kit.sample((20, 30, 50), "uint8"), chunk=(8, 16, 32), shard=(16, 32, 64), offset=(3, -2, 1))
     assert json.loads((tmp_path / "info").read_text()) == {
@@ -176,6 +202,23 @@ def test_conversion_writes_pyramids_that_tensorstore_reads(kit, tmp_path, shard,
     assert np.array_equal(voxarium.open(tmp_path / "back.ome.zarr")[...], data)
 
 
+def test_overwriting_replaces_volumes_and_nothing_else(kit, tmp_path):
+    np.save(tmp_path / "source.npy", kit.sample((20, 20, 20), "uint8"))
+    choices = {"format": "precomputed", "axes": "zyx", "voxel_size": 8, "unit": "nanometer", "translation": 4}
+    kit.write(tmp_path / "volume", kit.sample((40, 40, 40), "uint8"), resolution=(9, 9, 9))
+    with pytest.raises(VoxariumError) as caught:
+        voxarium.convert(tmp_path / "source.npy", tmp_path / "volume", **choices)
+    assert caught.value.code == Code.TARGET_EXISTS
+    voxarium.convert(tmp_path / "source.npy", tmp_path / "volume", overwrite=True, **choices)
+    assert sorted(p.name for p in (tmp_path / "volume").iterdir()) == ["8_8_8", "info"]
+    assert np.array_equal(voxarium.open(tmp_path / "volume")[...], np.load(tmp_path / "source.npy"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "info").write_text("my notes")
+    with pytest.raises(VoxariumError):
+        voxarium.convert(tmp_path / "source.npy", tmp_path / "other", overwrite=True, **choices)
+    assert (tmp_path / "other" / "info").read_text() == "my notes"
+
+
 def test_micrometers_become_nanometers_as_written(kit, tmp_path):
     np.save(tmp_path / "source.npy", kit.sample((9, 10, 11), "uint8"))
     voxarium.convert(
@@ -212,6 +255,10 @@ def spec(**more):
         ({"codec": "zstd:1"}, "zstd:1"),
         ({"codec": "raw:3"}, "no setting"),
         ({"codec": "gzip:12"}, "0 to 9"),
+        ({"codec": "jpeg:0"}, "1 to 100"),
+        ({"codec": "jpeg", "dtype": np.dtype("u2")}, "uint16"),
+        ({"codec": "jpeg", "shape": (2, 8, 8, 8), "chunk_shape": (2, 4, 4, 4)}, "2 channels"),
+        ({"codec": "compresso", "dtype": np.dtype("i4")}, "int32"),
         ({"codec": "compressed_segmentation"}, "uint8"),
         ({"shape": (2, 8, 8, 8), "chunk_shape": (2, 4, 4, 4), "role": "label"}, "2 channels"),
         ({"shape": (2**40,) * 3, "chunk_shape": (1,) * 3, "shard_shape": (1 << 20,) * 3}, "too large"),
@@ -293,7 +340,14 @@ def test_chunks_pass_through_between_volumes(kit, tmp_path):
 @pytest.mark.parametrize("shard", [None, (32, 32, 32)])
 @pytest.mark.parametrize(
     ("codec", "dtype"),
-    [("raw", "uint8"), ("raw", "float32"), ("compressed_segmentation", "uint64"), ("compresso", "uint32")],
+    [
+        ("raw", "uint8"),
+        ("raw", "float32"),
+        ("compressed_segmentation", "uint64"),
+        ("compresso", "uint32"),
+        ("png", "uint8"),
+        ("jxl:100", "uint8"),
+    ],
 )
 def test_cloudvolume_reads_what_is_written(kit, tmp_path, shard, codec, dtype):
     cloudvolume = pytest.importorskip("cloudvolume", reason="CloudVolume is not installed")

@@ -23,6 +23,7 @@ from voxarium.errors import Code, InputError, NotFoundError, UnsupportedError
 from voxarium.formats.precomputed.encodings import (
     ChunkEncoding,
     choose_encoding,
+    described,
     encoding_of,
     size_bounds,
 )
@@ -119,7 +120,7 @@ def _info(details: ScaleDetails, dtype: np.dtype[Any], ndim: int, remarks: tuple
         shard_shape=shard,
         clipped=True,
         fill_value=dtype.type(0),
-        codecs=(details.encoding.text, *packed),
+        codecs=(described(scale), *packed),
         axes=tuple(
             Axis(name=n, type="channel") if n == "c" else Axis(name=n, type="space", unit="nanometer") for n in names
         ),

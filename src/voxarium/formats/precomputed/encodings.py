@@ -6,7 +6,7 @@ import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from voxarium.errors import Code, InputError, UnsupportedError
 from voxarium.model.codec import SizeBounds, as_bytes_array, check_size
 from voxarium.spec.precomputed import ScaleInfo
 
-__all__ = ["Choice", "ChunkEncoding", "choose_encoding", "encoding_of", "size_bounds"]
+__all__ = ["Choice", "ChunkEncoding", "choose_encoding", "described", "encoding_of", "size_bounds"]
 
 Shape4 = tuple[int, int, int, int]
 
@@ -69,6 +69,15 @@ class Raw:
         return data.view(dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
 
 
+class _Setting(NamedTuple):
+    """A number that an encoder takes: its key in the ``info``, its bounds, and what it is unless given."""
+
+    key: str
+    low: int
+    high: int
+    usual: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """What an encoding takes.
@@ -81,15 +90,15 @@ class _Kind:
         Types it stores, numbers of channels; an empty set stands for all.
     gzip : bool
         Whether its chunks are worth packing in shards.
-    setting : (str, int, int) or None
-        Name, least and most of the number behind a colon.
+    setting : _Setting or None
+        The number behind a colon.
     """
 
     place: str
     dtypes: frozenset[str] = frozenset()
     channels: frozenset[int] = frozenset()
     gzip: bool = False
-    setting: tuple[str, int, int] | None = None
+    setting: _Setting | None = None
 
 
 _UNSIGNED: Final = frozenset({"uint8", "uint16", "uint32", "uint64"})
@@ -97,6 +106,24 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     "raw": _Kind("", gzip=True),
     "compressed_segmentation": _Kind(
         "compressed_segmentation:CompressedSegmentation", frozenset({"uint32", "uint64"}), gzip=True
+    ),
+    "jpeg": _Kind(
+        "chunk_images:Jpeg",
+        frozenset({"uint8"}),
+        frozenset({1, 3}),
+        setting=_Setting("jpeg_quality", 1, 100, 85),
+    ),
+    "png": _Kind(
+        "chunk_images:Png",
+        frozenset({"uint8", "uint16"}),
+        frozenset({1, 2, 3, 4}),
+        setting=_Setting("png_level", 0, 9, 6),
+    ),
+    "jxl": _Kind(
+        "chunk_images:JpegXl",
+        frozenset({"uint8"}),
+        frozenset({1, 3, 4}),
+        setting=_Setting("jxl_quality", 1, 100, 85),
     ),
     "compresso": _Kind("compresso:Compresso", _UNSIGNED, frozenset({1}), gzip=True),
 }
@@ -131,6 +158,20 @@ def encoding_of(scale: ScaleInfo, dtype: np.dtype[Any], channels: int, where: st
     _check_kind(scale.encoding, dtype, channels)
     settings = (tuple(reversed(scale.block_size)),) if scale.block_size is not None else ()
     return _made(scale.encoding, *settings)
+
+
+def described(scale: ScaleInfo) -> str:
+    """Return the encoding of a scale for people, with its setting where that is known.
+
+    Examples
+    --------
+    >>> scale = ScaleInfo(key="a", size=(1, 1, 1), resolution=(1, 1, 1), chunk_sizes=((1, 1, 1),), encoding="jpeg")
+    >>> described(scale)
+    'jpeg'
+    """
+    kind = _KINDS[scale.encoding]
+    number = None if kind.setting is None else scale.extra.get(kind.setting.key)
+    return scale.encoding if type(number) is not int else f"{scale.encoding}:{number}"
 
 
 def _check_kind(name: str, dtype: np.dtype[Any], channels: int) -> None:
@@ -174,7 +215,7 @@ class Choice:
     remark: str = ""
 
 
-_GZIP_LEVEL: Final = 5
+_GZIP: Final = _Setting("gzip_level", 0, 9, 5)
 
 
 def choose_encoding(text: str | None, dtype: np.dtype[Any], channels: int, *, label: bool) -> Choice:
@@ -190,9 +231,9 @@ def choose_encoding(text: str | None, dtype: np.dtype[Any], channels: int, *, la
     if text is None:
         text = "compressed_segmentation" if label and dtype.name in ("uint32", "uint64") else "raw"
     name, _, setting = text.partition(":")
-    level: int | None = _GZIP_LEVEL
+    level: int | None = _GZIP.usual
     if name in ("none", "gzip"):  # as the other formats call them
-        level = _number(text, setting, ("level", 0, 9)) if setting and name == "gzip" else _GZIP_LEVEL
+        level = _number(text, setting, _GZIP) if setting and name == "gzip" else _GZIP.usual
         name, setting = "raw", ""
     kind = _KINDS.get(name)
     if kind is None:
@@ -204,28 +245,30 @@ def choose_encoding(text: str | None, dtype: np.dtype[Any], channels: int, *, la
     _check_kind(name, dtype, channels)
     settings: dict[str, Any] = {}
     arguments: list[Any] = []
-    if setting:
+    if setting or kind.setting is not None:
         number = _number(text, setting, kind.setting)
-        if kind.setting is not None:
-            settings[kind.setting[0]] = number
         arguments.append(number)
+        if kind.setting is not None:
+            settings[kind.setting.key] = number
     return Choice(name, _made(name, *arguments), level if kind.gzip else None, settings, _REMARKS.get(name, ""))
 
 
 _REMARKS: Final[Mapping[str, str]] = {}
 
 
-def _number(text: str, setting: str, allowed: tuple[str, int, int] | None) -> int:
+def _number(text: str, setting: str, allowed: _Setting | None) -> int:
+    if allowed is not None and not setting:
+        return allowed.usual
     if allowed is not None and setting.isascii() and setting.isdigit() and len(setting) < 5:
         value = int(setting)
-        if allowed[1] <= value <= allowed[2]:
+        if allowed.low <= value <= allowed.high:
             return value
-    what = "takes no setting" if allowed is None else f"takes a {allowed[0]} from {allowed[1]} to {allowed[2]}"
     name = text.partition(":")[0]
+    what = "takes no setting" if allowed is None else f"takes a number from {allowed.low} to {allowed.high}"
     raise InputError(
         f"{text!r}: {name} {what}",
         code=Code.ARGUMENT_INVALID,
-        fix=f"write {name}" + ("" if allowed is None else f":{allowed[2]}"),
+        fix=f"write {name}" + ("" if allowed is None else f":{allowed.usual}"),
     )
 
 

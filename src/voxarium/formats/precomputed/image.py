@@ -46,7 +46,6 @@ class PrecomputedDriver:
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
     spec_versions: ClassVar[tuple[str, ...]] = ("1",)  # the specification has no versions
     precedence: ClassVar[int] = 30
-    hierarchy_markers: ClassVar[tuple[str, ...]] = (DOCUMENT,)
     holds: ClassVar[Holds] = Holds(
         dtypes=frozenset(DATA_TYPES),
         ndim=(3, 4),

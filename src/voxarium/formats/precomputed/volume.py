@@ -10,6 +10,7 @@ from voxarium.errors import Code, FormatError, NotFoundError
 from voxarium.model.array_specs import join_key
 from voxarium.model.fields import parse_json_object
 from voxarium.model.protocols import ReadableStore
+from voxarium.model.sources import place
 from voxarium.spec.precomputed import KIND, VolumeInfo, follow_redirect, level_names, parse_info, parse_redirect
 
 __all__ = ["DOCUMENT", "Volume", "read_volume"]
@@ -74,7 +75,7 @@ def read_volume(store: ReadableStore, folder: str) -> Volume | None:
                 code=Code.METADATA_INVALID,
                 fix="correct the redirect, or copy the volume it names",
             )
-    where = join_key(folder, DOCUMENT)
+    where = place(store, join_key(folder, DOCUMENT))
     kind = found.get("@type", KIND)
     if isinstance(kind, str) and kind.lower() != KIND:
         raise NotFoundError(
@@ -91,4 +92,4 @@ def _document(store: ReadableStore, folder: str) -> dict[str, Any] | None:  # An
     raw = store.get(key)
     if raw is None or not any(sign in raw for sign in _SIGNS):
         return None
-    return parse_json_object(raw, f"{store.uri.rstrip('/')}/{key}")
+    return parse_json_object(raw, place(store, key))
