@@ -386,7 +386,7 @@ def test_encodings_refuse_voxels_they_do_not_hold(kit, data, tmp_path):
 
 @pytest.mark.oracle
 @pytest.mark.parametrize("compress", ["gzip", "br", "zstd", False])
-@pytest.mark.parametrize("encoding", ["raw", "compressed_segmentation", "compresso", "png", "jxl"])
+@pytest.mark.parametrize("encoding", ["raw", "compressed_segmentation", "compresso", "crackle", "png", "jxl"])
 def test_volumes_of_cloudvolume_are_read(tmp_path, kit, compress, encoding):
     cloudvolume = pytest.importorskip("cloudvolume", reason="CloudVolume is not installed")
     dtype = "uint8" if encoding in ("png", "jxl") else "uint64"

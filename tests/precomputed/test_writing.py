@@ -112,6 +112,15 @@ def test_images_are_read_by_tensorstore(kit, tmp_path, codec, dtype, channels, o
     assert np.abs(found - seen).max() <= (1 if off else 0)
 
 
+@pytest.mark.parametrize("codec", ["compresso", "crackle"])
+def test_other_encodings_of_labels_are_read_back_and_their_limits_told(kit, tmp_path, codec):
+    pytest.importorskip("crackle")
+    data = np.kron(kit.sample((5, 7, 6), "uint32"), np.ones((4, 4, 4), np.uint32))
+    info = kit.write(tmp_path, data, codec=codec, role="label", shard=(32, 32, 32))
+    assert np.array_equal(voxarium.open(tmp_path)[...], data)
+    assert ("Neuroglancer" in info.remarks[0]) == (codec == "crackle")
+
+
 def test_jpeg_xl_is_read_back(kit, tmp_path):
     pytest.importorskip("imagecodecs")
     data = kit.sample((3, 20, 21, 22), "uint8")
@@ -345,6 +354,7 @@ def test_chunks_pass_through_between_volumes(kit, tmp_path):
         ("raw", "float32"),
         ("compressed_segmentation", "uint64"),
         ("compresso", "uint32"),
+        ("crackle", "uint16"),
         ("png", "uint8"),
         ("jxl:100", "uint8"),
     ],

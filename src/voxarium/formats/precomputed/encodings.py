@@ -92,6 +92,8 @@ class _Kind:
         Whether its chunks are worth packing in shards.
     setting : _Setting or None
         The number behind a colon.
+    also_read : frozenset
+        Types that are read, and not written.
     """
 
     place: str
@@ -99,8 +101,10 @@ class _Kind:
     channels: frozenset[int] = frozenset()
     gzip: bool = False
     setting: _Setting | None = None
+    also_read: frozenset[str] = frozenset()
 
 
+_SIGNED: Final = frozenset({"int8", "int16", "int32", "int64"})
 _UNSIGNED: Final = frozenset({"uint8", "uint16", "uint32", "uint64"})
 _KINDS: Final[Mapping[str, _Kind]] = {
     "raw": _Kind("", gzip=True),
@@ -126,6 +130,7 @@ _KINDS: Final[Mapping[str, _Kind]] = {
         setting=_Setting("jxl_quality", 1, 100, 85),
     ),
     "compresso": _Kind("compresso:Compresso", _UNSIGNED, frozenset({1}), gzip=True),
+    "crackle": _Kind("crackle:Crackle", _UNSIGNED, frozenset({1}), gzip=True, also_read=_SIGNED),
 }
 _FOREIGN: Final = ("fpzip", "kempressed", "zfpc")
 
@@ -155,7 +160,8 @@ def encoding_of(scale: ScaleInfo, dtype: np.dtype[Any], channels: int, where: st
             code=Code.CODEC_UNKNOWN,
             fix="convert it with the software that wrote it, to raw or compressed_segmentation for example",
         )
-    _check_kind(scale.encoding, dtype, channels)
+    if dtype.name not in kind.also_read:
+        _check_kind(scale.encoding, dtype, channels)
     settings = (tuple(reversed(scale.block_size)),) if scale.block_size is not None else ()
     return _made(scale.encoding, *settings)
 
@@ -253,7 +259,11 @@ def choose_encoding(text: str | None, dtype: np.dtype[Any], channels: int, *, la
     return Choice(name, _made(name, *arguments), level if kind.gzip else None, settings, _REMARKS.get(name, ""))
 
 
-_REMARKS: Final[Mapping[str, str]] = {}
+_REMARKS: Final[Mapping[str, str]] = {
+    "crackle": "Neuroglancer and TensorStore cannot show chunks in crackle: use compressed_segmentation for them",
+    "compresso": "TensorStore cannot read chunks in compresso",
+    "jxl": "TensorStore cannot read chunks in jxl",
+}
 
 
 def _number(text: str, setting: str, allowed: _Setting | None) -> int:
