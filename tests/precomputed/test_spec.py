@@ -307,7 +307,7 @@ def test_corner_and_centre_are_converted_exactly(offset, resolution, channels):
     ("transform", "word"),
     [
         (Scale((8.0, 8.0, 8.0)), "-0.5"),
-        (Sequence((Scale((8.0, 8.0, 8.0)), Translation((4.0, 6.0, 4.0)))), "along y"),
+        (Sequence((Scale((8.0, 8.0, 8.0)), Translation((4.0, 6.0, 4.0)))), "origin: y 0.25"),
         (Scale((-8.0, 8.0, 8.0)), "backwards"),
         (Affine(((1, 1, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0))), "sheared"),
         (Sequence((Scale((1.0, 1.0, 1.0)), Translation((1e300, 0.5, 0.5)))), "1e+300"),

@@ -228,6 +228,14 @@ def test_overwriting_replaces_volumes_and_nothing_else(kit, tmp_path):
     assert (tmp_path / "other" / "info").read_text() == "my notes"
 
 
+@pytest.mark.oracle
+def test_a_single_channel_is_written_without_its_axis(kit, tmp_path):
+    data = kit.sample((1, 20, 21, 22), "uint8")
+    kit.write(tmp_path, data, shard=(32, 32, 32))
+    assert np.array_equal(voxarium.open(tmp_path)[...], data[0])
+    assert np.array_equal(kit.tensorstore_read(tmp_path), data)
+
+
 def test_micrometers_become_nanometers_as_written(kit, tmp_path):
     np.save(tmp_path / "source.npy", kit.sample((9, 10, 11), "uint8"))
     voxarium.convert(
@@ -263,7 +271,9 @@ def spec(**more):
         ({"dimension_names": ("x", "y", "z")}, "x, y, z"),
         ({"codec": "zstd:1"}, "zstd:1"),
         ({"codec": "raw:3"}, "no setting"),
-        ({"codec": "gzip:12"}, "0 to 9"),
+        ({"codec": "gzip:12", "shard_shape": (8, 8, 8)}, "0 to 9"),
+        ({"codec": "gzip:5"}, "not packed"),
+        ({"codec": "none:1"}, "no setting"),
         ({"codec": "jpeg:0"}, "1 to 100"),
         ({"codec": "jpeg", "dtype": np.dtype("u2")}, "uint16"),
         ({"codec": "jpeg", "shape": (2, 8, 8, 8), "chunk_shape": (2, 4, 4, 4)}, "2 channels"),
@@ -295,7 +305,7 @@ def test_an_image_without_a_unit_is_refused(kit):
 def test_a_level_between_voxels_is_refused_with_the_reason(kit, tmp_path):
     with pytest.raises(UnsupportedError) as caught:
         PrecomputedDriver().check(image_of(kit, kit.centre((8, 8, 8), (0.5, 0, 0))), "1")
-    assert "along z" in caught.value.message and "0.5" in caught.value.message
+    assert "z 0.5" in caught.value.message and "4,4,4" in caught.value.fix
     np.save(tmp_path / "source.npy", np.ones((40, 40, 40), np.uint8))
     with pytest.raises(VoxariumError, match="precomputed cannot express"):
         voxarium.convert(  # the coarser level would begin at voxel 0.5
@@ -321,6 +331,13 @@ def test_images_that_break_a_rule_are_refused(kit, change):
 def test_an_array_made_for_another_place_is_refused(kit):
     with pytest.raises(InputError, match="was created for"):
         PrecomputedDriver().check(image_of(kit, kit.centre((8, 8, 8), (1, 0, 0))), "1")
+
+
+def test_how_chunks_are_packed_in_shards_can_be_chosen():
+    driver = PrecomputedScaleDriver()
+    for codec, expected in ((None, "gzip"), ("gzip:9", "gzip"), ("none", "raw"), ("png", "raw"), ("raw", "gzip")):
+        info = driver.create(spec(codec=codec, shard_shape=(8, 8, 8)))
+        assert info.details.scale.sharding.data_encoding == expected
 
 
 # ----------------------------------------------------------------------------------------------- pass through

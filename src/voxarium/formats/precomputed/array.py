@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -19,123 +18,38 @@ from typing_extensions import Buffer
 
 from voxarium.codecs import batch
 from voxarium.codecs.deflate import Gzip
-from voxarium.errors import Code, InputError, NotFoundError, UnsupportedError
+from voxarium.errors import Code, InputError, NotFoundError
+from voxarium.formats.precomputed.creating import create_scale
 from voxarium.formats.precomputed.encodings import (
-    ChunkEncoding,
-    choose_encoding,
-    described,
     encoding_of,
     size_bounds,
 )
-from voxarium.formats.precomputed.naming import BARE, Naming, look
+from voxarium.formats.precomputed.naming import BARE, look
+from voxarium.formats.precomputed.scale import SCALE_FORMAT, SPEC_URL, ScaleDetails, array_info, divides
 from voxarium.formats.precomputed.shards import local_codes, locate_in_shards, pack_indexes, shard_number
 from voxarium.formats.precomputed.volume import Volume, read_volume
-from voxarium.model.array_specs import check_shapes, checked_dtype, join_key
-from voxarium.model.axes import Axis
+from voxarium.model.array_specs import join_key
 from voxarium.model.box import Box
 from voxarium.model.codec import check_size
 from voxarium.model.image import ArrayInfo, ArraySpec
 from voxarium.model.protocols import ByteRange, IndexCache, ReadableStore, ShardLayout, Span
 from voxarium.model.sources import declined, place
 from voxarium.spec.precomputed import (
-    DATA_TYPES,
     ScaleInfo,
-    box_bits,
-    centre_transform,
-    choose_sharding,
     chunk_name,
     resolve_folder,
-    voxel_offset,
 )
 
-__all__ = ["AXES", "PrecomputedScaleDriver", "ScaleDetails"]
+__all__ = ["PrecomputedScaleDriver"]
 
-AXES: Final = ("c", "z", "y", "x")
 _DEEPEST_KEY: Final = 4  # folders in the key of a scale
-_MOST_SLOTS: Final = 1 << 22
-
-
-@dataclass(frozen=True, slots=True)
-class ScaleDetails:
-    """What reading and writing a scale needs, worked out once.
-
-    Parameters
-    ----------
-    scale : ScaleInfo
-        As in the ``info``.
-    channels : int
-        Stored together in each chunk.
-    encoding : ChunkEncoding
-        Of chunks.
-    gzip : Gzip or None
-        Around each chunk in shards.
-    folder : str or None
-        Where the objects are; None = at the path of the array.
-    naming : Naming
-        How they are named.
-    """
-
-    scale: ScaleInfo
-    channels: int
-    encoding: ChunkEncoding
-    gzip: Gzip | None = None
-    folder: str | None = None
-    naming: Naming = BARE
-
-    def counts(self) -> tuple[int, int, int] | None:
-        """Return the chunks of a shard along x, y, z; None when shards are no boxes."""
-        sharding = self.scale.sharding
-        if sharding is None or sharding.hash != "identity":
-            return None
-        bits = box_bits(self.scale.grid, sharding.local_bits)
-        total = sum(box_bits(self.scale.grid, 64))
-        if sum(bits) > 60 or sharding.shard_bits < total - sharding.local_bits:
-            return None  # chunks far apart share a shard
-        x, y, z = (1 << b for b in bits)
-        return x, y, z
-
-    def full(self, shape: Sequence[int]) -> tuple[int, int, int, int]:
-        """Return a chunk's shape with the channel axis."""
-        z, y, x = shape[-3:]
-        return self.channels, z, y, x
-
-
-def _info(details: ScaleDetails, dtype: np.dtype[Any], ndim: int, remarks: tuple[str, ...] = ()) -> ArrayInfo:
-    """Return what readers need to know."""
-    scale = details.scale
-    front = (details.channels,) if ndim == 4 else ()
-    chunk = (*front, *reversed(scale.chunk))
-    counts = details.counts()
-    shard = None
-    if counts is not None:
-        inside = (1,) * len(front) + counts[::-1]
-        shard = tuple(c * n for c, n in zip(chunk, inside, strict=True))
-    names = AXES[-ndim:]
-    packed = () if details.gzip is None else (details.gzip.text,)
-    return ArrayInfo(
-        format=PrecomputedScaleDriver.name,
-        shape=(*front, *reversed(scale.size)),
-        dtype=dtype,
-        chunk_shape=chunk,
-        shard_shape=shard,
-        clipped=True,
-        fill_value=dtype.type(0),
-        codecs=(described(scale), *packed),
-        axes=tuple(
-            Axis(name=n, type="channel") if n == "c" else Axis(name=n, type="space", unit="nanometer") for n in names
-        ),
-        transform=centre_transform(scale.resolution, scale.voxel_offset, channels=ndim == 4),
-        attributes=scale.extra,
-        remarks=remarks,
-        details=details,
-    )
 
 
 class PrecomputedScaleDriver:
     """Reads and writes scales of precomputed volumes."""
 
-    name: ClassVar[str] = "precomputed-scale"
-    spec_url: ClassVar[str] = "https://github.com/google/neuroglancer/blob/master/src/datasource/precomputed/volume.rst"
+    name: ClassVar[str] = SCALE_FORMAT
+    spec_url: ClassVar[str] = SPEC_URL
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write", "shards"})
     precedence: ClassVar[int] = 30  # it asks the folders above, which others need not pay for
     enclosing_documents: ClassVar[tuple[str, ...]] = ("info",)
@@ -174,7 +88,7 @@ class PrecomputedScaleDriver:
         gzip = scale.sharding is not None and scale.sharding.data_encoding == "gzip"
         details = ScaleDetails(scale, info.num_channels, encoding, Gzip(5) if gzip else None, folder, naming)
         remarks = (naming.remark,) if naming.remark else ()
-        return _info(details, info.dtype, 4 if info.num_channels > 1 else 3, remarks)
+        return array_info(details, info.dtype, 4 if info.num_channels > 1 else 3, remarks)
 
     def read_chunk(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, /) -> NDArray[Any] | None:
         """Return the voxels of one chunk, or None when it is absent."""
@@ -241,7 +155,7 @@ class PrecomputedScaleDriver:
         details: ScaleDetails = info.details
         if self._plain(info):
             nbytes = math.prod(info.chunk_shape) * info.dtype.itemsize
-            low = nbytes if _divides(info) else info.dtype.itemsize
+            low = nbytes if divides(info) else info.dtype.itemsize
             check_size("raw chunk", memoryview(payload).nbytes, (low, nbytes))
         elif details.gzip is not None:
             check_size("packed chunk", memoryview(payload).nbytes, (20, 1 << 62))
@@ -284,7 +198,7 @@ class PrecomputedScaleDriver:
         if packers is None:
             return ("precomputed", id(details))  # of several kinds: nobody else's
         packers = packers if details.gzip is None else (details.gzip.key, *packers)
-        if details.encoding.key == "raw" and _divides(info):
+        if details.encoding.key == "raw" and divides(info):
             return packers
         return ("precomputed", details.encoding.key, *packers)
 
@@ -301,45 +215,7 @@ class PrecomputedScaleDriver:
         UnsupportedError
             If precomputed cannot hold the type, the fill value or the position.
         """
-        check_shapes(spec)
-        dtype = _writable_dtype(spec)
-        names = tuple(spec.dimension_names or AXES[-len(spec.shape) :])
-        if names not in (AXES, AXES[1:]):
-            raise InputError(
-                f"precomputed stores the axes c, z, y, x or z, y, x, not {', '.join(names)}",
-                code=Code.AXES_MISMATCH,
-                fix="name the axes so, and write other axes index by index",
-            )
-        _check_content(spec)
-        size = _reversed(spec.shape)
-        chunk = tuple(min(c, n) for c, n in zip(_reversed(spec.chunk_shape), size, strict=True))
-        channels = spec.shape[0] if len(names) == 4 else 1
-        choice = choose_encoding(spec.codec, dtype, channels, label=spec.role == "label")
-        offset = (0, 0, 0)
-        resolution = (1.0, 1.0, 1.0)
-        if spec.transform is not None:
-            offset = voxel_offset(spec.transform, names)
-            x, y, z = np.diagonal(spec.transform.matrix(len(names)))[:-4:-1].tolist()
-            resolution = (x, y, z)
-        scale = ScaleInfo(
-            key="new",
-            size=size,
-            resolution=resolution,
-            chunk_sizes=((chunk[0], chunk[1], chunk[2]),),
-            encoding=choice.name,
-            voxel_offset=offset,
-            block_size=(8, 8, 8) if choice.name == "compressed_segmentation" else None,
-            extra=choice.settings,
-        )
-        gzip = None
-        if spec.shard_shape is not None:
-            wanted = [-(-s // c) for s, c in zip(_reversed(spec.shard_shape), scale.chunk, strict=True)]
-            sharding, counts = choose_sharding(scale.grid, wanted, "raw" if choice.gzip is None else "gzip")
-            _check_slots(math.prod(counts))
-            scale = replace(scale, sharding=sharding)
-            gzip = None if choice.gzip is None else Gzip(choice.gzip)
-        details = ScaleDetails(scale, channels, choice.encoding, gzip)
-        return _info(details, dtype, len(names), (choice.remark,) if choice.remark else ())
+        return create_scale(spec)
 
     def dump(self, _path: str, _info: ArrayInfo, /) -> dict[str, bytes]:
         """Return nothing: scales are described by the ``info`` of their volume."""
@@ -378,56 +254,6 @@ class PrecomputedScaleDriver:
         keys = local_codes(counts, details.scale.grid)
         first = shard_number(details.scale, [i * n for i, n in zip(index[:-4:-1], counts, strict=True)])
         return pack_indexes(sharding, keys | np.uint64(first << sharding.local_bits), table)
-
-
-def _reversed(shape: Sequence[int]) -> tuple[int, int, int]:
-    z, y, x = shape[-3:]
-    return x, y, z
-
-
-def _divides(info: ArrayInfo) -> bool:
-    return all(n % c == 0 for n, c in zip(info.shape, info.chunk_shape, strict=True))
-
-
-def _writable_dtype(spec: ArraySpec) -> np.dtype[Any]:
-    dtype = checked_dtype(spec)
-    if dtype.name in DATA_TYPES:
-        return dtype
-    raise UnsupportedError(
-        f"precomputed does not hold {dtype.name}",
-        code=Code.DTYPE_UNSUPPORTED,
-        fix=f"convert to one of {', '.join(DATA_TYPES)}",
-    )
-
-
-def _check_content(spec: ArraySpec) -> None:
-    if np.asarray(spec.fill_value).tobytes().strip(b"\0"):
-        raise UnsupportedError(
-            f"the fill value is {spec.fill_value}, and chunks that are absent from a precomputed volume are 0",
-            code=Code.LOSS_DECLARED,
-            fix="use the fill value 0",
-        )
-    if 0 in spec.shape:
-        raise UnsupportedError(
-            f"an image of shape {spec.shape} is empty, which precomputed cannot hold",
-            code=Code.FEATURE_UNSUPPORTED,
-            fix="leave it out",
-        )
-    if spec.role == "label" and len(spec.shape) == 4 and spec.shape[0] > 1:
-        raise UnsupportedError(
-            f"labels of {spec.shape[0]} channels cannot be held: a precomputed segmentation has one",
-            code=Code.FEATURE_UNSUPPORTED,
-            fix="write each channel as a segmentation of its own, or give the image the role intensity",
-        )
-
-
-def _check_slots(slots: int) -> None:
-    if slots > _MOST_SLOTS:
-        raise InputError(
-            f"a shard of {slots} chunks is too large",
-            code=Code.ARGUMENT_INVALID,
-            fix="choose smaller shards, or larger chunks",
-        )
 
 
 def _no_shards() -> InputError:

@@ -237,10 +237,10 @@ def choose_encoding(text: str | None, dtype: np.dtype[Any], channels: int, *, la
     if text is None:
         text = "compressed_segmentation" if label and dtype.name in ("uint32", "uint64") else "raw"
     name, _, setting = text.partition(":")
-    level: int | None = _GZIP.usual
+    level: int | None = _GZIP.usual if name != "raw" else 1  # grey values gain nothing by more
     if name in ("none", "gzip"):  # as the other formats call them
-        level = _number(text, setting, _GZIP) if setting and name == "gzip" else _GZIP.usual
-        name, setting = "raw", ""
+        level = _number(text, setting, _GZIP) if name == "gzip" else None
+        name, setting = "raw", setting if name == "none" else ""
     kind = _KINDS.get(name)
     if kind is None:
         raise InputError(

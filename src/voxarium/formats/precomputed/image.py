@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import ClassVar, Final
 
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError
-from voxarium.formats.precomputed.array import AXES, PrecomputedScaleDriver, ScaleDetails
+from voxarium.formats.precomputed.scale import AXES, SCALE_FORMAT, SPEC_URL, ScaleDetails
 from voxarium.formats.precomputed.volume import DOCUMENT, Volume, read_volume
 from voxarium.model.abilities import Holds, ReaderLimit
 from voxarium.model.array_specs import join_key
@@ -42,7 +42,7 @@ class PrecomputedDriver:
     """The convention of Neuroglancer's own volumes."""
 
     name: ClassVar[str] = "precomputed"
-    spec_url: ClassVar[str] = PrecomputedScaleDriver.spec_url
+    spec_url: ClassVar[str] = SPEC_URL
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
     spec_versions: ClassVar[tuple[str, ...]] = ("1",)  # the specification has no versions
     precedence: ClassVar[int] = 30
@@ -103,7 +103,7 @@ class PrecomputedDriver:
     # ------------------------------------------------------------------------------------------------ write
     def array_driver(self, _spec_version: str, /) -> str:
         """Return the name of the driver of scales."""
-        return PrecomputedScaleDriver.name
+        return SCALE_FORMAT
 
     def level_path(self, level: int, transform: Transform, /) -> str:
         """Return the usual key of a scale: its voxel size, as in ``8_8_40``."""
@@ -251,7 +251,7 @@ def _scale(level: LevelInfo, names: tuple[str, ...], units: list[str]) -> ScaleI
         raise InputError(
             f"level {level.path!r} is no scale of a precomputed volume",
             code=Code.ARGUMENT_INVALID,
-            fix=f"create it with the driver {PrecomputedScaleDriver.name}",
+            fix=f"create it with the driver {SCALE_FORMAT}",
         )
     offset = voxel_offset(level.transform, names)
     if offset != details.scale.voxel_offset:

@@ -17,7 +17,7 @@ from voxarium.model.transforms import Sequence as Steps
 __all__ = ["MOST_VOXELS", "centre_transform", "in_nanometers", "scale_key", "voxel_offset"]
 
 MOST_VOXELS: Final = 2**52  # so that an index and a half is exact
-_ROUNDING: Final = 1e-9
+_ROUNDING: Final = 4e-10
 
 
 def centre_transform(resolution: Sequence[float], offset: Sequence[int], *, channels: bool) -> Transform:
@@ -57,27 +57,30 @@ def voxel_offset(transform: Transform, axes: Sequence[str], *, nearest: bool = F
         raise _inexpressible(
             "the image is rotated, sheared or warped", "write it unrotated, or to a format with affine transforms"
         )
-    out: dict[str, int] = {}
+    corners: dict[str, float] = {}
     for name, scale, shift in zip(axes, *found, strict=True):
         if name == "c":
             _check_channels(scale, shift)
             continue
         if scale <= 0:
             raise _inexpressible(f"axis {name} runs backwards (scale {scale})", f"flip the image along {name}")
-        corner = shift / scale - 0.5
+        corner = corners[name] = shift / scale - 0.5
         if not abs(corner) <= MOST_VOXELS:
             raise _inexpressible(
                 f"the image begins {corner:.6g} voxels from the origin along {name}", "move it nearer to the origin"
             )
-        out[name] = round(corner)
-        off = abs(corner - out[name])
-        if off > _ROUNDING + abs(corner) * 4e-16 and not nearest:
-            raise _inexpressible(
-                f"along {name} a level begins {corner:.6g} of its voxels from the origin, no whole number",
-                f"give another translation, such as {(out[name] + 0.5) * scale:.12g} along {name} (the centre of the "
-                "first voxel); coarser levels begin at whole voxels when level 0 begins at a multiple of their factors",
-            )
-    return out["x"], out["y"], out["z"]
+    first = {name: round(corner) for name, corner in corners.items()}
+    between = [n for n, c in corners.items() if abs(c - first[n]) > _ROUNDING + abs(c) * 2e-15]
+    if between and not nearest:
+        places = ", ".join(f"{n} {corners[n]:.6g}" for n in between)
+        sizes = dict(zip(axes, found[0], strict=True))
+        centres = ",".join(f"{(first[n] + 0.5) * sizes[n]:.12g}" for n in corners)
+        raise _inexpressible(
+            f"a level begins between voxels, counted in its own from the origin: {places}",
+            f"centre its first voxel at {centres} for example ({', '.join(corners)}; --translation is level 0's); "
+            "coarser levels begin at whole voxels when level 0 begins at a multiple of their factors",
+        )
+    return first["x"], first["y"], first["z"]
 
 
 def _check_channels(scale: float, shift: float) -> None:
