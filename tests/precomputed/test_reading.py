@@ -11,7 +11,7 @@ import pytest
 
 import voxarium
 from voxarium.core.opening import open_array, open_image
-from voxarium.errors import Code, FormatError, NotFoundError, StoreError, UnsupportedError
+from voxarium.errors import Code, FormatError, NotFoundError, StoreError, UnsupportedError, VoxariumError
 from voxarium.formats.precomputed import PrecomputedDriver, PrecomputedScaleDriver
 from voxarium.model.box import Box
 from voxarium.stores.local import LocalStore
@@ -419,6 +419,38 @@ def test_absurd_sizes_cost_nothing(kit, tmp_path):
             image = open_image(store)
             assert image.shape == (3, 2**44, 2**45)
             assert image[2:3, 2**44 - 1 :, 2**45 - 2 :].tolist() == [[[0, 0]]]
+
+
+JUNK = [None, -1, 0, 7, 2**62, 1.5, 1e300, "x", "", "../../x", True, [], {}, [2**62] * 3, [-1] * 3, [1, 1], [[1, 2, 3]]]
+
+
+def places(doc, path=()):
+    """Yield the path of every value in a document."""
+    for key, value in doc.items() if isinstance(doc, dict) else enumerate(doc):
+        yield (*path, key)
+        if isinstance(value, (dict, list)):
+            yield from places(value, (*path, key))
+
+
+@pytest.mark.parametrize("codec", ["raw", "compressed_segmentation"])
+def test_any_value_anywhere_in_the_info_is_read_or_one_clear_error(kit, tmp_path, codec):
+    kit.write(tmp_path, kit.sample((20, 21, 22), "uint32"), shard=(32, 32, 32), codec=codec)
+    objects = kit.load(tmp_path)
+    opened = 0
+    for path in list(places(json.loads(objects["info"]))):
+        for junk in JUNK:
+            doc = json.loads(objects["info"])
+            inner = doc
+            for key in path[:-1]:
+                inner = inner[key]
+            inner[path[-1]] = junk
+            try:
+                image = open_image(MemoryStore(objects | {"info": json.dumps(doc).encode()}))
+                part = Box.whole(image.shape).intersection(Box((0,) * image.ndim, (40,) * image.ndim))
+                opened += image[part.slices].size > 0
+            except VoxariumError:
+                pass  # anything else would fail the test
+    assert opened > 20
 
 
 @pytest.mark.parametrize("cut", [3, 40, 200])
