@@ -66,9 +66,13 @@ def convert(
         ),
     ] = None,
     codec: Annotated[
-        str,
-        typer.Option(metavar="NAME:LEVEL", help="zstd:1, blosc:lz4:5, gzip:5, none.", rich_help_panel=_TARGET),
-    ] = "zstd:1",
+        str | None,
+        typer.Option(
+            metavar="NAME:LEVEL",
+            help="zstd:1, blosc:lz4:5, gzip:5, none …; what the format usually has if not given.",
+            rich_help_panel=_TARGET,
+        ),
+    ] = None,
     levels: Annotated[
         int | None,
         typer.Option(
@@ -159,6 +163,12 @@ def convert(
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Memory for blocks at work: 1GB.", rich_help_panel=_JOB)
     ] = None,
+    accept_loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND,…", help="Losses that may happen, such as translation,name; or all.", rich_help_panel=_TARGET
+        ),
+    ] = None,
     checksum: Annotated[
         bool,
         typer.Option(
@@ -202,6 +212,7 @@ def convert(
         "method": method,
         "factors": integers("--factors", factors),
         "ignore_zero": ignore_zero,
+        "accept": accept_loss,
         "checksum": checksum,
         "dtype": dtype,
         "lossy": lossy,

@@ -84,6 +84,8 @@ def print_plan(plan: dict[str, Any]) -> None:
         ),
     ):
         facts.add_row(what, printable(value))
+    for loss in plan["losses"]:
+        facts.add_row("[bold red]lost[/]", printable(f"{loss['message']} ({loss['kind']})"))
     console = stdout_console()
     console.print(levels)
     console.print()

@@ -54,6 +54,8 @@ class ConvertOptions:
     checksum : bool
         Note a CRC-32C of every object in the ledger; resuming then reads finished objects and compares, instead of
         comparing their sizes only. For disks that may lose power.
+    accept : tuple of str
+        Kinds of `Loss` that may happen (``translation``, ``name`` …), or ``all``.
     ignore_zero : bool
         Zeros do not vote in the mode.
     memory : int
@@ -79,6 +81,7 @@ class ConvertOptions:
     lossy: bool = False
     crop: Box | None = None
     fill_value: float | None = None
+    accept: tuple[str, ...] = ()
     ignore_zero: bool = False
     checksum: bool = False
     memory: int = 512 << 20

@@ -14,6 +14,7 @@ import numpy as np
 
 from voxarium.conversion.options import ConvertOptions
 from voxarium.conversion.order import Steps, iter_blocks, nesting_steps
+from voxarium.model.abilities import Loss
 from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo, ImageInfo
@@ -98,6 +99,8 @@ class Plan:
         Stored chunks of the source are stored as they are, without decoding them for that.
     reread : float
         How often a source chunk is read on average; 1.0 when blocks align with the source.
+    losses : tuple of Loss
+        What of the source the target cannot hold; `run` refuses unless each is accepted.
     notes : tuple of str
         What the user should know.
     """
@@ -115,6 +118,7 @@ class Plan:
     reread: float
     source_chunks: int
     options: ConvertOptions
+    losses: tuple[Loss, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -250,6 +254,7 @@ class Plan:
                 }
                 for lv in self.levels
             ],
+            "losses": [{"kind": loss.kind, "message": loss.message, "fix": loss.fix} for loss in self.losses],
             "notes": list(self.notes),
             "fingerprint": self.fingerprint,
         }

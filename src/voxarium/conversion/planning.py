@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from voxarium.conversion.losses import check_dtype, find_losses, fitting_units, reader_warnings, snapped
 from voxarium.conversion.options import ConvertOptions, described_axes, per_space_axis
 from voxarium.conversion.plan import Plan, PlannedLevel, Selection, choose_block, reread_factor
 from voxarium.core.image import Image
 from voxarium.core.pools import cpu_count
 from voxarium.core.registry import writable_array_driver, writable_image_driver
 from voxarium.errors import Code, InputError
+from voxarium.model.abilities import Holds
 from voxarium.model.axes import Axis
 from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
@@ -62,25 +64,32 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
     axes = tuple(stated[p] for p in permutation)
     role: Role = options.role or source.info.role
     notes: list[str] = []
+    holds = convention.holds
     dtype = _target_dtype(source.dtype, role, options, notes)
+    check_dtype(dtype, holds, convention.name)
     selection = Selection(crop=_crop(source, options.crop), permutation=permutation, dtype=dtype, lossy=options.lossy)
     if 0 in selection.shape:
         notes.append("the image is empty: an axis has length 0")
-    scale, translation = _base_geometry(source, stated, selection, options, notes)
+    placed = _placed(_base_geometry(source, stated, selection, options, notes), source, options, holds)
+    axes, (scale, translation) = fitting_units(axes, placed, holds)
     method = check_method(options.method, role) if options.method else default_method(role)
     steps = _factors(selection.shape, axes, scale, options, notes)
     kind = (axes, role, str(method))
     base = (scale, translation)
-    levels = _levels((convention, container), selection, kind, steps=steps, base=base, options=options)
-    image = _image_info(source, options, kind, levels=levels, base=base, target_name=target_name)
+    wanted = tuple(level_transform(*base, steps[:i], method) for i in range(len(steps) + 1))
+    held = tuple((size, snapped(size, shift, holds)) for size, shift in wanted)
+    levels = _levels((convention, container), selection, kind, steps=steps, geometry=held, options=options)
+    image = _image_info(source, options, kind, levels=levels, geometry=held, target_name=target_name)
     convention.check(image, version)
+    losses = find_losses(source.info, wanted, image, holds)
+    notes.extend(reader_warnings(dtype.name, role, holds))
     source_chunk = tuple(source.arrays[0].info.chunk_shape[p] for p in permutation)
     block = _block(levels, source_chunk, options, method)
     levels = (replace(levels[0], cell=block), *levels[1:])
     first = tuple(selection.crop.origin[p] for p in permutation)
     finest = source.arrays[0].info
     reread = 1.0 if finest.contiguous else reread_factor(selection.shape, block, source_chunk, first)
-    notes.extend(finest.remarks)
+    notes.extend(dict.fromkeys((*finest.remarks, *levels[0].info.remarks)))
     if source.info.labels:
         notes.append(f"label images of the source are converted one by one: {', '.join(source.info.labels)}")
     if reread > 1.001:
@@ -102,6 +111,7 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
         reread=reread,
         source_chunks=ChunkGrid(selection.crop.shape, source.arrays[0].info.chunk_shape).size,
         options=options,
+        losses=losses,
         notes=tuple(notes),
     )
 
@@ -161,9 +171,6 @@ def _base_geometry(
             code=Code.TRANSFORM_INVALID,
             fix="give --voxel-size to write it unrotated; its own transform is then not applied",
         )
-    said = (
-        source.info.axes_stated and source.levels[0].array.transform is not None
-    ) or source.info.spec_version is not None
     given = per_space_axis(options.voxel_size, axes, "the voxel size")
     moved = per_space_axis(options.translation, axes, "the translation")
     scale, translation = [], []
@@ -179,10 +186,25 @@ def _base_geometry(
         shift = moved[i]
         base = stated[1][i] if shift is None else float(shift)
         translation.append(base + selection.crop.origin[i] * scale[i])
-    if options.voxel_size is None and not said:
+    if options.voxel_size is None and not _place_stated(source):
         notes.append("the voxel size is not known: scale 1 without a unit is written; give --voxel-size and --unit")
     p = selection.permutation
     return tuple(scale[i] for i in p), tuple(translation[i] for i in p)
+
+
+def _place_stated(source: Image) -> bool:
+    """Tell whether the source says where its voxels are."""
+    info = source.info
+    return (info.axes_stated and info.levels[0].array.transform is not None) or info.spec_version is not None
+
+
+def _placed(base: _Geometry, source: Image, options: ConvertOptions, holds: Holds) -> _Geometry:
+    """Put a corner at the origin, where nobody says where the image lies and the target counts from corners."""
+    scale, translation = base
+    free = options.translation is None and not _place_stated(source) and not any(translation)
+    if holds.translation != "voxels" or not free:
+        return base
+    return scale, tuple(s / 2 for s in scale)
 
 
 def _factors(
@@ -242,10 +264,10 @@ def _levels(
     kind: _Kind,
     *,
     steps: tuple[tuple[int, ...], ...],
-    base: _Geometry,
+    geometry: tuple[_Geometry, ...],
     options: ConvertOptions,
 ) -> tuple[PlannedLevel, ...]:
-    (convention, container), (axes, role, method) = drivers, kind
+    (convention, container), (axes, role, _) = drivers, kind
     chunk = _sizes(options.chunk, _default_chunk(axes), axes, "the chunk")
     sharded = options.shard != (0,) and "shards" in container.capabilities
     if options.shard not in (None, (0,)) and not sharded:
@@ -269,8 +291,7 @@ def _levels(
         outer = None
         if shard is not None:
             outer = tuple(-(-min(s, max(n, 1)) // c) * c for s, n, c in zip(shard, shape, fitted, strict=True))
-        size, translation = level_transform(*base, steps[:i], method)
-        transform = Sequence((Scale(size), Translation(translation)))
+        transform = Sequence((Scale(geometry[i][0]), Translation(geometry[i][1])))
         info = container.create(
             ArraySpec(
                 shape=shape,
@@ -314,14 +335,12 @@ def _image_info(
     kind: _Kind,
     *,
     levels: tuple[PlannedLevel, ...],
-    base: _Geometry,
+    geometry: tuple[_Geometry, ...],
     target_name: str,
 ) -> ImageInfo:
     axes, role, method = kind
-    infos: list[LevelInfo] = []
-    for level in levels:
-        steps = [lv.factors for lv in levels[1 : len(infos) + 1]]
-        scale, translation = level_transform(*base, steps, method)
+    infos = []
+    for level, (scale, translation) in zip(levels, geometry, strict=True):
         transform = Sequence((Scale(scale), Translation(translation)))
         infos.append(LevelInfo(path=level.path, array=level.info, transform=transform))
     return replace(

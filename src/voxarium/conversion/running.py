@@ -13,6 +13,7 @@ from typing import Any
 
 from voxarium.conversion.engine import Engine, Progress
 from voxarium.conversion.ledger import Ledger
+from voxarium.conversion.losses import refuse_losses
 from voxarium.conversion.options import DEFAULT_FORMAT, ConvertOptions
 from voxarium.conversion.plan import Plan
 from voxarium.conversion.planning import plan as make_plan
@@ -145,6 +146,7 @@ def run(
     convention = writable_image_driver(plan.format)
     driver = writable_array_driver(convention.array_driver(plan.spec_version))
     ledger = Ledger(target.store)
+    refuse_losses(plan.losses, plan.options.accept, plan.format)
     image_documents(plan, target)  # what will be refused at the end is refused now
     if resume:
         clear_partial(target.store)
@@ -346,6 +348,10 @@ def as_choices(choices: dict[str, Any]) -> dict[str, Any]:
             out[key] = (value,)
         elif value is not None:
             out[key] = tuple(value)
+    if isinstance(out.get("accept"), str):
+        out["accept"] = tuple(out["accept"].split(","))
+    elif "accept" in out:
+        out["accept"] = tuple(out["accept"])
     for key in ("axes", "order"):
         if isinstance(out.get(key), str):
             text = out[key]

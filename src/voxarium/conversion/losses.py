@@ -1,0 +1,177 @@
+"""What a target cannot hold, found before anything is written: units are converted, positions moved only if told to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Final, get_args
+
+import numpy as np
+
+from voxarium.errors import Code, InputError, UnsupportedError
+from voxarium.model.abilities import Holds, Loss, LossKind
+from voxarium.model.axes import SPACE_UNITS, Axis, canonical_unit, unit_factor
+from voxarium.model.image import ImageInfo, Value
+from voxarium.model.transforms import scale_translation
+
+__all__ = ["check_dtype", "find_losses", "fitting_units", "reader_warnings", "refuse_losses", "snapped"]
+
+_TOLERANCE: Final = 1e-6  # of a voxel; what rounding of decimal voxel sizes leaves behind
+_USUAL_UNITS: Final = ("nanometer", "micrometer", "millimeter")
+
+Geometry = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def check_dtype(dtype: np.dtype[np.generic], holds: Holds, format: str) -> None:
+    """Raise UnsupportedError, naming a type that would do, when a convention does not store a type."""
+    if dtype.name in holds.dtypes:
+        return
+    wider = [d for d in map(np.dtype, holds.dtypes) if np.can_cast(dtype, d, "safe")]
+    if wider:
+        best = min(wider, key=lambda d: (d.itemsize, d.kind != dtype.kind, d.name))
+        fix = f"add --dtype {best.name}, which holds every value"
+    else:
+        near = sorted(holds.dtypes, key=lambda n: (np.dtype(n).kind != dtype.kind, abs(np.dtype(n).itemsize - 4), n))
+        fix = f"add --dtype {near[0]}: values that fit are kept, others are an error, or clipped with --lossy"
+    raise UnsupportedError(f"{format} does not store {dtype.name}", code=Code.DTYPE_UNSUPPORTED, fix=fix)
+
+
+def fitting_units(axes: tuple[Axis, ...], base: Geometry, holds: Holds) -> tuple[tuple[Axis, ...], Geometry]:
+    """Convert lengths to a unit the convention can name; return axes and (scale, translation)."""
+    if not holds.units:  # any, or none at all
+        return axes, base
+    usual = next((u for u in _USUAL_UNITS if u in holds.units), min(holds.units))
+    scale, translation, fitted = list(base[0]), list(base[1]), list(axes)
+    for i, axis in enumerate(axes):
+        unit = None if axis.unit is None else canonical_unit(axis.unit)
+        if axis.type != "space" or unit is None or unit in holds.units or unit not in SPACE_UNITS:
+            continue
+        factor = unit_factor(unit, usual)
+        scale[i] = float(f"{scale[i] * factor:.15g}")
+        translation[i] = float(f"{translation[i] * factor:.15g}")
+        fitted[i] = replace(axis, unit=usual)
+    return tuple(fitted), (tuple(scale), tuple(translation))
+
+
+def snapped(scale: tuple[float, ...], translation: tuple[float, ...], holds: Holds) -> tuple[float, ...]:
+    """Return the nearest translation the convention can express."""
+    if holds.translation == "any":
+        return translation
+    if holds.translation == "none":
+        return (0.0,) * len(translation)
+    out = []
+    for s, t in zip(scale, translation, strict=True):
+        corner = round(t / s - 0.5)
+        exact = (corner + 0.5) * s
+        out.append(t if abs(t - exact) <= _TOLERANCE * abs(s) else exact)
+    return tuple(out)
+
+
+def find_losses(source: ImageInfo, wanted: Iterable[Geometry], target: ImageInfo, holds: Holds) -> tuple[Loss, ...]:
+    """Return what of an image will be gone.
+
+    Parameters
+    ----------
+    source : ImageInfo
+        What is converted.
+    wanted : iterable of (scale, translation)
+        Where the levels ought to be, in the target's axes and units.
+    target : ImageInfo
+        What will be written, its levels already where the convention can put them.
+    holds : Holds
+        What the convention can express.
+    """
+    found: list[Loss] = []
+
+    def lose(kind: LossKind, message: str, fix: str = "write a format that holds it") -> None:
+        found.append(Loss(kind=kind, message=message, fix=fix))
+
+    _lose_place(wanted, target, lose)
+    if holds.units is not None:
+        units = sorted({a.unit for a in target.axes if a.type == "space" and a.unit is not None} - holds.units)
+        if units:
+            lose("units", f"the unit {', '.join(units)} of the voxel size")
+    moved = [e for e in source.edges if e.source not in {lv.path for lv in source.levels}]
+    if moved:
+        between = ", ".join(f"{e.source} → {e.target}" for e in moved[:3])
+        lose("transforms", f"{len(moved)} transform(s) between coordinate systems ({between})")
+    if target.role != "intensity" and target.role not in holds.roles:
+        lose("role", f"that the voxels are a {target.role} image", "readers have to be told with --role")
+    if source.name and not holds.name:
+        lose("name", f"the name {source.name!r}", "the folder's name can tell it")
+    _lose_display(target, holds, lose)
+    if source.value != Value() and not holds.value:
+        lose(
+            "value",
+            f"the real values: raw × {source.value.slope:g} + {source.value.intercept:g} {source.value.unit or ''}",
+        )
+    if any(axis.labels for axis in source.axes) and not holds.metadata:
+        lose("metadata", "labels of indices along axes")
+    if source.bag.extra and not holds.metadata:
+        keys = sorted(source.bag.extra)
+        lose("metadata", f"further metadata: {', '.join(keys[:5])}{' …' if len(keys) > 5 else ''}")
+    return tuple(found)
+
+
+def _lose_place(wanted: Iterable[Geometry], target: ImageInfo, lose: Callable[..., None]) -> None:
+    for level, (scale, translation) in zip(target.levels, wanted, strict=True):
+        placed = scale_translation(level.transform, len(target.axes))
+        if placed is None:
+            continue
+        shift = [(b - a) / s for a, b, s in zip(translation, placed[1], scale, strict=True)]
+        if max(map(abs, shift), default=0) <= _TOLERANCE:
+            continue
+        space = [i for i, a in enumerate(target.axes) if a.type == "space"]
+        text = ", ".join(f"{target.axes[i].name} {shift[i]:+.3g}" for i in space)
+        first = ",".join(f"{placed[1][i]:g}" for i in space) if level is target.levels[0] else ""
+        lose(
+            "translation",
+            f"the position of level {level.path}: it moves by {text} of its voxels",
+            f"say where the first voxel's centre lies with --translation {first}" if first else "write fewer --levels",
+        )
+        return  # the coarser levels follow
+
+
+def _lose_display(target: ImageInfo, holds: Holds, lose: Callable[..., None]) -> None:
+    display = target.display
+    if any(c.window is not None for c in display.channels) and not holds.windows:
+        lose("windows", "the shown range of channels")
+    if any(c.color is not None or c.label is not None for c in display.channels) and not holds.colors:
+        lose("colors", "names and colours of channels")
+    if display.label_colors and not holds.label_colors:
+        lose("label_colors", f"colours of {len(display.label_colors)} labels")
+    if display.label_properties and not holds.label_properties:
+        lose("label_properties", f"properties of {len(display.label_properties)} labels")
+
+
+def refuse_losses(losses: tuple[Loss, ...], accepted: tuple[str, ...], format: str) -> None:
+    """Raise UnsupportedError when something would be lost that the user did not accept.
+
+    Raises
+    ------
+    InputError
+        If a name of what is accepted means nothing.
+    """
+    known = set(get_args(LossKind)) | {"all"}
+    strange = sorted(set(accepted) - known)
+    if strange:
+        raise InputError(
+            f"no loss is called {', '.join(strange)}",
+            code=Code.ARGUMENT_INVALID,
+            fix=f"use {', '.join(sorted(known))}",
+        )
+    left = [loss for loss in losses if "all" not in accepted and loss.kind not in accepted]
+    if not left:
+        return
+    kinds = ",".join(dict.fromkeys(loss.kind for loss in left))
+    raise UnsupportedError(
+        f"{format} cannot hold everything: " + "; ".join(loss.message for loss in left),
+        code=Code.LOSS_DECLARED,
+        fix=f"{'; '.join(dict.fromkeys(loss.fix for loss in left))}; or accept the loss with --accept-loss {kinds}",
+    )
+
+
+def reader_warnings(dtype: str, role: str, holds: Holds) -> tuple[str, ...]:
+    """Return what common readers will not show of an image of a type and role."""
+    limits = [limit for limit in holds.reader_limits if limit.concerns(dtype, role)]
+    return tuple(f"{limit.reader}: {limit.message}; {limit.fix}" for limit in limits)
