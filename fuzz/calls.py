@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
+from voxarium.errors import VoxariumError
 from voxarium.model.codec import ChunkType
 from voxarium.model.image import ArrayInfo
 
@@ -68,7 +70,50 @@ def zip_file(data: bytes) -> object:
     return members
 
 
+def n5_block(data: bytes) -> object:
+    """Parse the header of a block, and its strings."""
+    from voxarium.spec import n5
+
+    header = n5.parse_block_header(data, (5, 10, 17))
+    return header, n5.parse_strings(data, 5)
+
+
+def precomputed_places(text: str) -> object:
+    """Understand names and addresses."""
+    from voxarium.spec import precomputed
+
+    precomputed.parse_chunk_name(text)
+    with suppress(VoxariumError):
+        precomputed.parse_redirect({"redirect": text}, "somewhere")
+    with suppress(VoxariumError):
+        precomputed.follow_redirect("a/b", text, "memory://store")
+    return precomputed.resolve_folder("a/b", text, "key")
+
+
+def precomputed_shard(data: bytes) -> object:
+    """Parse the tables of a shard."""
+    from voxarium.spec import precomputed
+
+    sharding = precomputed.Sharding(preshift_bits=0, minishard_bits=2, shard_bits=2)
+    table = precomputed.parse_shard_index(data[:64].ljust(64, b"\0"), sharding)
+    return table, precomputed.parse_minishard_index(data[64:], 1 << 20)
+
+
 # ------------------------------------------------------------------------------------------------ codecs
+def label_multiset(data: bytes) -> object:
+    """Decode label multisets."""
+    from voxarium.codecs.label_multiset import decode_label_multisets
+
+    return decode_label_multisets(data, 24)
+
+
+def lz4_block(data: bytes) -> object:
+    """Decode LZ4 in Java's framing, or bare."""
+    from voxarium.codecs.lz4_block import Lz4Block
+
+    return Lz4Block().decode(data[1:], (850, 850) if data[:1] < b"\x80" else (0, 850))
+
+
 def compressed_segmentation(data: bytes) -> object:
     """Decode labels in the usual blocks, or others."""
     from voxarium.codecs.compressed_segmentation import CompressedSegmentation
@@ -146,6 +191,7 @@ def examples(function: str) -> Iterator[bytes]:
         "compresso": _labels_examples,
         "crackle": _labels_examples,
         "chunk_images": _image_examples,
+        "lz4_block": _lz4_examples,
         "shard": _shard_examples,
     }
     if function in makers:
@@ -174,6 +220,13 @@ def _image_examples(_: str) -> Iterator[bytes]:
     for i, codec in enumerate((Jpeg(), Png(), JpegXl(100), JpegXl(85))):
         yield bytes([min(i, 2)]) + codec.encode(_cells("u1"))
         yield bytes([0x80 + (min(i, 2) - 0x80) % 3]) + codec.encode(np.repeat(_cells("u1"), 3, 0))
+
+
+def _lz4_examples(_: str) -> Iterator[bytes]:
+    from voxarium.codecs.lz4_block import Lz4Block
+
+    yield b"\x00" + bytes(Lz4Block().encode(_cells("u1").tobytes()))
+    yield b"\x80" + bytes(Lz4Block().encode(bytes(800)))
 
 
 def _shard_examples(_: str) -> Iterator[bytes]:
