@@ -6,9 +6,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.voxarium-installed
 JOBS   ?= 2
+FUZZ_SECONDS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit docs bench clean
+.PHONY: help setup demo test check unit docs bench fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
@@ -46,6 +47,11 @@ bench:  ## Measure against other tools, in an environment of their own (see benc
 	.venv-bench/bin/python -m pip install -q -e '.[bench]'
 	.venv-bench/bin/python benchmarks/run.py
 
+fuzz: setup  ## Throw bytes at everything that reads files, FUZZ_SECONDS=20 for each module
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test,fuzz]'
+	$(BIN)/python fuzz/run.py --seconds $(FUZZ_SECONDS) --jobs $(JOBS)
+
 clean:  ## Remove everything that was made, .venv included
 	rm -rf $(VENV) .venv-bench demo build dist benchmarks/volumes .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf fuzz/targets fuzz/corpus fuzz/findings
 	find src tests docs examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """Run every benchmark and print what docs/performance.md states: figures, ratios, and which targets hold.
 
-python benchmarks/run.py [--only convert,reads,http_reads,kernels] [--rounds 1]
+python benchmarks/run.py [--only convert,reads,http_reads,kernels,encodings] [--rounds 1]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-SUITES = ("kernels", "convert", "reads", "http_reads")
+SUITES = ("kernels", "encodings", "convert", "reads", "http_reads")
 
 # (what, numerator, denominator, figure, least ratio): numerator ÷ denominator must reach the ratio.
 RATIOS = [
@@ -32,12 +32,19 @@ RATIOS = [
     ),
     ("wall ÷ limit, inverted (≥ 1/1.8)", "em/limit 64", "em/voxarium npy 512/64", "median_s", 1 / 1.8),
 ]
+# (suite, case, figure, least value)
+LEAST = [
+    ("encodings", f"compressed_segmentation/voxarium {dtype}", figure, least)
+    for dtype in ("uint32", "uint64")
+    for figure, least in (("encode_MVx_s", 150.0), ("decode_MVx_s", 500.0))
+]
 READ_FIGURES = ["64_cold_p50_ms", "64_warm_p50_ms", "256_cold_p50_ms", "256_warm_p50_ms"]
 
 
 def machine() -> str:
     """Describe the machine and the versions that were compared."""
     names = ("voxarium", "numpy", "numba", "numcodecs", "tensorstore", "zarr", "zarrs", "ngff-zarr", "ome-zarr", "h5py")
+    names += ("compressed-segmentation", "compresso", "crackle-codec", "imagecodecs")
     found = []
     for name in names:
         try:
@@ -82,6 +89,10 @@ def verdicts(found: dict[str, dict[str, dict[str, Any]]]) -> list[str]:
         if figure in convert.get(above, {}) and figure in convert.get(below, {}):
             ratio = convert[above][figure] / convert[below][figure]
             lines.append(f"{'ok  ' if ratio >= least else 'MISS'} {what}: {ratio:.2f} (at least {least:.2f})")
+    for suite, case, figure, least in LEAST:
+        value = found.get(suite, {}).get(case, {}).get(figure)
+        if value is not None:
+            lines.append(f"{'ok  ' if value >= least else 'MISS'} {case} {figure}: {value} (at least {least})")
     reads = found.get("reads", {})
     for case, row in reads.items():
         if not case.endswith("/voxarium"):

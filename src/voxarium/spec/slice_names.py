@@ -55,7 +55,7 @@ def missing_numbers(names: Sequence[str]) -> list[int]:
     >>> missing_numbers(["a_001.png", "a_002.png", "a_004.png"])
     [3]
     """
-    if len({_NUMBER.sub("#", n) for n in names}) != 1 or any(len(n) > 4000 for n in names):
+    if len({tuple(_NUMBER.split(n)) for n in names}) != 1 or any(len(n) > 4000 for n in names):
         return []
     rows = [[int(d) for d in _NUMBER.findall(n)] for n in names]
     changing = [column for column in zip(*rows, strict=True) if len(set(column)) > 1]

@@ -189,11 +189,15 @@ def _encoded_windows(
         dtype = _window_dtype(steps)
         windows = np.zeros(math.prod(-(-n // s) for n, s in zip(shape, steps, strict=True)), np.uint64)
         kernels.collect_windows(edges, windows, shape, steps)
-        values, numbers = np.unique(windows, return_inverse=True)
+        if dtype.itemsize == 2:
+            values = kernels.number_windows(windows, 16)
+        else:
+            values, numbers = np.unique(windows, return_inverse=True)
+            windows = numbers.astype(np.uint64)
         if values.size - 1 > _LONGEST_RUN[dtype]:
             continue
         codes = np.empty(windows.size, np.uint64)
-        used = kernels.run_lengths(numbers.astype(np.uint64), codes, _LONGEST_RUN[dtype])
+        used = kernels.run_lengths(windows, codes, _LONGEST_RUN[dtype])
         return steps, values.astype(dtype), codes[:used].astype(dtype)
     raise AssertionError  # pragma: no cover  more windows than memory could hold
 

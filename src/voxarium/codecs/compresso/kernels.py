@@ -106,6 +106,18 @@ def _joined(parents, a, b):  # type: ignore[no-untyped-def]  # compiled
 
 
 @_compiled
+def _joined_run(labels, parents, beside, start, end, label):  # type: ignore[no-untyped-def]  # compiled
+    """Join a run of voxels that are no edges with those beside it, in another row; return its label, 0 for none."""
+    last = np.uint32(0)
+    for x in range(end - start):
+        other = labels[np.uint64(beside + start + x)]
+        if other != last and other != 0:
+            label = np.uint32(_joined(parents, other, label))
+        last = other
+    return label
+
+
+@_compiled
 def _components(edges, labels, parents, shape):  # type: ignore[no-untyped-def]  # compiled
     """Number the components of voxels that are no edges, from 1, in the order in which they begin.
 
@@ -114,24 +126,28 @@ def _components(edges, labels, parents, shape):  # type: ignore[no-untyped-def] 
     nz, ny, nx = shape
     used = 0
     parents[0] = 0
-    at = 0
-    for z in range(nz):
-        for y in range(ny):
+    for line in range(nz * ny):
+        row = line * nx
+        x = 0
+        while x < nx:
+            if edges[np.uint64(row + x)]:
+                labels[np.uint64(row + x)] = 0
+                x += 1
+                continue
+            start = x
+            while x < nx and not edges[np.uint64(row + x)]:
+                x += 1
             label = np.uint32(0)
-            for _ in range(nx):
-                if edges[at]:
-                    label = np.uint32(0)
-                else:
-                    if y > 0 and labels[at - nx] != label:
-                        label = np.uint32(_joined(parents, labels[at - nx], label))
-                    if z > 0 and labels[at - ny * nx] != label:
-                        label = np.uint32(_joined(parents, labels[at - ny * nx], label))
-                    if label == 0:
-                        used += 1
-                        label = np.uint32(used)
-                        parents[label] = label
-                labels[at] = label
-                at += 1
+            if line % ny:
+                label = _joined_run(labels, parents, row - nx, start, x, label)
+            if line >= ny:
+                label = _joined_run(labels, parents, row - ny * nx, start, x, label)
+            if label == 0:
+                used += 1
+                label = np.uint32(used)
+                parents[label] = label
+            for i in range(x - start):
+                labels[np.uint64(row + start + i)] = label
     count = 0
     for label in range(1, used + 1):
         if parents[label] == label:
@@ -162,13 +178,14 @@ def _decode_inside(edges, ids, out, shape, flat):  # type: ignore[no-untyped-def
         count = _components(edges[start : start + voxels], labels, parents, (depth, shape[1], shape[2]))
         if total + count > len(ids):
             return False
+        part, own = out[start : start + voxels], ids[total : total + count]
         for i in range(voxels):
-            number = parents[labels[i]]
+            number = np.int64(parents[labels[i]]) - 1
             # Not in one expression, whose two types would meet in floating point.
-            if number:
-                out[start + i] = ids[total + number - 1]
+            if number >= 0:
+                part[i] = own[number]
             else:
-                out[start + i] = 0
+                part[i] = 0
         total += count
     return total == len(ids)
 
@@ -210,13 +227,14 @@ def decode(edges, ids, locations, out, shape, flat):  # type: ignore[no-untyped-
     if not _decode_inside(edges, ids, out, shape, flat):
         return IDS_WRONG
     used = 0
-    at = -1
     for z in range(shape[0]):
         for y in range(shape[1]):
+            row = (z * shape[1] + y) * shape[2]
+            walls = edges[row : row + shape[2]]
             for x in range(shape[2]):
-                at += 1
-                if not edges[at]:
+                if not walls[x]:
                     continue
+                at = row + x
                 source = _inner_neighbour(edges, at, z, y, x, shape, flat)
                 if source >= 0:
                     out[at] = out[source]
@@ -289,14 +307,17 @@ def collect_locations(data, edges, locations, between, shape, largest):  # type:
     """
     used = 0
     begin = 0
-    at = -1
     for z in range(shape[0]):
         between[z] = used - begin
         begin = used
         for y in range(shape[1]):
+            row = (z * shape[1] + y) * shape[2]
+            walls = edges[row : row + shape[2]]
             for x in range(shape[2]):
-                at += 1
-                if not edges[at] or _inner_neighbour(edges, at, z, y, x, shape, True) >= 0:
+                if not walls[x]:
+                    continue
+                at = row + x
+                if _inner_neighbour(edges, at, z, y, x, shape, True) >= 0:
                     continue
                 value = data[at]
                 # Left and above are edges too, or one of them had been the inner neighbour.
@@ -319,16 +340,35 @@ def collect_windows(edges, windows, shape, steps):  # type: ignore[no-untyped-de
     """Fill the windows (zeros) of a chunk."""
     nz, ny, nx = shape
     gy, gx = (ny + steps[1] - 1) // steps[1], (nx + steps[2] - 1) // steps[2]
-    at = 0
     for z in range(nz):
         for y in range(ny):
-            bits = ((z % steps[0]) * steps[1] + y % steps[1]) * steps[2]
+            first = ((z % steps[0]) * steps[1] + y % steps[1]) * steps[2]
             line = (z // steps[0] * gy + y // steps[1]) * gx
-            for x in range(nx):
-                if edges[at]:
-                    bit = np.uint64(bits + x % steps[2])
-                    windows[line + x // steps[2]] |= _ONE << bit
-                at += 1
+            row = (z * ny + y) * nx
+            walls = edges[row : row + nx]
+            for window in range(gx):
+                bits = np.uint64(0)
+                for x in range(window * steps[2], min(nx, (window + 1) * steps[2])):
+                    bits |= np.uint64(walls[x]) << np.uint64(x - window * steps[2])
+                windows[line + window] |= bits << np.uint64(first)
+
+
+@_compiled
+def number_windows(windows, most):  # type: ignore[no-untyped-def]  # compiled
+    """Replace windows of up to `most` bits by the number of their value; return the values, ascending."""
+    numbers = np.zeros(1 << most, np.int64)
+    for window in windows:
+        numbers[window] = 1
+    values = np.empty(numbers.sum(), np.uint64)
+    count = 0
+    for value in range(len(numbers)):
+        if numbers[value]:
+            values[count] = value
+            numbers[value] = count
+            count += 1
+    for i in range(len(windows)):
+        windows[i] = numbers[windows[i]]
+    return values
 
 
 @_compiled

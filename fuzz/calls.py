@@ -1,0 +1,240 @@
+"""Calls of more than one step, and examples for formats of which the shared data have none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from voxarium.errors import VoxariumError
+from voxarium.model.codec import ChunkType
+from voxarium.model.image import ArrayInfo
+
+SHAPE = (1, 5, 10, 17)
+
+
+def _cells(dtype: str) -> np.ndarray:
+    z, y, x = np.indices(SHAPE[1:])
+    return (np.hypot(np.hypot(z * 3 - 5, y - 4), x - 8) // 4).astype(dtype)[None]
+
+
+# ------------------------------------------------------------------------------------------------ specifications
+def ome_image(attributes: Mapping[str, Any]) -> object:
+    """Parse an image whose arrays are all there."""
+    from voxarium.spec import ome
+
+    arrays = {}
+    for path in ome.level_paths(attributes)[:20]:
+        arrays[path] = ArrayInfo(
+            format="zarr3", shape=(3, 5, 7), dtype=np.dtype("u1"), chunk_shape=(3, 5, 7), codecs=("bytes",)
+        )
+    return ome.parse_image(attributes, arrays)
+
+
+def slice_names(text: str) -> object:
+    """Look at the names of a folder."""
+    from voxarium.spec import slice_names as module
+
+    names = text.split("\n")
+    return module.one_kind(names, "somewhere"), module.missing_numbers(names)
+
+
+def image_header(data: bytes) -> object:
+    """Parse the header of a file, and follow the pages of a TIFF file."""
+    from voxarium.spec import image_headers
+
+    def read(start: int, length: int) -> bytes:
+        return data[start : start + length]
+
+    header = image_headers.parse_image_header(read, len(data))
+    return image_headers.check_page_chain(read, len(data)) if header and header.kind == "tiff" else header
+
+
+def imagej(description: Mapping[str, Any]) -> object:
+    """Parse ImageJ's description."""
+    from voxarium.spec import tiff_metadata
+
+    return tiff_metadata.parse_imagej(description, 2.0, None)
+
+
+def zip_file(data: bytes) -> object:
+    """Parse the directory of a whole file and the header of every member."""
+    from voxarium.spec import zip_directory
+
+    end = zip_directory.parse_end(data[-zip_directory.MAX_TAIL :], len(data))
+    members = zip_directory.parse_directory(data[end.start : end.start + end.size], end)
+    for member in list(members.values())[:20]:
+        zip_directory.parse_local_header(data[member.header : member.header + 30], member)
+    return members
+
+
+def n5_block(data: bytes) -> object:
+    """Parse the header of a block, and its strings."""
+    from voxarium.spec import n5
+
+    header = n5.parse_block_header(data, (5, 10, 17))
+    return header, n5.parse_strings(data, 5)
+
+
+def precomputed_places(text: str) -> object:
+    """Understand names and addresses."""
+    from voxarium.spec import precomputed
+
+    precomputed.parse_chunk_name(text)
+    with suppress(VoxariumError):
+        precomputed.parse_redirect({"redirect": text}, "somewhere")
+    with suppress(VoxariumError):
+        precomputed.follow_redirect("a/b", text, "memory://store")
+    return precomputed.resolve_folder("a/b", text, "key")
+
+
+def precomputed_shard(data: bytes) -> object:
+    """Parse the tables of a shard."""
+    from voxarium.spec import precomputed
+
+    sharding = precomputed.Sharding(preshift_bits=0, minishard_bits=2, shard_bits=2)
+    table = precomputed.parse_shard_index(data[:64].ljust(64, b"\0"), sharding)
+    return table, precomputed.parse_minishard_index(data[64:], 1 << 20)
+
+
+# ------------------------------------------------------------------------------------------------ codecs
+def label_multiset(data: bytes) -> object:
+    """Decode label multisets."""
+    from voxarium.codecs.label_multiset import decode_label_multisets
+
+    return decode_label_multisets(data, 24)
+
+
+def lz4_block(data: bytes) -> object:
+    """Decode LZ4 in Java's framing, or bare."""
+    from voxarium.codecs.lz4_block import Lz4Block
+
+    return Lz4Block().decode(data[1:], (850, 850) if data[:1] < b"\x80" else (0, 850))
+
+
+def compressed_segmentation(data: bytes) -> object:
+    """Decode labels in the usual blocks, or others."""
+    from voxarium.codecs.compressed_segmentation import CompressedSegmentation
+
+    dtype = np.dtype("u8" if data[:1] < b"\x80" else "u4")
+    block = [(8, 8, 8), (3, 5, 7), (1, 1, 32), (5, 10, 17)][(data[0] if data else 0) % 4]
+    return CompressedSegmentation(block).decode(data[1:], SHAPE, dtype)
+
+
+def compresso(data: bytes) -> object:
+    """Decode labels."""
+    from voxarium.codecs.compresso import Compresso
+
+    return Compresso().decode(data[1:], SHAPE, np.dtype("u8" if data[:1] < b"\x80" else "u4"))
+
+
+def crackle(data: bytes) -> object:
+    """Decode labels, with checksums made right, so that something is found behind them."""
+    import google_crc32c
+
+    from voxarium.codecs.crackle import Crackle, _crc8
+
+    stream = bytearray(data[1:])
+    if len(stream) > 60 and stream[4] == 1:
+        stream[28] = _crc8(bytes(stream[5:28]))
+        slices = SHAPE[1]
+        end, labels = 29 + 4 * slices, int.from_bytes(stream[20:28], "little")
+        stream[end : end + 4] = google_crc32c.value(bytes(stream[29:end])).to_bytes(4, "little")
+        if end + 4 + labels <= len(stream):
+            found = google_crc32c.value(bytes(stream[end + 4 : end + 4 + labels]))
+            tail = len(stream) - 4 * (slices + 1)
+            stream[tail : tail + 4] = found.to_bytes(4, "little")
+    elif stream[4:5] > b"\x01":
+        stream[4] = 0
+    return Crackle().decode(bytes(stream), SHAPE, np.dtype("u8" if data[:1] < b"\x80" else "u4"))
+
+
+def chunk_images(data: bytes) -> object:
+    """Decode an image of any kind."""
+    from voxarium.codecs.chunk_images import Jpeg, JpegXl, Png
+
+    codec = (Jpeg(), Png(), JpegXl())[(data[0] if data else 0) % 3]
+    channels = 3 if data[:1] >= b"\x80" else 1
+    return codec.decode(data[1:], (channels, *SHAPE[1:]), np.dtype("u1"))
+
+
+def shard(data: bytes) -> object:
+    """Decode a shard of Zarr v3."""
+    from voxarium.codecs import build_chain
+
+    inner = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "zstd", "configuration": {"level": 1}}]
+    index = [{"name": "bytes", "configuration": {"endian": "little"}}]
+    settings = {"chunk_shape": [2, 2, 4], "codecs": inner, "index_codecs": index}
+    given = ChunkType((4, 4, 8), np.dtype("u2"), np.uint16(0))
+    return build_chain([("sharding_indexed", settings)], given, "a").decode(data)
+
+
+def codec_chain(found: Any) -> object:
+    """Build the codecs of a document."""
+    from voxarium.codecs import build_chain
+
+    codecs = []
+    for item in found if isinstance(found, list) else [found]:
+        if isinstance(item, dict) and isinstance(item.get("name"), str):
+            settings = item.get("configuration", {})
+            codecs.append((item["name"], settings if isinstance(settings, dict) else {}))
+    return build_chain(codecs, ChunkType((4, 4, 8), np.dtype("u2"), np.uint16(0)), "a")
+
+
+# ------------------------------------------------------------------------------------------------ examples
+def examples(function: str) -> Iterator[bytes]:
+    """Yield bytes that a call understands."""
+    makers = {
+        "compressed_segmentation": _labels_examples,
+        "compresso": _labels_examples,
+        "crackle": _labels_examples,
+        "chunk_images": _image_examples,
+        "lz4_block": _lz4_examples,
+        "shard": _shard_examples,
+    }
+    if function in makers:
+        yield from makers[function](function)
+
+
+def _labels_examples(function: str) -> Iterator[bytes]:
+    from voxarium.codecs.compressed_segmentation import CompressedSegmentation
+    from voxarium.codecs.compresso import Compresso
+    from voxarium.codecs.crackle import Crackle
+
+    codec = {"compressed_segmentation": CompressedSegmentation(), "compresso": Compresso(), "crackle": Crackle()}
+    for first, dtype in ((b"\x00", "u8"), (b"\x80", "u4")):
+        for array in (_cells(dtype), np.zeros(SHAPE, dtype), np.arange(850, dtype=dtype).reshape(SHAPE)):
+            yield first + codec[function].encode(array)
+    if function == "crackle":
+        import crackle as package
+
+        for options in ({"allow_pins": True}, {"markov_model_order": 3}):
+            yield b"\x00" + bytes(package.compress(np.asfortranarray(_cells("u8")[0].T), **options))
+
+
+def _image_examples(_: str) -> Iterator[bytes]:
+    from voxarium.codecs.chunk_images import Jpeg, JpegXl, Png
+
+    for i, codec in enumerate((Jpeg(), Png(), JpegXl(100), JpegXl(85))):
+        yield bytes([min(i, 2)]) + codec.encode(_cells("u1"))
+        yield bytes([0x80 + (min(i, 2) - 0x80) % 3]) + codec.encode(np.repeat(_cells("u1"), 3, 0))
+
+
+def _lz4_examples(_: str) -> Iterator[bytes]:
+    from voxarium.codecs.lz4_block import Lz4Block
+
+    yield b"\x00" + bytes(Lz4Block().encode(_cells("u1").tobytes()))
+    yield b"\x80" + bytes(Lz4Block().encode(bytes(800)))
+
+
+def _shard_examples(_: str) -> Iterator[bytes]:
+    from voxarium.codecs import build_chain
+
+    inner = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "zstd", "configuration": {"level": 1}}]
+    index = [{"name": "bytes", "configuration": {"endian": "little"}}]
+    settings = {"chunk_shape": [2, 2, 4], "codecs": inner, "index_codecs": index}
+    given = ChunkType((4, 4, 8), np.dtype("u2"), np.uint16(0))
+    chain = build_chain([("sharding_indexed", settings)], given, "a")
+    yield bytes(memoryview(chain.encode(np.arange(128, dtype="u2").reshape(4, 4, 8))))

@@ -1,0 +1,57 @@
+"""What is fuzzed: one line for each function that reads what others wrote. `run.py` makes a target of each module.
+
+A line names a module below ``voxarium.``, a function of it (or of `calls.py`, where one call does not do), what the
+function takes (kinds of `inputs.py`), and which files of the shared data are good examples.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+__all__ = ["LINES", "WITHOUT", "Line"]
+
+
+class Line(NamedTuple):
+    """One function."""
+
+    module: str
+    function: str
+    takes: str
+    examples: str = ""
+
+
+LINES: Final = (
+    Line("spec.array_attributes", "stated_axes", "mapping ndim path"),
+    Line("spec.image_headers", "calls:image_header", "bytes", "*.png"),
+    Line("spec.image_headers", "calls:image_header", "bytes", "*.tif"),
+    Line("spec.n5", "parse_array", "document", "attributes.json"),
+    Line("spec.n5", "parse_version", "json"),
+    Line("spec.n5", "calls:n5_block", "bytes"),
+    Line("spec.npy_header", "parse_npy_header", "bytes", "*.npy"),
+    Line("spec.npy_header", "parse_plain_dtype", "text"),
+    Line("spec.ome", "calls:ome_image", "mapping", ".zattrs"),
+    Line("spec.ome", "parse_v3_attributes", "document where", "zarr.json"),
+    Line("spec.ozx", "parse_comment", "document"),
+    Line("spec.precomputed", "parse_info", "mapping where", "info"),
+    Line("spec.precomputed", "calls:precomputed_places", "text"),
+    Line("spec.precomputed", "calls:precomputed_shard", "bytes", "0.shard"),
+    Line("spec.slice_names", "calls:slice_names", "text"),
+    Line("spec.tiff_metadata", "parse_ome_xml", "text", "*.ome.xml"),
+    Line("spec.tiff_metadata", "calls:imagej", "mapping"),
+    Line("spec.zarr2", "parse_array", "document", ".zarray"),
+    Line("spec.zarr2", "parse_consolidated", "document", ".zmetadata"),
+    Line("spec.zarr3", "parse_node", "document", "zarr.json"),
+    Line("spec.zarr3", "parse_consolidated", "document", "zarr.json"),
+    Line("spec.zip_directory", "calls:zip_file", "bytes", "*.zip"),
+    Line("codecs.compressed_segmentation", "calls:compressed_segmentation", "bytes"),
+    Line("codecs.compresso", "calls:compresso", "bytes"),
+    Line("codecs.crackle", "calls:crackle", "bytes"),
+    Line("codecs.chunk_images", "calls:chunk_images", "bytes"),
+    Line("codecs.label_multiset", "calls:label_multiset", "bytes"),
+    Line("codecs.lz4_block", "calls:lz4_block", "bytes"),
+    Line("codecs.sharding", "calls:shard", "bytes"),
+    Line("codecs", "calls:codec_chain", "json"),
+)
+
+WITHOUT: Final[dict[str, str]] = {}
+"""Modules of `voxarium.spec` that need no line, and why."""
