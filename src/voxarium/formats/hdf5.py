@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxarium.codecs.hdf5_filters import Hdf5Voxels, number_type
-from voxarium.codecs.hdf5_tree import check_storage, datasets_below, find, translated
+from voxarium.codecs.hdf5_tree import HEAD, check_storage, datasets_below, find, has_signature, translated
 from voxarium.errors import Code, FormatError, InputError
 from voxarium.model.box import Box
 from voxarium.model.image import ArrayInfo
@@ -25,8 +25,6 @@ from voxarium.spec.array_attributes import json_value, stated_axes
 
 __all__ = ["Hdf5Driver"]
 
-_SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
-_SIGNATURE_PLACES: Final = (0, 512, 1024, 2048)  # behind a user block of any of these sizes
 _MOST_LISTED: Final = 25
 _MOST_ATTRIBUTES: Final = 1000
 
@@ -64,11 +62,11 @@ class Hdf5Driver:
             return self._describe(node, dtype, place(store, path))
 
     def _check_signature(self, store: ReadableStore, path: str, key: str) -> None:
-        found = read_head(store, key, _SIGNATURE_PLACES[-1] + len(_SIGNATURE))
+        found = read_head(store, key, HEAD)
         if found is None:
             raise declined(self.name, store, path)
         head, size = found
-        if any(head.startswith(_SIGNATURE, at) for at in _SIGNATURE_PLACES):
+        if has_signature(head):
             return
         if not key.lower().endswith(self.suffixes):
             raise declined(self.name, store, path)
