@@ -1,7 +1,7 @@
 """HDF5 datasets: ``file.h5::/volumes/raw``, or ``file.h5`` when it holds one image only.
 
 Spec: https://docs.hdfgroup.org/hdf5/latest/_f_m_t3.html. Dialects: CREMI, ilastik, PlantSeg, funlib, Fiji's
-plugins, BDV (see `voxarium.spec.array_attributes`). Links are followed by hand, so that a file cannot make
+plugins, BDV (see `voxarium.spec.array_attributes`), MATLAB 7.3 (`voxarium.spec.matlab`). Links are followed by hand, so that a file cannot make
 us read beyond the folder it is in; a virtual dataset whose sources are gone is refused, because HDF5 would
 answer with fill values.
 """
@@ -21,6 +21,7 @@ from voxarium.model.box import Box
 from voxarium.model.image import ArrayInfo
 from voxarium.model.protocols import ReadableStore
 from voxarium.model.sources import declined, place, read_head, truncated
+from voxarium.spec import matlab
 from voxarium.spec.array_attributes import json_value, stated_axes
 
 __all__ = ["Hdf5Driver"]
@@ -35,7 +36,16 @@ class Hdf5Driver:
     name: ClassVar[str] = "hdf5"
     spec_url: ClassVar[str] = "https://docs.hdfgroup.org/hdf5/latest/_f_m_t3.html"
     capabilities: ClassVar[frozenset[str]] = frozenset({"read"})
-    suffixes: ClassVar[tuple[str, ...]] = (".h5", ".hdf5", ".hdf", ".he5", ".ims", ".ilp", ".nwb")
+    suffixes: ClassVar[tuple[str, ...]] = (
+        ".h5",
+        ".hdf5",
+        ".hdf",
+        ".he5",
+        ".ims",
+        ".ilp",
+        ".mat",
+        ".nwb",
+    )
 
     def open(self, store: ReadableStore, path: str, /) -> ArrayInfo:
         """Open a dataset; without a name in `path`, the only image-like dataset of the file.
@@ -70,6 +80,7 @@ class Hdf5Driver:
             return
         if not key.lower().endswith(self.suffixes):
             raise declined(self.name, store, path)
+        matlab.check_version(head, place(store, key))
         if size < 64:
             raise truncated(place(store, key), size, None)
         raise FormatError(
@@ -94,6 +105,7 @@ class Hdf5Driver:
             axes=axes,
             transform=transform,
             attributes=attributes,
+            remarks=matlab.remarks(attributes, shape, where),
             details=voxels,
         )
 
@@ -116,7 +128,7 @@ def _only_image(group: Any, where: str) -> Any:
     if not hasattr(group, "keys"):
         raise InputError(f"{where} is a named type, not a dataset", code=Code.ARGUMENT_INVALID, fix="name a dataset")
     found = list(datasets_below(group))
-    images = [d for d in found if d.shape is not None and len(d.shape) >= 2 and d.dtype.kind in "biufc"]
+    images = [d for d in found if _may_be_image(d)]
     if len(images) == 1:
         return images[0]
     base = where.partition("::")[0]
@@ -128,6 +140,14 @@ def _only_image(group: Any, where: str) -> Any:
         code=Code.ARGUMENT_INVALID,
         fix=f"name one of them, as in {example}",
     )
+
+
+def _may_be_image(dataset: Any) -> bool:
+    if dataset.shape is None or len(dataset.shape) < 2 or dataset.dtype.kind not in "biufc":
+        return False
+    if matlab.hidden(dataset.name or ""):
+        return False
+    return "MATLAB_class" not in dataset.attrs or matlab.is_image_class(_attributes(dataset))
 
 
 def _attributes(dataset: Any) -> dict[str, Any]:  # Any: JSON
