@@ -1,9 +1,9 @@
 """HDF5 datasets: ``file.h5::/volumes/raw``, or ``file.h5`` when it holds one image only.
 
 Spec: https://docs.hdfgroup.org/hdf5/latest/_f_m_t3.html. Dialects: CREMI, ilastik, PlantSeg, funlib, Fiji's
-plugins, BDV (see `voxarium.spec.array_attributes`), MATLAB 7.3 (`voxarium.spec.matlab`). Links are followed by hand, so that a file cannot make
-us read beyond the folder it is in; a virtual dataset whose sources are gone is refused, because HDF5 would
-answer with fill values.
+plugins, BDV (see `voxarium.spec.array_attributes`), MATLAB 7.3 (`voxarium.spec.matlab`). Links are followed by
+hand, so that a file cannot make us read beyond the folder it is in; a virtual dataset whose sources are gone is
+refused, because HDF5 would answer with fill values.
 """
 
 from __future__ import annotations
