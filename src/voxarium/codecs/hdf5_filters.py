@@ -23,7 +23,7 @@ from voxarium.model.flat_array import FlatArray, slab_shape
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.protocols import FileStore, ReadableStore
 
-__all__ = ["DEFLATE", "FLETCHER32", "SHUFFLE", "Hdf5Voxels", "decode_filters", "number_type"]
+__all__ = ["DEFLATE", "FLETCHER32", "SHUFFLE", "Hdf5Voxels", "decode_filters", "encode_filters", "number_type"]
 
 DEFLATE: Final = 1
 SHUFFLE: Final = 2
@@ -73,6 +73,23 @@ def decode_filters(payload: bytes, filters: tuple[tuple[int, int], ...], mask: i
     return data
 
 
+def encode_filters(data: NDArray[np.uint8], filters: tuple[tuple[int, int], ...]) -> bytes:
+    """Return the bytes of a chunk as HDF5 stores them; of the filters, shuffle and deflate are known.
+
+    Examples
+    --------
+    >>> packed = encode_filters(np.arange(64, dtype="u1"), ((2, 4), (1, 9)))
+    >>> int(decode_filters(packed, ((2, 4), (1, 9)), 0, 64)[63])
+    63
+    """
+    for number, parameter in filters:
+        if number == SHUFFLE and parameter > 1:
+            data = np.ascontiguousarray(data.reshape(-1, parameter).T).reshape(-1)
+        elif number == DEFLATE:
+            data = np.frombuffer(_deflate(data, parameter), np.uint8)
+    return data.tobytes()
+
+
 def _corrupt(reason: str) -> FormatError:
     return FormatError(
         f"an HDF5 chunk {reason}",
@@ -88,6 +105,17 @@ def _zlibng() -> Callable[..., Any] | None:
     except ImportError:
         return None
     return imagecodecs.zlibng_decode if imagecodecs.ZLIBNG.available else None
+
+
+def _deflate(array: NDArray[np.uint8], level: int) -> bytes:
+    data = array.tobytes()
+    try:
+        import imagecodecs
+    except ImportError:
+        return zlib.compress(data, level)
+    if imagecodecs.ZLIBNG.available:
+        return bytes(imagecodecs.zlibng_encode(data, level))
+    return zlib.compress(data, level)
 
 
 def _inflate(data: Any, room: int) -> bytes:  # Any: a buffer
