@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import json
+import pickle
 from pathlib import Path
 
 import h5py
@@ -16,7 +18,9 @@ from hypothesis import strategies as st
 import voxarium
 from voxarium.errors import Code, FormatError, InputError, UnsupportedError, VoxariumError
 from voxarium.formats.hdf5 import Hdf5Driver
+from voxarium.model.box import Box
 from voxarium.spec import matlab
+from voxarium.stores.memory import MemoryStore
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 DATA = (np.arange(7 * 9 * 11) % 251).astype("u1").reshape(7, 9, 11)
@@ -198,3 +202,85 @@ def test_absurd_shapes_cost_nothing(tmp_path, store):
     assert info.shape == (2**40, 2**20, 4)
     image = voxarium.open(tmp_path / "a.h5")
     assert not image[2**40 - 1, 2**20 - 3 :, 0].any()
+
+
+# -------------------------------------------------------------------------------------------------------- far away
+class _Remote(MemoryStore):
+    """A store far away that counts what is asked of it."""
+
+    concurrency = 8
+
+    def __init__(self):
+        super().__init__()
+        self.ranges = []
+        self.seeks = 0
+
+    def open_file(self, key, /):
+        outer = self
+
+        class File(io.BytesIO):
+            def readinto(self, buffer, /):
+                outer.seeks += 1
+                return super().readinto(buffer)
+
+        return File(self.get(key))
+
+    def local_path(self, key, /):
+        return None
+
+    def get_ranges(self, key, ranges, /):
+        self.ranges.append(len(ranges))
+        return super().get_ranges(key, ranges)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"chunks": (3, 4, 5), "compression": "gzip", "shuffle": True}, {"chunks": (3, 4, 5)}]
+)
+def test_chunks_far_away_are_asked_for_side_by_side(tmp_path, options):
+    data = np.arange(7 * 9 * 11, dtype="<u2").reshape(7, 9, 11)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("em", data=data, **options)
+    store = _Remote()
+    store.put("a.h5", (tmp_path / "a.h5").read_bytes())
+    driver = Hdf5Driver()
+    info = driver.open(store, "a.h5::em")
+    np.testing.assert_array_equal(driver.read_chunk(store, "a.h5::em", info, Box.whole(data.shape)), data)
+    store.ranges.clear()
+    store.seeks = 0
+    part = Box((1, 2, 3), (5, 6, 7))
+    np.testing.assert_array_equal(driver.read_chunk(store, "a.h5::em", info, part), data[part.slices])
+    assert store.ranges == [30] if not options else [8]  # rows of one piece, or chunks, in one call
+    assert not store.seeks
+
+
+def test_links_far_away_lead_to_the_other_file(tmp_path):
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file.create_dataset("em", data=DATA, chunks=(3, 4, 5), compression="gzip")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["em"] = h5py.ExternalLink("b.h5", "/em")
+    store = _Remote()
+    for name in ("a.h5", "b.h5"):
+        store.put(name, (tmp_path / name).read_bytes())
+    info = pickle.loads(pickle.dumps(Hdf5Driver().open(store, "a.h5::em")))
+    np.testing.assert_array_equal(Hdf5Driver().read_chunk(store, "a.h5::em", info, Box.whole(DATA.shape)), DATA)
+
+
+@pytest.mark.parametrize("chunks", [None, (3, 4, 5)])
+def test_user_blocks_far_away(tmp_path, chunks):
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=1024) as file:
+        file.create_dataset("em", data=DATA, chunks=chunks)
+    store = _Remote()
+    store.put("a.h5", (tmp_path / "a.h5").read_bytes())
+    info = Hdf5Driver().open(store, "a.h5")
+    np.testing.assert_array_equal(Hdf5Driver().read_chunk(store, "a.h5", info, Box.whole(DATA.shape)), DATA)
+
+
+def test_chunks_that_claim_too_much_are_not_fetched(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        dataset = file.create_dataset("em", (3, 4, 5), "u1", chunks=(3, 4, 5), compression="gzip")
+        dataset.id.write_direct_chunk((0, 0, 0), bytes(200_000))
+    store = _Remote()
+    store.put("a.h5", (tmp_path / "a.h5").read_bytes())
+    info = Hdf5Driver().open(store, "a.h5")
+    with pytest.raises(FormatError, match="claims"):
+        Hdf5Driver().read_chunk(store, "a.h5", info, Box.whole(info.shape))

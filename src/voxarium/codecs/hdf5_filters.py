@@ -21,7 +21,8 @@ from voxarium.errors import ChecksumError, Code, FormatError, UnsupportedError
 from voxarium.model.box import Box
 from voxarium.model.flat_array import FlatArray, slab_shape
 from voxarium.model.grid import ChunkGrid
-from voxarium.model.protocols import FileStore, ReadableStore
+from voxarium.model.protocols import ByteRange, FileStore, ReadableStore
+from voxarium.model.sources import gone
 
 __all__ = ["DEFLATE", "FLETCHER32", "SHUFFLE", "Hdf5Voxels", "decode_filters", "encode_filters", "number_type"]
 
@@ -32,6 +33,7 @@ FLETCHER32: Final = 3
 _NAMES: Final = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
 _OURS: Final = frozenset({DEFLATE, SHUFFLE, FLETCHER32})
 _CONTIGUOUS, _CHUNKED = 1, 2
+_BYTES_AT_ONCE: Final = 32 << 20
 
 
 def decode_filters(payload: bytes, filters: tuple[tuple[int, int], ...], mask: int, nbytes: int) -> NDArray[np.uint8]:
@@ -189,29 +191,33 @@ class Hdf5Voxels:
     ----------
     dataset : h5py.Dataset or None
         None after a journey to another process: open it again.
+    key : str
+        The file it is in, which a link may have led to.
     layout : FlatArray or None
         Where the voxels are, when they lie in one piece.
     filters : tuple of (int, int) or None
         Filter numbers and first parameters, when all chunks can be decoded here.
     """
 
-    __slots__ = ("dataset", "filters", "layout")
+    __slots__ = ("dataset", "filters", "key", "layout")
 
     def __init__(
         self,
         dataset: Any,  # Any: h5py is untyped
+        key: str,
         layout: FlatArray | None = None,
         filters: tuple[tuple[int, int], ...] | None = None,
     ) -> None:
         self.dataset = dataset
+        self.key = key
         self.layout = layout
         self.filters = filters
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (Hdf5Voxels, (None, self.layout, self.filters))
+        return (Hdf5Voxels, (None, self.key, self.layout, self.filters))
 
     @classmethod
-    def of(cls, dataset: Any, where: str) -> Hdf5Voxels:  # Any: h5py is untyped
+    def of(cls, dataset: Any, key: str, where: str) -> Hdf5Voxels:  # Any: h5py is untyped
         """Return the fastest way to the voxels of a dataset.
 
         Raises
@@ -232,7 +238,7 @@ class Hdf5Voxels:
                 layout = FlatArray(shape=tuple(map(int, dataset.shape)), dtype=dataset.dtype, byte_offset=place)
             elif settings.get_layout() == _CHUNKED and all(f[0] in _OURS for f in filters):
                 ours = tuple((int(f[0]), int(f[2][0]) if len(f[2]) else 0) for f in filters)
-        return cls(dataset, layout, ours)
+        return cls(dataset, key, layout, ours)
 
     @property
     def chunk_shape(self) -> tuple[int, ...]:
@@ -246,16 +252,20 @@ class Hdf5Voxels:
         """Return the names of the filters, in encoding order."""
         return tuple(_filter_name(f) for f in _filters(self.dataset))
 
-    def read(self, store: ReadableStore, key: str, box: Box, out: NDArray[Any]) -> None:
-        """Fill `out` with the voxels of `box`; `key` is the file that was opened."""
+    def read(self, store: ReadableStore, box: Box, out: NDArray[Any]) -> None:
+        """Fill `out` with the voxels of `box`."""
         if self.layout is not None:
-            local = store.local_path(key) if isinstance(store, FileStore) else None
-            if self.dataset.file.filename == local:  # a link may have led to another file
-                self.layout.read(store, key, box, out)
+            self.layout.read(store, self.key, box, out)
+            return
+        if self.filters is not None:
+            local = isinstance(store, FileStore) and store.local_path(self.key) is not None
+            if not local and not self.dataset.file.userblock_size:  # whether places count it differs by version
+                _fetch_chunks(self, store, box, out)
                 return
-        if self.filters is not None and _worth_whole_chunks(self.dataset, box):
-            _read_chunks(self.dataset, self.filters, box, out)
-        elif out.flags.c_contiguous and out.ndim:
+            if _worth_whole_chunks(self.dataset, box):
+                _read_chunks(self, box, out)
+                return
+        if out.flags.c_contiguous and out.ndim:
             self.dataset.read_direct(out, source_sel=box.slices)
         else:
             out[...] = self.dataset[box.slices]
@@ -293,21 +303,72 @@ def _worth_whole_chunks(dataset: Any, box: Box) -> bool:
     return box.size * 2 >= whole.size
 
 
-def _read_chunks(dataset: Any, filters: tuple[tuple[int, int], ...], box: Box, out: NDArray[Any]) -> None:
+def _read_chunks(voxels: Hdf5Voxels, box: Box, out: NDArray[Any]) -> None:
+    dataset = voxels.dataset
     grid = ChunkGrid(dataset.shape, dataset.chunks)
-    nbytes = math.prod(dataset.chunks) * dataset.dtype.itemsize
     for index in grid.indices(box):
-        chunk_box = grid.box(index)
-        part = chunk_box.intersection(box)
-        target = out[part.relative_to(box.origin).slices]
-        if dataset.id.get_chunk_info_by_coord(chunk_box.origin).byte_offset is None:
-            target[...] = dataset.fillvalue  # never written
+        origin = grid.box(index).origin
+        there = dataset.id.get_chunk_info_by_coord(origin).byte_offset is not None
+        _place(voxels, origin, dataset.id.read_direct_chunk(origin) if there else None, box, out)
+
+
+def _fetch_chunks(voxels: Hdf5Voxels, store: ReadableStore, box: Box, out: NDArray[Any]) -> None:
+    """Read chunks by their ranges of bytes, side by side: through the library they come one after the other."""
+    dataset = voxels.dataset
+    grid = ChunkGrid(dataset.shape, dataset.chunks)
+    most = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    waiting: list[tuple[tuple[int, ...], int, ByteRange]] = []
+    held = 0
+    for index in grid.indices(box):
+        origin = grid.box(index).origin
+        found = dataset.id.get_chunk_info_by_coord(origin)
+        if found.byte_offset is None:
+            _place(voxels, origin, None, box, out)
             continue
-        mask, payload = dataset.id.read_direct_chunk(chunk_box.origin)
-        try:
-            data = decode_filters(payload, filters, mask, nbytes)
-        except FormatError as error:
-            where = f"{dataset.file.filename}::{dataset.name}, chunk at {chunk_box.origin}"
-            raise type(error)(f"{where}: {error.message}", code=error.code, fix=error.fix) from error
-        chunk = data.view(dataset.dtype).reshape(dataset.chunks)
-        target[...] = chunk[part.relative_to(chunk_box.origin).slices]
+        if found.size > most + most // 8 + 65536:
+            raise _corrupt(f"of {dataset.name} claims {found.size} bytes, {most} when decoded")
+        waiting.append((origin, found.filter_mask, ByteRange(found.byte_offset, found.size)))
+        held += found.size
+        if held > _BYTES_AT_ONCE:
+            _fetch(voxels, store, waiting, box, out)
+            waiting, held = [], 0
+    _fetch(voxels, store, waiting, box, out)
+
+
+def _fetch(
+    voxels: Hdf5Voxels,
+    store: ReadableStore,
+    wanted: list[tuple[tuple[int, ...], int, ByteRange]],
+    box: Box,
+    out: NDArray[Any],
+) -> None:
+    parts = store.get_ranges(voxels.key, [span for _, _, span in wanted]) if wanted else []
+    if parts is None:
+        raise gone(store, voxels.key)
+    for (origin, mask, _), part in zip(wanted, parts, strict=True):
+        _place(voxels, origin, (mask, bytes(memoryview(part))), box, out)
+
+
+def _place(
+    voxels: Hdf5Voxels,
+    origin: tuple[int, ...],
+    stored: tuple[int, bytes] | None,
+    box: Box,
+    out: NDArray[Any],
+) -> None:
+    """Put the wanted part of a chunk in its place; `stored` = its filter mask and payload, None when never written."""
+    dataset = voxels.dataset
+    part = Box(origin, dataset.chunks).intersection(box)
+    target = out[part.relative_to(box.origin).slices]
+    if stored is None:
+        target[...] = dataset.fillvalue
+        return
+    mask, payload = stored
+    nbytes = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    try:
+        data = decode_filters(payload, voxels.filters or (), mask, nbytes)
+    except FormatError as error:
+        where = f"{dataset.file.filename}::{dataset.name}, chunk at {origin}"
+        raise type(error)(f"{where}: {error.message}", code=error.code, fix=error.fix) from error
+    chunk = data.view(dataset.dtype).reshape(dataset.chunks)
+    target[...] = chunk[part.relative_to(origin).slices]

@@ -69,7 +69,7 @@ class Hdf5Driver:
                 node = _only_image(node, place(store, path))
             check_storage(store, key, node, 0)
             dtype = number_type(node, place(store, path))
-            return self._describe(node, dtype, place(store, path))
+            return self._describe(node, dtype, key, place(store, path))
 
     def _check_signature(self, store: ReadableStore, path: str, key: str) -> None:
         found = read_head(store, key, HEAD)
@@ -89,9 +89,9 @@ class Hdf5Driver:
             fix="check that the download was complete, and that the file is not compressed (gunzip it)",
         )
 
-    def _describe(self, dataset: Any, dtype: np.dtype[Any], where: str) -> ArrayInfo:
+    def _describe(self, dataset: Any, dtype: np.dtype[Any], key: str, where: str) -> ArrayInfo:
         shape = tuple(int(n) for n in dataset.shape)
-        voxels = Hdf5Voxels.of(dataset, where)
+        voxels = Hdf5Voxels.of(dataset, key, where)
         attributes = _attributes(dataset)
         axes, transform = stated_axes(attributes, len(shape), dataset.name or "")
         return ArrayInfo(
@@ -121,7 +121,7 @@ class Hdf5Driver:
         with translated(place(store, path)):
             if voxels.dataset is None:  # came from another process
                 voxels.dataset = self.open(store, path).details.dataset
-            voxels.read(store, path.partition("::")[0], box, out)
+            voxels.read(store, box, out)
 
 
 def _only_image(group: Any, where: str) -> Any:

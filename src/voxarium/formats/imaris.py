@@ -77,7 +77,7 @@ class _Level:
                 code=Code.METADATA_INVALID,
                 fix=f"open it by itself, as {place(store, key)}::{dataset.name}",
             )
-        found = Hdf5Voxels.of(dataset, where)
+        found = Hdf5Voxels.of(dataset, key, where)
         if len(self.kept) >= _MOST_OPEN:
             self.kept.clear()
         self.kept[time, channel] = found
@@ -144,7 +144,7 @@ class ImarisArrayDriver:
         volume = Box(box.origin[-3:], box.shape[-3:])
         with translated(place(store, key)):
             for time, channel, index in _volumes(level, box):
-                level.voxels(store, key, time, channel).read(store, key, volume, out[index])
+                level.voxels(store, key, time, channel).read(store, volume, out[index])
 
 
 class ImarisDriver:
