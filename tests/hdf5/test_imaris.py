@@ -321,3 +321,8 @@ def test_an_independent_reader_sees_the_same(tmp_path):
 
 def test_the_specification_needs_no_hdf5():
     assert "h5py" not in vars(sys.modules["voxarium.spec.imaris"])
+
+
+def test_extents_too_small_to_divide_are_none():
+    image = IMAGE | {"ExtMin2": "0", "ExtMax2": "5e-324"}
+    assert spec.parse_info({"Image": image}, 1, 1).extent is None

@@ -391,3 +391,8 @@ def test_snappy_blocks_of_another_writer(runs):
     data = b"".join(piece * count for piece, count in runs)
     if data:
         assert bytes(decode_snappy(imagecodecs.snappy_encode(data), len(data))) == data
+
+
+def test_voxel_sizes_too_small_to_divide_are_refused():
+    with pytest.raises(FormatError):
+        spec.parse_conf(OLD.format(mag=1).replace("10.5", "1e-320").encode(), "knossos.conf")

@@ -30,6 +30,7 @@ _HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?\Z")
 _TYPES: Final = ("uint8", "uint16", "uint32", "uint64")
 _CUBOID: Final = (16, 512, 512)
 _MOST: Final = 1 << 40
+_SMALLEST: Final = 1e-12
 _LEVELS: Final = 10  # the service's routes have one digit for the level
 _FIX: Final = "check the channel with the service's own pages"
 
@@ -245,7 +246,7 @@ class _Geometry:
             first = _whole(frame.get(f"{axis}_start"), f"{axis}_start")
             stop = _whole(frame.get(f"{axis}_stop"), f"{axis}_stop", first + 1)
             length = frame.get(f"{axis}_voxel_size")
-            if isinstance(length, bool) or not isinstance(length, int | float) or not 0 < length < _MOST:
+            if isinstance(length, bool) or not isinstance(length, int | float) or not _SMALLEST < length < _MOST:
                 _invalid(f"{axis}_voxel_size is {str(length)[:40]!r}")
             start.append(first)
             size.append(stop - first)

@@ -150,7 +150,7 @@ def parse_header(head: bytes, where: str) -> DatHeader:
         shape=(rows, columns) if channels == 1 else (rows, columns, channels),
         dtype=np.dtype("u1" if eight == 1 else ">i2"),
         detectors=_detectors(metadata, channels),
-        pixel_size=float(f"{size:.7g}") if isinstance(size, float) and 0 < size < 1e6 else None,
+        pixel_size=float(f"{size:.7g}") if isinstance(size, float) and 1e-12 < size < 1e6 else None,
         metadata=metadata,
     )
 

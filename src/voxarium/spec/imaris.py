@@ -37,6 +37,7 @@ _MOST_TEXT: Final = 100_000
 _MOST: Final = 1 << 48
 _FORMATS: Final = ("%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S")
 _HALVINGS: Final = 48
+_SMALLEST, _LARGEST = 1e-30, 1e30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,7 +266,7 @@ def _extent(image: Mapping[str, str], notes: list[str]) -> tuple[tuple[float, fl
     pairs = []
     for axis in (2, 1, 0):  # x y z → z y x
         low, high = (_floats(image.get(f"{key}{axis}", ""), 1) for key in ("ExtMin", "ExtMax"))
-        if low is None or high is None or not math.isfinite(high[0] - low[0]) or high[0] == low[0]:
+        if low is None or high is None or not _SMALLEST < abs(high[0] - low[0]) < _LARGEST:
             notes.append("the extent of the image is not stated; voxels have no physical size")
             return None
         pairs.append((low[0], high[0]))

@@ -15,6 +15,7 @@ from voxarium.spec.knossos.layer import MOST, KnossosLayer, Sizes, Triple
 __all__ = ["parse_conf"]
 
 _LARGEST_CUBE: Final = 2048
+_SMALLEST: Final = 1e-12
 _MOST_LAYERS: Final = 1000
 _MOST_TEXT: Final = 1 << 20
 _LINE: Final = re.compile(r'\s*(?P<key>[A-Za-z_][A-Za-z_ ]*?)\s*(?:"(?P<text>[^"]*)"|(?P<number>[-+0-9.eE]+))?\s*;')
@@ -258,6 +259,6 @@ def _sizes(values: Any) -> Sizes | None:  # Any: as found
         return None
     x, y, z = values[:3]
     for value in (x, y, z):
-        if isinstance(value, bool) or not isinstance(value, float | int) or not 0 < value < MOST:
+        if isinstance(value, bool) or not isinstance(value, float | int) or not _SMALLEST < value < MOST:
             return None
     return float(z), float(y), float(x)
