@@ -111,6 +111,13 @@ def test_servers_that_tell_less_about_levels(downsample):
         np.testing.assert_array_equal(image.level(1)[...], whole[::2, ::2, ::2])
 
 
+def test_channels_that_are_precomputed_volumes_say_where():
+    stored = {"storage_type": "cloudvol", "bucket": "bossdb-open-data", "cv_path": "/col/exp-1/em"}
+    with serving(noise(), channel=stored) as (_, uri, _):
+        notes = voxarium.open(uri).info.bag.records[0].notes
+        assert any("s3://bossdb-open-data/col/exp-1/em" in note for note in notes)
+
+
 def test_it_is_converted(tmp_path):
     data = noise()
     with serving(data) as (_, uri, _):

@@ -180,6 +180,10 @@ def parse_channel(channel: bytes, experiment: bytes, frame: bytes, downsample: b
     geometry = _Geometry.parse(of_frame, of_experiment)
     notes: list[str] = []
     numbers = _numbers(of_channel, of_experiment, of_levels, geometry, notes)
+    bucket, folder = of_channel.get("bucket"), of_channel.get("cv_path")
+    if of_channel.get("storage_type") == "cloudvol" and isinstance(folder, str) and folder:
+        where = f"s3://{bucket}/{folder.strip('/')}" if isinstance(bucket, str) and bucket else folder
+        notes.append(f"the same voxels are stored as precomputed volume at {where[:500]}, which is quicker to read")
     metadata = {"channel": of_channel, "experiment": of_experiment, "coord_frame": of_frame, "levels": of_levels}
     return BossChannel(
         name=str(of_channel.get("name", "")),
