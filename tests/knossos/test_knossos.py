@@ -261,6 +261,38 @@ def test_a_store_that_cannot_list(tmp_path):
     np.testing.assert_array_equal(open_image(Plain(), "")[...], data)
 
 
+class _Far(MemoryStore):
+    """A store in a network that counts its listings."""
+
+    concurrency = 8
+    folders = 0
+
+    def list_dir(self, prefix="", /):
+        self.folders += 1
+        return super().list_dir(prefix)
+
+
+def test_folders_of_other_formats_far_away_are_not_listed(tmp_path):
+    store = _Far()
+    store.put("em/.zarray", b"{}")
+    store.put("em/0.0.0", b"")
+    with pytest.raises(NotFoundError):
+        KnossosDriver().open(store, "em", lambda key: None)
+    assert not store.folders
+
+
+def test_a_store_far_away(tmp_path):
+    from voxarium.core.opening import open_image
+
+    data = noise()
+    cubes(tmp_path, data)
+    (tmp_path / "em.k.toml").write_text(ONE)
+    store = _Far()
+    for path in tmp_path.rglob("*.*"):
+        store.put(f"data/{path.relative_to(tmp_path)}", path.read_bytes())
+    np.testing.assert_array_equal(open_image(store, "data")[...], data)
+
+
 # -------------------------------------------------------------------------------------------------------- refusals
 @pytest.mark.parametrize("payload", [b"", b"short", bytes(200_000), bytes(10**7)])
 @pytest.mark.parametrize("ext", [".raw", ".png", ".seg.sz", ".seg.sz.zip"])

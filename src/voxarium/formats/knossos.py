@@ -261,6 +261,8 @@ def _conf_below(store: ReadableStore, folder: str) -> str | None:
     if not isinstance(store, ListableStore):
         keys = (f"{prefix}knossos.conf", f"{prefix}mag1/knossos.conf")
         return next((key for key in keys if store.stat(key) is not None), None)
+    if store.concurrency > 1 and next(iter(store.list(f"{prefix}mag1")), None) is None:
+        return None  # listing a folder of a million chunks would take a thousand requests
     files, folders = store.list_dir(folder)
     ranked = sorted((rank, name) for name in files if (rank := spec.conf_rank(name)) is not None)
     if ranked:
