@@ -14,8 +14,21 @@ from voxarium.errors import Code, FormatError, NotFoundError, UnsupportedError, 
 from voxarium.model.protocols import FileStore, ReadableStore
 from voxarium.model.sources import missing_extra, place, truncated
 
-__all__ = ["check_storage", "datasets_below", "find", "local_name", "translated"]
+__all__ = [
+    "HEAD",
+    "below",
+    "check_storage",
+    "datasets_below",
+    "find",
+    "has_signature",
+    "local_name",
+    "open_file",
+    "translated",
+]
 
+HEAD: Final = 2056
+_SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
+_SIGNATURE_PLACES: Final = (0, 512, 1024, 2048)  # behind a user block of any of these sizes
 _MOST_HOPS: Final = 32
 _MOST_NODES: Final = 20_000
 _MOST_LISTED: Final = 25
@@ -53,7 +66,8 @@ def local_name(store: ReadableStore, key: str) -> str | None:
     return store.local_path(key) if isinstance(store, FileStore) else None
 
 
-def _open_file(store: ReadableStore, key: str) -> Any:  # Any: h5py is untyped
+def open_file(store: ReadableStore, key: str) -> Any:  # Any: h5py is untyped
+    """Return the open file; UnsupportedError without h5py, or where the store cannot present files."""
     try:
         import h5py
     except ImportError as error:
@@ -76,7 +90,7 @@ def find(store: ReadableStore, key: str, name: str) -> tuple[str, Any]:  # Any: 
     """Walk to an object; return the key of the file it is in, and the object."""
     import h5py
 
-    node = _open_file(store, key)
+    node = open_file(store, key)
     parts = [p for p in name.split("/") if p and p != "."]
     hops = 0
     while parts:
@@ -97,7 +111,7 @@ def find(store: ReadableStore, key: str, name: str) -> tuple[str, Any]:  # Any: 
         parts = [p for p in link.path.split("/") if p and p != "."] + parts
         if isinstance(link, h5py.ExternalLink):
             key = _beside(store, key, link.filename)
-            node = _open_file(store, key)
+            node = open_file(store, key)
         elif link.path.startswith("/"):
             node = node.file["/"]
     return key, node
@@ -162,6 +176,22 @@ def check_storage(store: ReadableStore, key: str, dataset: Any, depth: int) -> N
 
 
 # ---------------------------------------------------------------------------------------------- what is there
+def has_signature(head: bytes) -> bool:
+    """Tell whether a file begins as HDF5, also behind a user block; `head` has its first bytes."""
+    return any(head.startswith(_SIGNATURE, at) for at in _SIGNATURE_PLACES)
+
+
+def below(group: Any, *names: str) -> Any:  # Any: h5py is untyped
+    """Return what hard links lead to, name by name; None when there is nothing, or another kind of link."""
+    import h5py
+
+    for name in names:
+        if not isinstance(group, h5py.Group) or not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            return None
+        group = group[name]
+    return group
+
+
 def datasets_below(group: Any) -> Iterator[Any]:
     """Yield every dataset below a group that a hard link leads to, once."""
     import h5py

@@ -128,6 +128,10 @@ def _remote_store(scheme: str, base: str, options: dict[str, Any]) -> Any:  # An
         from voxarium.stores.objects import ObjectStore
 
         return ObjectStore.from_uri(base, **options)
+    if scheme in ("bossdb", "boss"):
+        from voxarium.stores.bossdb import BossStore
+
+        return BossStore.from_uri(base, **options)
     if scheme == "mem":
         raise InputError(
             "mem:// stores live inside one program",

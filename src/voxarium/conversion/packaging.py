@@ -1,0 +1,118 @@
+"""Formats that are one file: a conversion leaves parts in a folder beside it, and a driver puts them together.
+
+Many threads cannot write one such file, but they can write its chunks as objects, as for any other format, and a
+killed job resumes. Putting together copies bytes that are encoded already, in one pass; the file appears whole, under
+a temporary name until then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from typing import Any, BinaryIO, Final, Protocol, runtime_checkable
+
+from voxarium.errors import Code, ExistsError, InputError, StoreError
+from voxarium.model.protocols import ListableStore, WritableImageDriver, WritableStore
+
+__all__ = ["PackagingDriver", "check_file", "discard", "package", "packaging_driver", "parts_address"]
+
+_PARTS: Final = ".parts"
+_PARTIAL: Final = ".partial"
+
+
+@runtime_checkable
+class PackagingDriver(Protocol):
+    """An image driver whose parts become one file."""
+
+    def package(self, parts: ListableStore, path: str, file: BinaryIO, /) -> None:
+        """Write the file from the parts at `path`; the same parts give the same bytes."""
+
+
+def packaging_driver(driver: WritableImageDriver) -> PackagingDriver | None:
+    """Return the driver if it makes one file of its parts."""
+    return driver if "package" in driver.capabilities and isinstance(driver, PackagingDriver) else None
+
+
+def parts_address(target: str) -> str:
+    """Return where the parts of a file are kept until it is complete: a hidden folder beside it.
+
+    Raises
+    ------
+    InputError
+        If the file is not to be on this machine.
+
+    Examples
+    --------
+    >>> parts_address("out/em.h5")
+    'out/.em.h5.parts'
+    """
+    folder, name = os.path.split(target.removeprefix("file://").rstrip("/"))
+    if "://" in target.removeprefix("file://") or "::" in target or not name:
+        raise InputError(
+            f"a file of this format cannot be written to {target}",
+            code=Code.URI_INVALID,
+            fix="write it to a path on this machine, then copy it",
+        )
+    return os.path.join(folder, f".{name}{_PARTS}")
+
+
+def check_file(target: str, *, overwrite: bool) -> None:
+    """Raise ExistsError when something is there that may not be replaced; a folder never is."""
+    if os.path.isdir(target) or (os.path.lexists(target) and not overwrite):
+        folder = os.path.isdir(target)
+        raise ExistsError(
+            f"{target} {'is a folder' if folder else 'exists'}",
+            code=Code.TARGET_EXISTS,
+            fix="choose another target" + ("" if folder else ", or replace it with --overwrite"),
+        )
+
+
+def package(driver: PackagingDriver, parts: ListableStore, path: str, target: str) -> int:
+    """Put the parts together into the file `target`, replacing any; return its size in bytes.
+
+    Parameters
+    ----------
+    driver : PackagingDriver
+        Who knows how.
+    parts : ListableStore
+        Where the parts are.
+    path : str
+        Their path in the store.
+    target : str
+        The file. It appears whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    FormatError
+        If the parts are broken.
+    """
+    partial = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}{_PARTIAL}")
+    try:
+        with open(partial, "w+b") as file:
+            driver.package(parts, path, file)
+        size = os.path.getsize(partial)
+        os.replace(partial, target)
+    except OSError as error:
+        raise StoreError(
+            f"{target} could not be written: {error.strerror or error}",
+            code=Code.STORE_FULL if error.errno == errno.ENOSPC else Code.STORE_UNWRITABLE,
+            fix="free some space, or check the permissions of the folder; then run the same command with --resume",
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+    return size
+
+
+def discard(parts: Any, address: str) -> None:  # Any: a store that lists and deletes
+    """Remove the parts of a file that is complete, and their folder."""
+    if not isinstance(parts, WritableStore) or not isinstance(parts, ListableStore):
+        return
+    for key in [key for key, _ in parts.list("")]:
+        parts.delete(key)
+    for folder, _, _ in os.walk(address, topdown=False):
+        with contextlib.suppress(OSError):  # something else is in it
+            os.rmdir(folder)
