@@ -143,6 +143,12 @@ def test_an_image_driver_shows_a_part_of_an_array_anywhere_in_the_store(monkeypa
     assert image.level(0).info.axes[0].name == "z"
 
 
+def test_a_convention_that_was_named_says_why_it_declines():
+    with pytest.raises(NotFoundError, match="OME-Zarr") as caught:
+        open_in(MemoryStore(), "nothing", format="ome-zarr")
+    assert caught.value.code == Code.METADATA_MISSING
+
+
 def test_relative_keys_stay_in_the_store():
     assert resolved_key("a/b", "c") == "a/b/c"
     assert resolved_key("a/b", "./../../x/./y") == "x/y"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from voxarium.core.array import Array
@@ -101,14 +102,46 @@ def open_in(store: ReadableStore, path: str = "", *, format: str | None = None, 
     try:
         return open_image(store, path, format=format, **options)
     except NotFoundError as error:
-        if error.code not in (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING) or not isinstance(store, ListableStore):
+        if error.code not in (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING):
             raise
-        images, problems = images_below(store, path)
+        images, problems = images_below(store, path) if isinstance(store, ListableStore) else ([], {})
+        _add_listed(store, path, images, problems)
         if not images and problems:
             raise next(iter(problems.values())) from error
         if not images:
             raise
         return Dataset(store, path, tuple(images), problems)
+
+
+def _add_listed(store: ReadableStore, path: str, images: list[Image], problems: dict[str, VoxariumError]) -> None:
+    """Add images that a document at `path` lists and a search of folders did not meet, or could not.
+
+    Drivers of conventions with such documents have a method ``members(store, path)``: names below `path`.
+    """
+    known = {image.path for image in images} | problems.keys()
+    for driver in image_drivers():
+        for name in _members(driver, store, path, problems):
+            below = f"{path}/{name}" if path else name
+            if below in known:
+                continue
+            known.add(below)
+            try:
+                images.append(open_image(store, below, format=driver.name))
+            except VoxariumError as error:
+                problems[below] = error
+
+
+def _members(
+    driver: ImageDriver, store: ReadableStore, path: str, problems: dict[str, VoxariumError]
+) -> tuple[str, ...]:
+    members: Callable[[ReadableStore, str], tuple[str, ...]] | None = getattr(driver, "members", None)
+    if members is None:
+        return ()
+    try:
+        return members(store, path)
+    except FormatError as error:  # a broken list does not hide what was found without it
+        problems[path] = error
+        return ()
 
 
 def images_below(store: ListableStore, path: str = "", depth: int = 2) -> tuple[list[Image], dict[str, VoxariumError]]:
@@ -169,10 +202,13 @@ def _open_complete(store: ReadableStore, path: str, format: str | None, options:
         array = opened[key] = open_array(store, key)
         return array.info
 
+    arrays_too = format is None or any(d.name == format for d in array_drivers())
     for driver in _image_candidates(format):
         try:
             info = driver.open(store, path, open_level)
         except NotFoundError:
+            if not arrays_too:
+                raise  # the convention that was asked for says best why this is none of its images
             continue
         arrays = tuple(_level_array(opened[resolved_key(path, level.path)], level) for level in info.levels)
         return Image(store, path, info, arrays)

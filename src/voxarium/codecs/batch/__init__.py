@@ -1,4 +1,4 @@
-"""Many zstd chunks in one call that does not hold the interpreter lock.
+"""Many zstd or LZ4 chunks in one call that does not hold the interpreter lock.
 
 A 32³ chunk decodes in 30 µs. At that size threads that take the lock between chunks mostly wait for each other, so
 the loop over chunks, the placing of their rows and the codec calls are compiled together. The codec is the zstd that
@@ -30,6 +30,7 @@ _FUNCTIONS: Final = tuple(
         "decompressBegin", "nextSrcSizeToDecompress", "decompressContinue", "getFrameContentSize",
     )
 )  # fmt: skip
+_MOST_LZ4: Final = 0x7E000000  # bytes of a block, which is a chunk
 _decoded = [0]
 _contexts: dict[str, list[int]] = {"compress": [], "decompress": []}
 
@@ -45,6 +46,17 @@ def symbols() -> dict[str, int] | None:
     except (OSError, AttributeError):
         return None
     return {n: a for n, a in found.items() if a} if all(found.values()) else None
+
+
+@cache
+def lz4_decoder() -> int | None:
+    """Return the address of the decoder of LZ4 blocks inside numcodecs, or None."""
+    import numcodecs.lz4
+
+    try:
+        return ctypes.cast(ctypes.CDLL(numcodecs.lz4.__file__).LZ4_decompress_safe, ctypes.c_void_p).value
+    except (OSError, AttributeError):
+        return None
 
 
 def available() -> bool:
@@ -120,14 +132,17 @@ def decode_many(
 
     `plain` says that there is no codec at all.
     """
-    if not able_to_decode(codec, out, len(payloads), plain=plain):
+    if scratch.nbytes > _MOST_LZ4 or not able_to_decode(codec, out, len(payloads), plain=plain):
         return None
-    return decode_chunks(payloads, places, scratch, out, plain=plain)
+    lz4 = lz4_decoder() if codec is not None and codec.key == "lz4.raw" else None
+    return decode_chunks(payloads, places, scratch, out, plain=plain, lz4=lz4)
 
 
 def able_to_decode(codec: BytesBytesCodec | None, out: NDArray[Any], chunks: int, *, plain: bool) -> bool:
     """Tell whether chunks of this codec can be decoded into `out` by compiled code."""
-    if not (plain or (codec is not None and codec.key == "zstd")) or not 0 < out.ndim <= most_axes:
+    key = None if codec is None else codec.key
+    known = plain or key == "zstd" or (key == "lz4.raw" and lz4_decoder() is not None)
+    if not known or not 0 < out.ndim <= most_axes:
         return False
     if not available() or out.strides[-1] != out.itemsize or not out.flags.writeable:
         return False
@@ -156,8 +171,11 @@ def decode_chunks(
     out: NDArray[Any],
     *,
     plain: bool = False,
+    lz4: int | None = None,
 ) -> int:
     """Decode zstd payloads (or plain ones) and put the wanted part of each chunk in its place.
+
+    With the address `lz4` of its decoder, payloads are LZ4 blocks instead.
 
     Parameters
     ----------
@@ -179,20 +197,24 @@ def decode_chunks(
     views, sources, lengths = _addresses(payloads)
     strides, padded = chunk_strides(scratch.shape, out.itemsize)
     out_strides = np.array(out.strides, np.int64)
+    where = (
+        sources,
+        lengths,
+        places[:, 0] @ strides,
+        places[:, 1] @ out_strides,
+        _padded(places[:, 2], 1),
+        padded,
+        _padded(out_strides, 0),
+        (out.ctypes.data, scratch.ctypes.data, scratch.nbytes, out.itemsize),
+    )
+    done: int
+    if lz4 is not None:
+        done = loops().decode_blocks(lz4, *where)
+        del views
+        return done
     context = codec_context("decompress")
     try:
-        done: int = loops().decode(
-            0 if plain else found["ZSTD_decompressDCtx"],
-            context,
-            sources,
-            lengths,
-            places[:, 0] @ strides,
-            places[:, 1] @ out_strides,
-            _padded(places[:, 2], 1),
-            padded,
-            _padded(out_strides, 0),
-            (out.ctypes.data, scratch.ctypes.data, scratch.nbytes, out.itemsize),
-        )
+        done = loops().decode(0 if plain else found["ZSTD_decompressDCtx"], context, *where)
     finally:
         _contexts["decompress"].append(context)
         del views

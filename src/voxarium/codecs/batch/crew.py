@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxarium.codecs.batch import chunk_strides, codec_context, most_axes, symbols
+from voxarium.codecs.batch import chunk_strides, codec_context, lz4_decoder, most_axes, symbols
 from voxarium.model.box import Box
 from voxarium.model.codec import BytesBytesCodec
 from voxarium.model.native import NativeCrew, NativeReads
@@ -157,7 +157,10 @@ def decode_fetched(
     for n in reads.chunk_shape:
         nbytes *= n
     status = np.zeros(count, np.uint8)
-    decoder = 0 if plain else (symbols() or {})["ZSTD_decompressDCtx"]
+    if codec is not None and codec.key == "lz4.raw":
+        decoder = -(lz4_decoder() or 0)
+    else:
+        decoder = 0 if plain else (symbols() or {})["ZSTD_decompressDCtx"]
     pad, files = _PAD[ndim:], reads.files
     words = [
         files.reader, decoder, _advise() if reads.announce else 0,

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from voxarium.codecs.batch.kernels import call1, call2, call5, compiled, copy_box, load_word
+from voxarium.codecs.batch.kernels import call1, call2, call4, call5, compiled, copy_box, load_word
 
 # Numba's interface is untyped; the signatures below are those of the C library. Any: numba objects.
 
@@ -172,9 +172,12 @@ def _decode_start(job, context, target, nbytes, source, length, needed):  # type
 @compiled
 def _decoded(job, context, chunk, nbytes, source, length, needed):  # type: ignore[no-untyped-def]  # compiled
     """Decode a chunk as far as it is needed; return `nbytes`, or something else on failure."""
+    decoder = load_word(job + 8 * 23)
+    if decoder < 0:  # of LZ4, which takes and returns 32-bit numbers
+        return call4(-decoder, source, chunk, length, nbytes) & 0xFFFFFFFF if length < 0x7FFFFFFF else -1
     if nbytes - needed >= 131072:  # a block and more can be left out
         return _decode_start(job, context, chunk, nbytes, source, length, needed)
-    return call5(load_word(job + 8 * 23), context, chunk, nbytes, source, length)
+    return call5(decoder, context, chunk, nbytes, source, length)
 
 
 @compiled

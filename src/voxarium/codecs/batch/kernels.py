@@ -49,6 +49,12 @@ def call2(_typing: Any, _f: Any, _a: Any, _b: Any) -> Any:
 
 
 @intrinsic
+def call4(_typing: Any, _f: Any, _a: Any, _b: Any, _c: Any, _d: Any) -> Any:
+    """Call a C function of four 64-bit words at an address."""
+    return types.int64(*[types.int64] * 5), _word_function(4)
+
+
+@intrinsic
 def call5(_typing: Any, _f: Any, _a: Any, _b: Any, _c: Any, _d: Any, _e: Any) -> Any:
     """Call a C function of five 64-bit words at an address."""
     return types.int64(*[types.int64] * 6), _word_function(5)
@@ -174,6 +180,19 @@ def decode(function, context, sources, lengths, first, place, shapes, chunk_stri
         elif call5(function, context, scratch, nbytes, sources[i], lengths[i]) != nbytes:
             return i
         copy_box(out + place[i], chunk + first[i], shapes[i], out_strides, chunk_strides, itemsize)
+    return len(sources)
+
+
+@compiled
+def decode_blocks(function, sources, lengths, first, place, shapes, chunk_strides, out_strides, memory):  # type: ignore[no-untyped-def]  # compiled
+    """See `batch.decode_chunks`; the function takes and returns 32-bit numbers."""
+    out, scratch, nbytes, itemsize = memory
+    for i in range(len(sources)):
+        if lengths[i] > 0x7FFFFFFF:
+            return i
+        if call4(function, sources[i], scratch, lengths[i], nbytes) & 0xFFFFFFFF != nbytes:
+            return i
+        copy_box(out + place[i], scratch + first[i], shapes[i], out_strides, chunk_strides, itemsize)
     return len(sources)
 
 
