@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
 from voxarium.errors import InputError
+from voxarium.model.abilities import NUMBERS, Holds
 from voxarium.model.array_specs import join_key
 from voxarium.model.attribute_documents import (
     ATTRIBUTES,
@@ -17,13 +18,17 @@ from voxarium.model.attribute_documents import (
     is_array,
     numbered_levels,
     read_attributes,
+    space_last,
+    split_container,
     touched_keys,
 )
+from voxarium.model.axes import Axis
 from voxarium.model.image import ArrayInfo, ImageInfo
 from voxarium.model.keys import checked_key
 from voxarium.model.protocols import ReadableStore
 from voxarium.model.sources import declined, place
 from voxarium.model.stated_images import malformed, open_levels
+from voxarium.model.transforms import Transform
 from voxarium.spec import cosem
 
 __all__ = ["CosemDriver"]
@@ -39,7 +44,14 @@ class CosemDriver:
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
     precedence: ClassVar[int] = 20
     spec_versions: ClassVar[tuple[str, ...]] = ("1",)
-    hierarchy_markers: ClassVar[tuple[str, ...]] = (ATTRIBUTES,)
+    holds: ClassVar[Holds] = Holds(
+        dtypes=NUMBERS,
+        ndim=(2, 3),
+        axis_names=frozenset("zyx"),
+        name=True,
+        metadata=True,
+        fill_values="zero",
+    )
 
     # -- reading
     def open(self, store: ReadableStore, path: str, open_array: Callable[[str], ArrayInfo], /) -> ImageInfo:
@@ -67,9 +79,17 @@ class CosemDriver:
         """Return ``n5``."""
         return "n5"
 
-    def level_path(self, level: int, /) -> str:
+    def level_path(self, level: int, _transform: Transform, /) -> str:
         """Return the path of a level below the image: ``s0``, ``s1``, …"""
         return f"s{level}"
+
+    def axis_order(self, axes: tuple[Axis, ...], /) -> tuple[str, ...] | None:
+        """Return z, y, x behind all others, which makes x the first dimension of N5."""
+        return space_last(axes)
+
+    def split(self, target: str, /) -> tuple[str, str]:
+        """Return the N5 container around a target, and the target's path in it."""
+        return split_container(target)
 
     def check(self, image: ImageInfo, spec_version: str, /) -> None:
         """Raise InputError or UnsupportedError when the convention cannot hold the image."""

@@ -10,18 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
+from voxarium.model.abilities import NUMBERS, Holds, ReaderLimit
 from voxarium.model.attribute_documents import (
-    ATTRIBUTES,
     image_documents,
     is_array,
     numbered_levels,
     read_attributes,
+    space_last,
+    split_container,
     touched_keys,
 )
+from voxarium.model.axes import Axis
 from voxarium.model.image import ArrayInfo, ImageInfo
 from voxarium.model.protocols import ReadableStore
 from voxarium.model.sources import declined
 from voxarium.model.stated_images import open_levels
+from voxarium.model.transforms import Transform
 from voxarium.spec import n5_viewer
 
 __all__ = ["N5ViewerDriver"]
@@ -35,7 +39,20 @@ class N5ViewerDriver:
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
     precedence: ClassVar[int] = 30
     spec_versions: ClassVar[tuple[str, ...]] = ("1",)
-    hierarchy_markers: ClassVar[tuple[str, ...]] = (ATTRIBUTES,)
+    holds: ClassVar[Holds] = Holds(
+        dtypes=NUMBERS,
+        ndim=(2, 5),
+        metadata=True,
+        fill_values="zero",
+        reader_limits=(
+            ReaderLimit(
+                reader="Neuroglancer",
+                dtypes=frozenset({"int64", "float64"}),
+                message="Neuroglancer does not show N5 arrays of this type",
+                fix="convert to another type, such as --dtype float32",
+            ),
+        ),
+    )
 
     # -- reading
     def open(self, store: ReadableStore, path: str, open_array: Callable[[str], ArrayInfo], /) -> ImageInfo:
@@ -62,9 +79,17 @@ class N5ViewerDriver:
         """Return ``n5``."""
         return "n5"
 
-    def level_path(self, level: int, /) -> str:
+    def level_path(self, level: int, _transform: Transform, /) -> str:
         """Return the path of a level below the image: ``s0``, ``s1``, …"""
         return f"s{level}"
+
+    def axis_order(self, axes: tuple[Axis, ...], /) -> tuple[str, ...] | None:
+        """Return z, y, x behind all others, which makes x the first dimension of N5."""
+        return space_last(axes)
+
+    def split(self, target: str, /) -> tuple[str, str]:
+        """Return the N5 container around a target, and the target's path in it."""
+        return split_container(target)
 
     def check(self, image: ImageInfo, spec_version: str, /) -> None:
         """Raise InputError or UnsupportedError when the convention cannot hold the image."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from voxarium.errors import Code, FormatError
 from voxarium.model.array_specs import join_key
+from voxarium.model.axes import Axis
 from voxarium.model.fields import dump_json, parse_json_object
 from voxarium.model.image import ImageInfo
 from voxarium.model.protocols import ReadableStore
@@ -27,6 +28,8 @@ __all__ = [
     "numbered_levels",
     "numbers",
     "read_attributes",
+    "space_last",
+    "split_container",
     "texts",
     "touched_keys",
     "unknown_attributes",
@@ -119,6 +122,33 @@ def texts(value: Any, count: int | None = None) -> tuple[str, ...] | None:
 
 
 # -- writing
+def split_container(target: str) -> tuple[str, str]:
+    """Return the outermost N5 container in an address, and the path within; the address itself where there is none.
+
+    Examples
+    --------
+    >>> split_container("data/a.n5/em/x"), split_container("data/a.n5"), split_container("data/x")
+    (('data/a.n5', 'em/x'), ('data/a.n5', ''), ('data/x', ''))
+    """
+    parts = target.rstrip("/").split("/")
+    at = next((i for i, part in enumerate(parts) if part.lower().endswith(".n5")), len(parts) - 1)
+    return "/".join(parts[: at + 1]), "/".join(parts[at + 1 :])
+
+
+def space_last(axes: tuple[Axis, ...]) -> tuple[str, ...] | None:
+    """Return names of axes with z, y, x behind all others, in this order; None when other axes of space are there.
+
+    Examples
+    --------
+    >>> space_last((Axis(name="x", type="space"), Axis(name="c"), Axis(name="y", type="space")))
+    ('c', 'y', 'x')
+    """
+    space = [a.name for a in axes if a.type == "space"]
+    if not {*space} <= {*"zyx"}:
+        return None
+    return (*(a.name for a in axes if a.type != "space"), *(n for n in "zyx" if n in space))
+
+
 def group_keys(path: str) -> tuple[str, ...]:
     """Return the keys of the attributes of all groups around a path, the root's first.
 

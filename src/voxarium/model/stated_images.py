@@ -27,6 +27,7 @@ from voxarium.model.image import (
 from voxarium.model.transforms import Affine, Scale, Transform, Translation, scale_translation
 
 __all__ = [
+    "WORLD",
     "StatedImage",
     "StatedLevel",
     "affine_transform",
@@ -40,6 +41,7 @@ __all__ = [
     "scale_and_translation",
     "short_unit",
     "stated_unit",
+    "window_factors",
 ]
 
 WORLD: Final = "physical"
@@ -279,3 +281,31 @@ def check_levels(image: ImageInfo, convention: str) -> None:
                 code=Code.AXES_MISMATCH,
                 fix="write all levels with one type and the same axes",
             )
+
+
+def window_factors(image: ImageInfo, level: int, convention: str) -> tuple[int, ...]:
+    """Return the whole factors by which a level is coarser than the first, as means of windows are.
+
+    Raises
+    ------
+    InputError
+        If it is not: its readers would misplace it.
+    UnsupportedError
+        If a transform is no matrix.
+    """
+    ndim = len(image.axes)
+    try:
+        fine, own = (image.levels[i].transform.matrix(ndim) for i in (0, level))
+        relative = np.linalg.inv(fine[:, :-1]) @ np.column_stack([own[:, :-1], own[:, -1] - fine[:, -1]])
+    except np.linalg.LinAlgError:
+        relative = np.full((ndim, ndim + 1), np.nan)
+    factors = np.diagonal(relative)
+    whole = np.rint(np.where(np.isfinite(factors), factors, 0.0))
+    expected = np.column_stack([np.diag(whole), (whole - 1) / 2])
+    if min(whole, default=0) >= 1 and np.allclose(relative, expected, rtol=1e-6, atol=1e-6):
+        return tuple(int(f) for f in whole)
+    raise InputError(
+        f"level {level} does not stand where means of whole windows do, as readers of {convention} assume",
+        code=Code.TRANSFORM_INVALID,
+        fix="make levels with --method mean or mode and whole factors, or write cosem, which states every position",
+    )

@@ -50,7 +50,7 @@ class Element:
         self.children.append(child)
         return child
 
-    def having(self, *children: Self) -> Self:
+    def having(self, *children: Element) -> Self:
         """Append children; return the element itself."""
         self.children += children
         return self

@@ -155,8 +155,9 @@ def _parse_loader(root: Element, sequence: Element, where: str) -> tuple[str, st
     for tag in ("n5", "hdf5", "zarr"):
         found = element.find(tag)
         if found is not None:
-            absolute = found.attributes.get("type") == "absolute"
-            parts = [found.text.strip()] if absolute else [base, found.text.strip()]
+            text = found.text.strip()
+            absolute = found.attributes.get("type") == "absolute" or text.startswith("/")
+            parts = [text] if absolute else [base, text]
             return element.attributes.get("format", ""), "/".join(p for p in parts if p)
     return element.attributes.get("format", ""), ""
 
@@ -243,27 +244,7 @@ def dump_spim_data(data: SpimData) -> bytes:
     sequence = root.add("SequenceDescription")
     loader = sequence.add("ImageLoader", format=data.loader, version="1.0")
     loader.add("hdf5" if data.loader == "bdv.hdf5" else "n5", data.container, type="relative")
-    setups = sequence.add("ViewSetups")
-    for setup in data.setups:
-        element = setups.add("ViewSetup")
-        element.add("id", str(setup.id))
-        if setup.name:
-            element.add("name", setup.name)
-        if setup.size is not None:
-            element.add("size", " ".join(map(str, setup.size)))
-        if setup.voxel_size is not None:
-            voxel = element.add("voxelSize")
-            voxel.add("unit", setup.unit or "pixel")
-            voxel.add("size", _spaced(setup.voxel_size))
-        own = element.add("attributes")
-        for name, number in setup.attributes.items():
-            own.add(name, str(number))
-    for name in sorted({n for s in data.setups for n in s.attributes}):
-        group = setups.add("Attributes", name=name)
-        for number in sorted({s.attributes[name] for s in data.setups if name in s.attributes}):
-            entity = group.add(name.capitalize())
-            entity.add("id", str(number))
-            entity.add("name", str(number))
+    _dump_setups(sequence.add("ViewSetups"), data.setups)
     times = sequence.add("Timepoints", type="pattern")
     times.add("integerpattern", ", ".join(map(str, data.timepoints)))
     missing = sequence.add("MissingViews")
@@ -278,3 +259,26 @@ def dump_spim_data(data: SpimData) -> bytes:
                 one.add("Name", step.name)
             one.add("affine", _spaced(step.affine))
     return dump_xml(root)
+
+
+def _dump_setups(holder: Element, setups: tuple[ViewSetup, ...]) -> None:
+    for setup in setups:
+        element = holder.add("ViewSetup")
+        element.add("id", str(setup.id))
+        if setup.name:
+            element.add("name", setup.name)
+        if setup.size is not None:
+            element.add("size", " ".join(map(str, setup.size)))
+        if setup.voxel_size is not None:
+            voxel = element.add("voxelSize")
+            voxel.add("unit", setup.unit or "pixel")
+            voxel.add("size", _spaced(setup.voxel_size))
+        own = element.add("attributes")
+        for name, number in setup.attributes.items():
+            own.add(name, str(number))
+    for name in sorted({n for s in setups for n in s.attributes}):
+        group = holder.add("Attributes", name=name)
+        for number in sorted({s.attributes[name] for s in setups if name in s.attributes}):
+            entity = group.add(name.capitalize())
+            entity.add("id", str(number))
+            entity.add("name", str(number))
