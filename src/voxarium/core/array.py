@@ -109,6 +109,12 @@ class Array:
         StoreError
             If the store cannot be read.
         """
+        box, out = self._checked(box, out)
+        read_into(self._source, box, out, threads)
+        return out
+
+    def _checked(self, box: Box | None, out: NDArray[Any] | None) -> tuple[Box, NDArray[Any]]:
+        """Return the region to read and where to put it."""
         box = Box.whole(self.shape) if box is None else box
         if box.ndim != self.ndim or not Box.whole(self.shape).contains(box):
             raise InputError(
@@ -124,8 +130,7 @@ class Array:
                 code=Code.ARGUMENT_INVALID,
                 fix="pass an array of the region's shape and the stored dtype, or none",
             )
-        read_into(self._source, box, out, threads)
-        return out
+        return box, out
 
     def payloads(
         self, indices: Sequence[tuple[int, ...]], *, threads: int = 1

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from voxarium.core.array import Array
+from voxarium.core.cropped import PartOfArray
 from voxarium.core.dataset import Dataset
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_KEY
@@ -14,6 +15,7 @@ from voxarium.core.uri import iter_above, open_source_store
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError, VoxariumError
 from voxarium.model.axes import Axis
 from voxarium.model.image import ArrayInfo, ImageInfo, LevelInfo
+from voxarium.model.keys import resolved_key
 from voxarium.model.protocols import ArrayDriver, ImageDriver, ListableStore, ReadableStore
 from voxarium.model.transforms import Identity
 
@@ -172,11 +174,14 @@ def _open_complete(store: ReadableStore, path: str, format: str | None, options:
             info = driver.open(store, path, open_level)
         except NotFoundError:
             continue
-        prefix = f"{path}/" if path else ""
-        arrays = tuple(opened[f"{prefix}{level.path}"] for level in info.levels)
+        arrays = tuple(_level_array(opened[resolved_key(path, level.path)], level) for level in info.levels)
         return Image(store, path, info, arrays)
     array = open_array(store, path, format=format, **options)
     return as_image(array)
+
+
+def _level_array(stored: Array, level: LevelInfo) -> Array:
+    return stored if level.part is None else PartOfArray(stored, level.part, level.array)
 
 
 def _image_candidates(name: str | None) -> tuple[ImageDriver, ...]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxarium.model.axes import Axis, CoordinateSystem
 from voxarium.model.transforms import Transform
+
+if TYPE_CHECKING:
+    from voxarium.model.array_part import ArrayPart
 
 __all__ = [
     "ArrayInfo",
@@ -114,11 +117,24 @@ class ArraySpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelInfo:
-    """One step of a pyramid: where its array is and how its voxel centres map to the world."""
+    """One step of a pyramid: where its array is and how its voxel centres map to the world.
+
+    Parameters
+    ----------
+    path : str
+        Path of the stored array, relative to the image; it may lead through ``..``, never out of the store.
+    array : ArrayInfo
+        The array, or the part of it.
+    transform : Transform
+        Voxel centre of `array` → world.
+    part : ArrayPart or None
+        What the level shows of the stored array, when that is not all of it as it stands.
+    """
 
     path: str
     array: ArrayInfo
     transform: Transform
+    part: ArrayPart | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Final
 from voxarium.errors import Code, InputError, StoreError
 from voxarium.model.protocols import ByteRange
 
-__all__ = ["Fetch", "checked_key", "checked_prefix", "merged_ranges", "natural_key", "resolve_range"]
+__all__ = ["Fetch", "checked_key", "checked_prefix", "merged_ranges", "natural_key", "resolve_range", "resolved_key"]
 
 # An empty part (also from a leading, trailing or doubled slash), "." or "..", backslash, control character,
 # half a surrogate pair (a name that is not UTF-8): none of them means the same to every store.
@@ -38,6 +38,30 @@ def checked_key(key: str) -> str:
         code=Code.KEY_UNSAFE,
         fix='use names joined by single slashes, with no "..", no backslash and no slash at either end',
     )
+
+
+def resolved_key(folder: str, path: str) -> str:
+    """Return the key that a relative path means, seen from a folder of the same store.
+
+    Raises
+    ------
+    InputError
+        If it leads out of the store, is absolute, or names no key.
+
+    Examples
+    --------
+    >>> resolved_key("ds/em", "./1"), resolved_key("ds/em", "../other/1")
+    ('ds/em/1', 'ds/other/1')
+    """
+    parts = folder.split("/") if folder else []
+    for part in path.split("/"):
+        if part == "..":
+            if not parts:
+                return checked_key(path)  # raises: it begins with "..", as seen from the root
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return checked_key("/".join(parts))
 
 
 def checked_prefix(prefix: str) -> str:
