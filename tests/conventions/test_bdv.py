@@ -59,7 +59,7 @@ class TestBdv:
         scale, shift = "0.5 0 0 0  0 0.25 0 0  0 0 2 0", "1 0 0 100  0 1 0 200  0 0 1 300"
         world.store.put("ds.xml", xml(shift, scale))
         image = world.open(DRIVER, "ds.xml")
-        assert [lv.path for lv in image.levels] == [f"ds.n5/setup0/timepoint0/s{i}" for i in range(3)]
+        assert [lv.path for lv in image.levels] == [f"../ds.n5/setup0/timepoint0/s{i}" for i in range(3)]
         assert scale_translation(image.levels[0].transform, 3) == ((2, 0.25, 0.5), (300, 200, 100))
         # half a voxel of what was averaged: (4 − 1)/2 × 0.5 in x, (4 − 1)/2 × 0.25 in y, (2 − 1)/2 × 2 in z
         assert scale_translation(image.levels[2].transform, 3) == ((4, 1, 2), (301, 200.375, 100.75))
@@ -277,7 +277,7 @@ class TestHdf5:
         store = LocalStore(shared / "neuro/h5_generated")
         image = DRIVER.open(store, f"{name}.xml", self.open_array(store))
         assert [lv.array.shape for lv in image.levels] == [(24, 40, 48), (12, 20, 24)]
-        assert [lv.path for lv in image.levels] == [f"{name}.h5::/t00000/s00/{i}/cells" for i in (0, 1)]
+        assert [lv.path for lv in image.levels] == [f"../{name}.h5::/t00000/s00/{i}/cells" for i in (0, 1)]
         scale, shift = scale_translation(image.levels[1].transform, 3)
         assert np.allclose(scale, 2 * np.array(size)) and np.allclose(shift, 0.5 * np.array(size))
         assert image.axes[0].unit == unit

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError
 from voxarium.formats.cosem import CosemDriver
+from voxarium.formats.n5.stated import stated_place
 from voxarium.model.image import Bag
 from voxarium.model.transforms import Affine, scale_translation
 from voxarium.spec import cosem
@@ -85,24 +86,26 @@ class TestCosem:
     def test_f_order_lists_the_fastest_axis_first(self, world):
         stated = transform((4, 5, 30), (300, 200, 100), axes=("x", "y", "z"), units=("um", "um", "um"))
         for key in ("order", "ordering"):
-            world.array("s0", (7, 20, 31), transform=stated | {key: "F"})
-            image = world.open(DRIVER)
+            world.array("em/s0", (7, 20, 31), transform=stated | {key: "F"})
+            image = world.open(DRIVER, "em")
             assert [a.name for a in image.axes] == ["z", "y", "x"]
             assert scale_translation(image.levels[0].transform, 3) == ((30, 5, 4), (100, 200, 300))
 
     def test_an_absent_order_is_c_order_whatever_the_names(self, world):
         stated = transform((4, 5, 30), (300, 200, 100), axes=("x", "y", "z"))
-        world.array("s0", (7, 20, 31), transform=stated, pixelResolution={"dimensions": [30, 5, 4], "unit": "nm"})
-        image = world.open(DRIVER)
+        world.array("em/s0", (7, 20, 31), transform=stated, pixelResolution={"dimensions": [30, 5, 4], "unit": "nm"})
+        image = world.open(DRIVER, "em")
         assert [a.name for a in image.axes] == ["x", "y", "z"]
         assert scale_translation(image.levels[0].transform, 3) == ((4, 5, 30), (300, 200, 100))
         assert any(n.startswith("M2") for n in image.bag.records[0].notes)
 
-    def test_a_single_array_is_an_image(self, world):
-        world.array("", (7, 20, 31), transform=transform((30, 5, 4), (1, 2, 3)))
-        image = world.open(DRIVER)
-        assert [lv.path for lv in image.levels] == [""]
-        assert scale_translation(image.levels[0].transform, 3) == ((30, 5, 4), (1, 2, 3))
+    def test_a_single_array_tells_its_own_place(self, world):
+        world.array("a", (7, 20, 31), transform=transform((30, 5, 4), (1, 2, 3)))
+        with pytest.raises(NotFoundError):
+            world.open(DRIVER, "a")
+        axes, place, _ = stated_place(world.get("a"), 3)
+        assert [a.name for a in axes] == ["z", "y", "x"] and axes[0].unit == "nanometer"
+        assert scale_translation(place, 3) == ((30, 5, 4), (1, 2, 3))
 
     def test_the_group_alone_is_enough_and_lists_paths_of_any_name(self, world):
         datasets = [
@@ -163,9 +166,11 @@ class TestCosem:
         ],
     )
     def test_a_broken_transform_is_an_error(self, world, broken):
-        world.array("s0", (7, 20, 31), transform=transform((30, 5, 4)) | broken)
+        world.array("em/s0", (7, 20, 31), transform=transform((30, 5, 4)) | broken)
         with pytest.raises(FormatError):
-            world.open(DRIVER)
+            world.open(DRIVER, "em")
+        axes, place, remarks = stated_place(world.get("em/s0"), 3)  # the voxels of the array can be read all the same
+        assert axes is None and place is None and "not known" in remarks[0]
 
     @pytest.mark.parametrize("path", ["../s0", "/etc", "a//b", "", 3, "s0\\x"])
     def test_paths_stay_below_the_group(self, world, path):
@@ -180,9 +185,9 @@ class TestCosem:
         assert caught.value.code == Code.LEVEL_MISSING
 
     def test_axes_must_fit_the_array(self, world):
-        world.array("s0", (20, 31), transform=transform((30, 5, 4)))
+        world.array("em/s0", (20, 31), transform=transform((30, 5, 4)))
         with pytest.raises(FormatError, match="axes"):
-            world.open(DRIVER)
+            world.open(DRIVER, "em")
 
     @given(junk=json_junk(KEYS))
     @settings(max_examples=200, deadline=None)
@@ -407,7 +412,7 @@ class TestForeignFiles:
             ((64.0,) * 3, (28.0,) * 3),
             ((128.0,) * 3, (35.0,) * 3),
         ]
-        assert scale_translation(world.open(DRIVER, "cosem").levels[0].transform, 3) == ((64,) * 3, (28,) * 3)
+        assert scale_translation(stated_place(world.get("cosem"), 3)[1], 3) == ((64,) * 3, (28,) * 3)
         assert scale_translation(world.open(DRIVER, "c0").levels[1].transform, 3) == ((14, 22, 26), (3, 4.5, 7.5))
 
     def test_a_group_of_openorganelle(self, world, shared):

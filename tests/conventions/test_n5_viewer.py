@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from voxarium.errors import FormatError, InputError, NotFoundError
+from voxarium.formats.n5.stated import stated_place
 from voxarium.formats.n5_viewer import N5ViewerDriver
 from voxarium.model.transforms import scale_translation
 from voxarium.spec import n5_viewer
@@ -101,11 +102,12 @@ class TestN5Viewer:
         # and of level 2, whose factors are (2, 4, 4): x = 3·16 + 6, y = 2·20 + 7.5, z = 60 + 15
         assert image.levels[2].transform.apply((1, 2, 3)).tolist() == [2 * 75 + 9, 54 + 8, 47.5 + 7]
 
-    def test_one_array_is_an_image(self, world):
+    def test_a_single_array_tells_its_own_place(self, world):
         resolution = {"dimensions": [4, 5, 30], "unit": "nm"}
         world.array("", (7, 10, 16), downsamplingFactors=[2, 2, 1], pixelResolution=resolution)
-        image = world.open(DRIVER)
-        assert scale_translation(image.levels[0].transform, 3) == ((30, 10, 8), (0, 2.5, 2))
+        axes, place, _ = stated_place(world.get(""), 3)
+        assert [a.name for a in axes] == ["z", "y", "x"]
+        assert scale_translation(place, 3) == ((30, 10, 8), (0, 2.5, 2))
 
     def test_channels_lie_in_groups_of_their_own(self, world):
         for c in ("c0", "c1"):
@@ -115,20 +117,15 @@ class TestN5Viewer:
             world.open(DRIVER)
 
     def test_coordinate_arrays_label_an_axis(self, world):
-        world.array(
-            "",
-            (2, 20, 31),
-            axes=["x", "y", "c"],
-            coordinateArrays={"c": ["DAPI", "GFP"]},
-            downsamplingFactors=[1, 1, 1],
-        )
-        image = world.open(DRIVER)
-        assert [a.name for a in image.axes] == ["c", "y", "x"] and image.axes[0].labels == ("DAPI", "GFP")
+        labels = {"c": ["DAPI", "GFP"]}
+        world.array("", (2, 20, 31), axes=["x", "y", "c"], coordinateArrays=labels, downsamplingFactors=[1, 1, 1])
+        axes = stated_place(world.get(""), 3)[0]
+        assert [a.name for a in axes] == ["c", "y", "x"] and axes[0].labels == ("DAPI", "GFP")
 
     def test_more_than_three_axes_without_names_stay_unnamed(self, world):
-        world.array("", (2, 7, 20, 31), pixelResolution=[4, 5, 30])
-        image = world.open(DRIVER)
-        assert not image.axes_stated
+        world.array("em/s0", (2, 7, 20, 31), pixelResolution=[4, 5, 30])
+        image = world.open(DRIVER, "em")
+        assert not image.axes_stated and stated_place(world.get("em/s0"), 4)[0] is None
         assert scale_translation(image.levels[0].transform, 4) == ((1, 30, 5, 4), (0, 0, 0, 0))
 
     def test_other_conventions_are_declined(self, world):
@@ -192,14 +189,12 @@ class TestForeignFiles:
 
     def test_n5_universe(self, world, shared):
         world.load(shared / "n5/universe/src/test/resources/test.n5")
-        read = {
-            p: scale_translation(world.open(DRIVER, p).levels[0].transform, 3)
-            for p in ("n5v_pra", "n5v_pra-ds", "n5v_pr", "n5v_pr-ds", "n5v_ds")
-        }
+        names = ("n5v_pra", "n5v_pra-ds", "n5v_pr", "n5v_pr-ds", "n5v_ds")
+        read = {n: scale_translation(stated_place(world.get(n), 3)[1], 3) for n in names}
         assert read["n5v_pra"] == read["n5v_pr"] == ((1.5,) * 3, (0,) * 3)
         assert read["n5v_pra-ds"] == read["n5v_pr-ds"] == ((3,) * 3, (0.75,) * 3)
         assert read["n5v_ds"] == ((2,) * 3, (0.5,) * 3)
-        assert world.open(DRIVER, "n5v_pr").axes[0].unit == "millimeter"
+        assert stated_place(world.get("n5v_pr"), 3)[0][0].unit == "millimeter"
         assert len(world.open(DRIVER, "c0").levels) == 2
 
 

@@ -89,6 +89,7 @@ class BdvDriver:
         return stated.with_arrays(arrays, _signed(arrays))
 
     def _open_xml(self, store: ReadableStore, key: str, inner: str, open_array: _Open) -> ImageInfo:
+        factors: Sequence[tuple[float, ...]]
         raw = store.get(key)
         data = None if raw is None else bdv_xml.parse_spim_data(raw, place(store, key))
         if data is None or raw is None:
@@ -99,18 +100,20 @@ class BdvDriver:
         metadata: dict[str, Any] = {"loader": data.loader, "container": container}
         if data.loader == "bdv.hdf5":
             factors = _hdf5_factors(store, container, setup)
-            names = [f"{container}::/{bdv_layout.hdf5_level(timepoint, setup, i)}" for i in range(len(factors))]
-            levels = list(zip(names, factors, strict=True))
+            keys = [f"{container}::/{bdv_layout.hdf5_level(timepoint, setup, i)}" for i in range(len(factors))]
         elif data.loader.startswith("bdv.n5"):
-            levels, metadata["levels"] = _n5_levels(store, container, timepoint, setup)
+            keys, factors, metadata["levels"] = _n5_levels(store, container, timepoint, setup)
         else:
             raise UnsupportedError(
                 f"{place(store, key)} refers to a container of kind {data.loader!r}",
                 code=Code.FEATURE_UNSUPPORTED,
                 fix="resave the dataset as N5 or HDF5 in BigStitcher, or open the container itself",
             )
+        path = f"{key}::{inner}" if inner else key
+        up = "../" * (path.count("/") + 1)  # levels are named relative to the image
+        levels = [(up + k, f) for k, f in zip(keys, factors, strict=True)]
         stated = bdv_layout.stated_image(levels, placement, metadata)
-        arrays = open_levels("", [name for name, _ in levels], open_array)
+        arrays = open_levels(path, [name for name, _ in levels], open_array)
         image = stated.with_arrays(arrays, _signed(arrays) if data.loader == "bdv.hdf5" else ())
         record = replace(image.bag.records[0], header=raw)
         return replace(image, bag=replace(image.bag, records=(record,)))
@@ -320,10 +323,10 @@ def _dump_xml(image: ImageInfo, container: str) -> bytes:
 # ------------------------------------------------------------------------------------------------ the containers
 def _n5_levels(
     store: ReadableStore, container: str, timepoint: int, setup: int
-) -> tuple[list[tuple[str, tuple[float, ...]]], dict[str, Any]]:
-    """Return (key, factors) of the levels of a view, and their attributes by key."""
+) -> tuple[list[str], Sequence[tuple[float, ...]], dict[str, Any]]:
+    """Return keys and factors of the levels of a view, and their attributes by the path we would write them at."""
     path = join_key(container, bdv_xml.view_name(timepoint, setup))
-    attributes = {join_key(path, n): a for n, a in numbered_levels(store, path).items()}
+    attributes = numbered_levels(store, path)
     factors = bdv_layout.n5_factors(read_attributes(store, path.rpartition("/")[0]), attributes)
     if factors is None or not attributes:
         raise FormatError(
@@ -331,7 +334,7 @@ def _n5_levels(
             code=Code.LEVEL_MISSING,
             fix="copy the container again, or correct the XML",
         )
-    return list(zip(attributes, factors, strict=True)), attributes
+    return [join_key(path, n) for n in attributes], factors, {f"{_VIEW}/{n}": a for n, a in attributes.items()}
 
 
 def _only_view(store: ReadableStore, path: str) -> str | None:

@@ -1,7 +1,7 @@
 """COSEM multiscale images of OpenOrganelle in N5, and in Zarr v2 where early files have them.
 
 Rules: see `voxarium.spec.cosem`. Dialects seen in the wild and read: transforms without `order`; groups without
-``multiscales``; ``name`` missing, null or at the group; whole numbers instead of decimals; single arrays.
+``multiscales``; ``name`` missing, null or at the group; whole numbers instead of decimals.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class CosemDriver:
 
     # -- reading
     def open(self, store: ReadableStore, path: str, open_array: Callable[[str], ArrayInfo], /) -> ImageInfo:
-        """Parse the image at `path`: a group of levels, or one array.
+        """Parse the image at `path`: a group of levels.
 
         Raises
         ------
@@ -65,11 +65,10 @@ class CosemDriver:
             If the metadata cannot be read, contradict the arrays, or name an array that is not there.
         """
         group = read_attributes(store, path, _DOCUMENTS)
-        if group is not None and (is_array(group) or "transform" in group):
-            stated = cosem.parse_image({}, {"": group}, place(store, path))
-        else:
-            levels = _levels(store, path, group or {})
-            stated = cosem.parse_image(group or {}, levels, place(store, path))
+        if group is not None and (is_array(group) or "transform" in group):  # arrays speak for themselves
+            raise declined(self.name, store, path)
+        levels = _levels(store, path, group or {})
+        stated = cosem.parse_image(group or {}, levels, place(store, path))
         if stated is None:
             raise declined(self.name, store, path)
         return stated.with_arrays(open_levels(path, [level.path for level in stated.levels], open_array))

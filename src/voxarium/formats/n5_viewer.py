@@ -2,7 +2,7 @@
 
 Rules: see `voxarium.spec.n5_viewer`. Dialects seen in the wild and read: factors at the group as ``scales`` or
 ``downsamplingFactors`` or at each level only; voxel size as object, as plain list, or with ``units``; groups without
-attributes; single arrays; one group of levels per channel (``c0``, ``c1``), each of which is an image.
+attributes; one group of levels per channel (``c0``, ``c1``), each of which is an image.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class N5ViewerDriver:
 
     # -- reading
     def open(self, store: ReadableStore, path: str, open_array: Callable[[str], ArrayInfo], /) -> ImageInfo:
-        """Parse the image at `path`: a group of levels, or one array.
+        """Parse the image at `path`: a group of levels.
 
         Raises
         ------
@@ -66,10 +66,8 @@ class N5ViewerDriver:
             If the metadata cannot be read or contradict the arrays.
         """
         group = read_attributes(store, path) or {}
-        if is_array(group):
-            stated = n5_viewer.parse_image({}, {"": group})
-        else:
-            stated = n5_viewer.parse_image(group, numbered_levels(store, path))
+        # An array speaks for itself, see `voxarium.formats.n5.stated`.
+        stated = None if is_array(group) else n5_viewer.parse_image(group, numbered_levels(store, path))
         if stated is None:
             raise declined(self.name, store, path)
         return stated.with_arrays(open_levels(path, [level.path for level in stated.levels], open_array))

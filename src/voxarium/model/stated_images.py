@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError
-from voxarium.model.array_specs import join_key
 from voxarium.model.axes import Axis, canonical_unit, guess_axis_type
 from voxarium.model.image import (
     ArrayInfo,
@@ -24,6 +23,7 @@ from voxarium.model.image import (
     TransformEdge,
     Value,
 )
+from voxarium.model.keys import resolved_key
 from voxarium.model.transforms import Affine, Scale, Transform, Translation, scale_translation
 
 __all__ = [
@@ -228,7 +228,7 @@ class StatedImage:
 
 
 def open_levels(path: str, names: Iterable[str], open_array: Callable[[str], ArrayInfo]) -> dict[str, ArrayInfo]:
-    """Return the array of each level by its path below the image; the image itself when that is empty.
+    """Return the array of each level by its path, relative to the image.
 
     Raises
     ------
@@ -237,7 +237,7 @@ def open_levels(path: str, names: Iterable[str], open_array: Callable[[str], Arr
     """
     found: dict[str, ArrayInfo] = {}
     for name in names:
-        key = join_key(path, name) if name else path
+        key = resolved_key(path, name)
         try:
             found[name] = open_array(key)
         except NotFoundError as error:

@@ -1,0 +1,47 @@
+"""Axes and place of a single array, as the conventions on top of N5 state them in its own attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from voxarium.errors import FormatError
+from voxarium.model.axes import Axis
+from voxarium.model.stated_images import StatedImage
+from voxarium.model.transforms import Transform
+from voxarium.spec import cosem, n5_viewer
+
+__all__ = ["stated_place"]
+
+_Levels = Mapping[str, Mapping[str, Any]]
+# The order of detection: who states every position comes before who leaves half a voxel unsaid.
+_CONVENTIONS: Final[tuple[Callable[[Mapping[str, Any], _Levels], StatedImage | None], ...]] = (
+    cosem.parse_image,
+    n5_viewer.parse_image,
+)
+
+
+def stated_place(
+    attributes: Mapping[str, Any], ndim: int
+) -> tuple[tuple[Axis, ...] | None, Transform | None, tuple[str, ...]]:
+    """Return the axes in C order, voxel centre → world, and remarks; None for what is not stated.
+
+    Parameters
+    ----------
+    attributes : mapping
+        All of ``attributes.json``, as found.
+    ndim : int
+        Number of axes of the array.
+    """
+    for parse in _CONVENTIONS:
+        try:
+            found = parse({}, {"": attributes})
+        except FormatError as error:  # voxels can be read whatever is wrong with the rest
+            return None, None, (f"axes and position are not known: {error.message}",)
+        if found is None:
+            continue
+        if len(found.axes) != ndim:
+            names = ", ".join(a.name for a in found.axes)
+            return None, None, (f"axes and position are not known: {names} are stated for {ndim} axes",)
+        return (found.axes if found.axes_stated else None), found.levels[0].transform, found.notes
+    return None, None, ()
