@@ -182,6 +182,7 @@ def _is_ours(group: Mapping[str, Any], levels: Mapping[str, Mapping[str, Any]]) 
         or "pixelResolution" in group
         or ("resolution" in group and "units" in group)
         or any(key in first for key in ("pixelResolution", "downsamplingFactors", "coordinateArrays"))
+        or {"axes", "units", "resolution"} <= first.keys()
     )
 
 

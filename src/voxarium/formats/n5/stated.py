@@ -9,7 +9,9 @@ from voxarium.errors import FormatError
 from voxarium.model.axes import Axis
 from voxarium.model.stated_images import StatedImage
 from voxarium.model.transforms import Transform
-from voxarium.spec import cosem, n5_viewer
+from voxarium.spec import cosem, n5_canonical, n5_viewer
+from voxarium.spec.array_attributes import stated_axes
+from voxarium.spec.n5_generic import stated_transform
 
 __all__ = ["stated_place"]
 
@@ -18,6 +20,7 @@ _Levels = Mapping[str, Mapping[str, Any]]
 _CONVENTIONS: Final[tuple[Callable[[Mapping[str, Any], _Levels], StatedImage | None], ...]] = (
     cosem.parse_image,
     n5_viewer.parse_image,
+    n5_canonical.parse_image,
 )
 
 
@@ -44,4 +47,8 @@ def stated_place(
             names = ", ".join(a.name for a in found.axes)
             return None, None, (f"axes and position are not known: {names} are stated for {ndim} axes",)
         return (found.axes if found.axes_stated else None), found.levels[0].transform, found.notes
-    return None, None, ()
+    if "axis_names" in attributes:  # funlib, in the order of numpy
+        axes, transform = stated_axes(attributes, ndim)
+        return axes, transform, ()
+    transform, remarks = stated_transform(attributes, ndim)
+    return None, transform, remarks
