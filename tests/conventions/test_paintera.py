@@ -21,14 +21,7 @@ from .conftest import World, json_junk, world_points
 
 DRIVER = PainteraDriver()
 KEYS = [
-    "painteraData",
-    "type",
-    "multiScale",
-    "resolution",
-    "offset",
-    "downsamplingFactors",
-    "dimensions",
-    "dataType",
+    *("painteraData", "type", "multiScale", "resolution", "offset", "downsamplingFactors", "dimensions", "dataType"),
     "unit",
 ]
 SHAPES = [(7, 20, 31), (7, 10, 16), (4, 5, 8)]

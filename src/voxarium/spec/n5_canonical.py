@@ -134,9 +134,7 @@ def _axes(spatial: Mapping[str, Any], ndim: int, notes: list[str]) -> tuple[tupl
         names = [str(a.get("label", a.get("name", ""))) for a in found]
         units = [stated_unit(a.get("unit")) for a in found]
         if unit is not None and any(u not in (None, unit) for u in units):
-            notes.append(
-                f"spatialTransform is in {spatial.get('unit')}, its axes in other units, which do not count"
-            )
+            notes.append(f"spatialTransform is in {spatial.get('unit')}, its axes in other units, which do not count")
         if unit is not None:
             units = [unit if guess_axis_type(n) == "space" else u for n, u in zip(names, units, strict=True)]
         return axes_named(names[::-1], units[::-1], "spatialTransform.axes"), True
