@@ -140,5 +140,7 @@ class TestWriting:
         assert world.get("em/s1")["dimensions"] == [28, 17, 21]
 
     def test_axes_of_other_order_are_refused(self, make_image):
-        with pytest.raises(InputError):
-            DRIVER.check(make_image("ome-n5", names="zcx", units=("nanometer", None, "nanometer")), "0.4")
+        """Axes x, y, z listed in N5's order look like z, y, x in numpy's."""
+        for names, units in (("zcx", ("nanometer", None, "nanometer")), ("xyz", ("nanometer",) * 3)):
+            with pytest.raises(InputError):
+                DRIVER.check(make_image("ome-n5", names=names, units=units), "0.4")

@@ -128,6 +128,8 @@ class BdvDriver:
             container, below = path, f"{view}/"
         else:
             container, below = found[0], ""
+            if not container and _only_view(store, "") == path:  # part of the container that was opened
+                raise declined(self.name, store, path)
         whole = join_key(path, below.rstrip("/")) if below else path
         setup = read_attributes(store, whole.rpartition("/")[0])
         attributes = numbered_levels(store, whole)

@@ -18,9 +18,9 @@ from voxarium.model.attribute_documents import (
     is_array,
     numbered_levels,
     read_attributes,
-    space_last,
     split_container,
     touched_keys,
+    usual_order,
 )
 from voxarium.model.axes import Axis
 from voxarium.model.image import ArrayInfo, ImageInfo
@@ -83,8 +83,8 @@ class CosemDriver:
         return f"s{level}"
 
     def axis_order(self, axes: tuple[Axis, ...], /) -> tuple[str, ...] | None:
-        """Return z, y, x behind all others, which makes x the first dimension of N5."""
-        return space_last(axes)
+        """Return the usual order, in which x comes last and is the first dimension of N5."""
+        return usual_order(axes)
 
     def split(self, target: str, /) -> tuple[str, str]:
         """Return the N5 container around a target, and the target's path in it."""

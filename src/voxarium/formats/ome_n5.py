@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import ClassVar, Final
 
+from voxarium.errors import Code, InputError
 from voxarium.model.abilities import NUMBERS, Holds
 from voxarium.model.attribute_documents import (
     image_documents,
@@ -19,6 +20,7 @@ from voxarium.model.attribute_documents import (
     split_container,
     touched_keys,
     unknown_attributes,
+    usual_order,
 )
 from voxarium.model.axes import Axis
 from voxarium.model.image import ArrayInfo, ImageInfo
@@ -86,8 +88,9 @@ class OmeN5Driver:
         """Return the path of a level below the image: ``s0``, ``s1``, …"""
         return f"s{level}"
 
-    def axis_order(self, _axes: tuple[Axis, ...], /) -> tuple[str, ...] | None:
-        """Return None: the order of the specification (time, channel, space) is the usual one."""
+    def axis_order(self, axes: tuple[Axis, ...], /) -> tuple[str, ...] | None:
+        """Return the usual order: by it readers tell which way round the axes are listed."""
+        return usual_order(axes)
 
     def split(self, target: str, /) -> tuple[str, str]:
         """Return the N5 container around a target, and the target's path in it."""
@@ -96,6 +99,12 @@ class OmeN5Driver:
     def check(self, image: ImageInfo, spec_version: str, /) -> None:
         """Raise InputError or UnsupportedError when the convention cannot hold the image."""
         ome.check_image(image, _VERSION)
+        if usual_order(image.axes) not in (None, tuple(a.name for a in image.axes)):
+            raise InputError(
+                f"the axes {', '.join(a.name for a in image.axes)} would be read the other way round",
+                code=Code.AXES_MISMATCH,
+                fix="transpose the image to the order time, channel, z, y, x, with --order",
+            )
 
     def touched(self, path: str, image: ImageInfo, spec_version: str, /) -> tuple[str, ...]:
         """Return the keys of the groups around the image, of its own attributes and of those of its levels."""
@@ -113,6 +122,6 @@ class OmeN5Driver:
         FormatError
             If documents that are to be extended cannot be read.
         """
-        ome.check_image(image, _VERSION)
+        self.check(image, spec_version)
         levels = {level.path: kept_attributes(image, level.path, frozenset()) for level in image.levels}
         return image_documents(path, existing, levels, ome_n5.n5_order(ome.dump_attributes(image, _VERSION)))

@@ -7,8 +7,9 @@ unique labels) stays behind; a note says so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from voxarium.model.abilities import NUMBERS, Holds
 from voxarium.model.array_specs import join_key
@@ -19,9 +20,9 @@ from voxarium.model.attribute_documents import (
     merged_document,
     numbered_levels,
     read_attributes,
-    space_last,
     split_container,
     touched_keys,
+    usual_order,
 )
 from voxarium.model.axes import Axis
 from voxarium.model.image import ArrayInfo, ImageInfo
@@ -33,7 +34,8 @@ from voxarium.spec import paintera
 
 __all__ = ["PainteraDriver"]
 
-_ASSIGNMENT = "fragment-segment-assignment"
+_ASSIGNMENT: Final = "fragment-segment-assignment"
+_BDV_VIEW: Final = re.compile(r"(?:^|/)setup[0-9]+/timepoint[0-9]+\Z")
 
 
 class PainteraDriver:
@@ -71,7 +73,7 @@ class PainteraDriver:
         if paintera.is_source(group):
             folder = join_key(path, paintera.DATA)
             data = read_attributes(store, folder) or {}
-        elif group.get("multiScale") is not True:
+        elif group.get("multiScale") is not True or _inside_other(store, path):
             raise declined(self.name, store, path)
         prefix = folder[len(path) :].strip("/")
         levels = {join_key(prefix, n): a for n, a in numbered_levels(store, folder).items()}
@@ -95,8 +97,8 @@ class PainteraDriver:
         return f"{paintera.DATA}/s{level}"
 
     def axis_order(self, axes: tuple[Axis, ...], /) -> tuple[str, ...] | None:
-        """Return z, y, x behind all others, which makes x the first dimension of N5."""
-        return space_last(axes)
+        """Return the usual order, in which x comes last and is the first dimension of N5."""
+        return usual_order(axes)
 
     def split(self, target: str, /) -> tuple[str, str]:
         """Return the N5 container around a target, and the target's path in it."""
@@ -127,3 +129,10 @@ class PainteraDriver:
         data = {key: merged_document(None, key, paintera.dump_data(image))}
         levels = {level.path: paintera.dump_level(image, i) for i, level in enumerate(image.levels)}
         return data | image_documents(path, existing, levels, paintera.dump_group(image))
+
+
+def _inside_other(store: ReadableStore, path: str) -> bool:
+    """Tell whether a folder of levels is part of something else: of the source opened, or of BigDataViewer."""
+    if _BDV_VIEW.search(path):
+        return True
+    return path == paintera.DATA and paintera.is_source(read_attributes(store, "") or {})

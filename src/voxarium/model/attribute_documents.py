@@ -28,11 +28,11 @@ __all__ = [
     "numbered_levels",
     "numbers",
     "read_attributes",
-    "space_last",
     "split_container",
     "texts",
     "touched_keys",
     "unknown_attributes",
+    "usual_order",
 ]
 
 ATTRIBUTES: Final = "attributes.json"
@@ -135,18 +135,19 @@ def split_container(target: str) -> tuple[str, str]:
     return "/".join(parts[: at + 1]), "/".join(parts[at + 1 :])
 
 
-def space_last(axes: tuple[Axis, ...]) -> tuple[str, ...] | None:
-    """Return names of axes with z, y, x behind all others, in this order; None when other axes of space are there.
+def usual_order(axes: tuple[Axis, ...]) -> tuple[str, ...] | None:
+    """Return names of axes in the order time, channel, others, z, y, x; None when other axes of space are there.
 
     Examples
     --------
-    >>> space_last((Axis(name="x", type="space"), Axis(name="c"), Axis(name="y", type="space")))
+    >>> usual_order((Axis(name="x", type="space"), Axis(name="c", type="channel"), Axis(name="y", type="space")))
     ('c', 'y', 'x')
     """
-    space = [a.name for a in axes if a.type == "space"]
-    if not {*space} <= {*"zyx"}:
+    if not {a.name for a in axes if a.type == "space"} <= {*"zyx"}:
         return None
-    return (*(a.name for a in axes if a.type != "space"), *(n for n in "zyx" if n in space))
+    types = {"time": 0, "channel": 1, "space": 3}
+    order = sorted(axes, key=lambda a: (types.get(a.type, 2), "zyx".find(a.name) if a.type == "space" else 0))
+    return tuple(a.name for a in order)
 
 
 def group_keys(path: str) -> tuple[str, ...]:
