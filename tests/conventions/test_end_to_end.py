@@ -165,6 +165,23 @@ class TestDetection:
         dataset = voxarium.open(f"{tmp_path}/a.n5::x")
         assert dataset.scale_translation(1) == whole.scale_translation(1)
 
+    def test_a_level_says_nothing_that_its_group_knows_better(self, tmp_path, source):
+        voxarium.convert(source(data("uint8")), tmp_path / "a.n5/x", format="n5-viewer", levels=2, **OPTIONS)
+        for i in range(2):
+            file = tmp_path / f"a.n5/x/s{i}/attributes.json"
+            own = json.loads(file.read_text())
+            file.write_text(json.dumps({k: v for k, v in own.items() if k != "pixelResolution"}))
+        plan = voxarium.plan(voxarium.open(tmp_path / "a.n5/x"), voxarium.ConvertOptions())
+        assert not any("voxel" in note for note in plan.notes)
+
+    @pytest.mark.parametrize("opened", ["dataset.n5", "dataset.n5/setup0/timepoint0"])
+    def test_dataset_xml_counts_for_what_lies_below_it(self, tmp_path, source, opened):
+        voxarium.convert(source(data("uint8")), tmp_path / "dataset.n5", format="bdv", levels=2, **OPTIONS)
+        xml = tmp_path / "dataset.xml"
+        xml.write_text(xml.read_text().replace(" 0.25 ", " 77.25 "))  # the translation along x
+        image = voxarium.open(tmp_path / opened)
+        assert image.info.format == "bdv" and image.scale_translation()[1] == (7.0, -5.0, 77.25)
+
 
 class TestForeignFiles:
     """Files that others wrote."""

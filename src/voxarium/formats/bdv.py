@@ -53,6 +53,7 @@ class BdvDriver:
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
     precedence: ClassVar[int] = 40
     suffixes: ClassVar[tuple[str, ...]] = (".xml",)
+    enclosing_documents: ClassVar[tuple[str, ...]] = ("dataset.xml",)
     spec_versions: ClassVar[tuple[str, ...]] = ("1",)
     holds: ClassVar[Holds] = Holds(
         dtypes=NUMBERS, ndim=(3, 3), axis_names=frozenset("zyx"), name=True, metadata=True, fill_values="zero"

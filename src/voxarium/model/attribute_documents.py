@@ -40,6 +40,22 @@ N5_VERSION: Final = "2.0.0"
 """Version of N5 written into groups; readers built on zarr 2 know a group by it."""
 
 _ARRAY: Final = frozenset({"dimensions", "blockSize", "dataType", "compression", "compressionType", "codecs", "n5"})
+# Names of files that are one image or table each; asking for documents below them would be a request in vain.
+_FILES: Final = (
+    ".h5",
+    ".hdf5",
+    ".hdf",
+    ".npy",
+    ".tif",
+    ".tiff",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".gz",
+    ".nii",
+    ".xml",
+    ".ims",
+)
 _MAX_DOCUMENT: Final = 64 * 2**20  # bytes; real documents stay below one
 _MAX_LEVELS: Final = 64
 _MAX_NUMBERS: Final = 4096
@@ -55,6 +71,8 @@ def read_attributes(
     FormatError
         If the document is no JSON object, or implausibly large.
     """
+    if "::" in path or path.lower().endswith(_FILES):
+        return None
     for name in documents:
         key = join_key(path, name)
         raw = store.get(key)

@@ -46,7 +46,8 @@ def stated_place(
         if len(found.axes) != ndim:
             names = ", ".join(a.name for a in found.axes)
             return None, None, (f"axes and position are not known: {names} are stated for {ndim} axes",)
-        return (found.axes if found.axes_stated else None), found.levels[0].transform, found.notes
+        # Notes are not passed on: of a level of a pyramid they would miss what its group says.
+        return (found.axes if found.axes_stated else None), found.levels[0].transform, ()
     if "axis_names" in attributes:  # funlib, in the order of numpy
         axes, transform = stated_axes(attributes, ndim)
         return axes, transform, ()
