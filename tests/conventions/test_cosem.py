@@ -131,6 +131,8 @@ class TestCosem:
         put_pyramid(world, "labels/mito_pred")
         assert world.open(DRIVER, "labels/mito_seg").role == "label"
         assert world.open(DRIVER, "labels/mito_pred").role == "prediction"
+        world.array("labels/x_seg/s0", (7, 20, 31), "float32", transform=transform((30, 5, 4)))
+        assert world.open(DRIVER, "labels/x_seg").role == "intensity"  # labels are integers
 
     def test_zarr_attributes_are_read_too(self, world):
         world.put("em/s0", transform((30, 5, 4)) and {"transform": transform((30, 5, 4))}, ".zattrs")

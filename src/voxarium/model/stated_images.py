@@ -200,6 +200,10 @@ class StatedImage:
             for lv in levels
             if arrays[lv.path].dtype != first
         ]
+        role = self.role
+        if role == "label" and first.kind not in "iu":
+            role = "intensity"
+            notes.append(f"not taken for labels, which are integers: the type is {first}")
         record = SourceRecord(
             format=self.format, spec_version=self.spec_version, metadata=self.metadata, notes=tuple(notes)
         )
@@ -208,7 +212,7 @@ class StatedImage:
             axes=self.axes,
             levels=tuple(LevelInfo(path=v.path, array=arrays[v.path], transform=v.transform) for v in levels),
             name=self.name,
-            role=self.role,
+            role=role,
             spec_version=self.spec_version,
             axes_stated=self.axes_stated,
             world=WORLD,
