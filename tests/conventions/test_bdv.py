@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError
+from voxarium.errors import Code, ExistsError, FormatError, InputError, NotFoundError, UnsupportedError
 from voxarium.formats.bdv import BdvDriver
 from voxarium.formats.hdf5 import Hdf5Driver
 from voxarium.model.transforms import Affine, scale_translation
@@ -380,7 +380,7 @@ class TestWriting:
         world.write(DRIVER, "ds.n5", image)  # its own it may replace
         for raw in (xml(SWAP, setups=(0, 1)), xml(SWAP, container="other.n5"), b"<notes/>", b"junk"):
             world.store.put("ds.xml", raw)
-            with pytest.raises(InputError) as caught:
+            with pytest.raises(ExistsError) as caught:
                 world.write(DRIVER, "ds.n5", image)
             assert caught.value.code == Code.TARGET_EXISTS
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from voxarium.codecs.hdf5_tree import find, translated
-from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError
+from voxarium.errors import Code, ExistsError, FormatError, InputError, NotFoundError, UnsupportedError
 from voxarium.model.abilities import NUMBERS, Holds
 from voxarium.model.array_specs import join_key
 from voxarium.model.attribute_documents import (
@@ -179,7 +179,9 @@ class BdvDriver:
         Raises
         ------
         InputError
-            If the convention cannot hold the image, or the XML there belongs to something else.
+            If the convention cannot hold the image.
+        ExistsError
+            If the XML there belongs to something else.
         FormatError
             If documents that are to be extended cannot be read.
         """
@@ -294,7 +296,7 @@ def _check_replaceable(raw: bytes | None, key: str, container: str) -> None:
         data = None
     if data is not None and data.container in (container, f"./{container}") and data.views() == [(0, 0)]:
         return
-    raise InputError(
+    raise ExistsError(
         f"{key} is there and describes something else",
         code=Code.TARGET_EXISTS,
         fix="choose another name for the target, or move the XML away",

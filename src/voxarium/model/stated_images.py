@@ -275,7 +275,7 @@ def scale_and_translation(image: ImageInfo, level: int, convention: str) -> tupl
 def check_levels(image: ImageInfo, convention: str) -> None:
     """Raise InputError unless the image has levels of one type and of as many axes as it names."""
     if not image.levels:
-        raise InputError("the image has no level", code=Code.LEVEL_MISSING, fix="give at least the full resolution")
+        raise InputError("the image has no level", code=Code.ARGUMENT_INVALID, fix="give at least the full resolution")
     first = image.levels[0].array
     for level in image.levels:
         if level.array.ndim != len(image.axes) or level.array.dtype != first.dtype:
