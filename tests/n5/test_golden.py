@@ -57,7 +57,7 @@ def test_levels_of_a_cosem_layout_are_read_as_tensorstore_reads_them(layer: str)
         other = tensorstore.open({"driver": "n5", "kvstore": f"file://{folder}/"}).result().read().result()
         array = open_array(LocalStore(root), f"{layer}/{level}")
         assert (array.read() == np.asarray(other).T).all()
-        assert array.axes is None
+        assert [a.name for a in array.axes or ()] == ["z", "y", "x"]
         assert set(array.info.attributes) >= {"transform", "pixelResolution"}
     if layer.startswith("em"):
         truth = np.load(GOLDEN / "em_crop_zyx_80x100x90_uint8.npy")

@@ -159,11 +159,15 @@ def test_groups_are_no_arrays(attributes: bytes | None) -> None:
     assert caught.value.code is Code.METADATA_MISSING
 
 
-def test_an_array_says_nothing_about_axes_and_coordinates(kit: Any) -> None:
-    more = {"pixelResolution": {"dimensions": [4, 4, 40], "unit": "nm"}, "axes": ["x", "y", "z"]}
+def test_an_array_says_of_axes_and_coordinates_what_its_attributes_say(kit: Any) -> None:
+    more: dict[str, Any] = {"lens": 1}
     info = N5.open(MemoryStore({"attributes.json": kit.document((3, 5, 7), (2, 3, 4), **more)}), "")
     assert info.axes is None
     assert info.transform is None
+    more = {"pixelResolution": {"dimensions": [4, 5, 40], "unit": "nm"}, "axes": ["x", "y", "z"]}
+    info = N5.open(MemoryStore({"attributes.json": kit.document((3, 5, 7), (2, 3, 4), **more)}), "")
+    assert [a.name for a in info.axes or ()] == ["z", "y", "x"]
+    assert info.transform is not None and info.transform.apply((1, 1, 1)).tolist() == [40, 5, 4]
     assert info.attributes == more
     assert (info.dtype, info.fill_value, info.codecs) == (np.dtype("u2"), 0, ("bytes:big",))
 

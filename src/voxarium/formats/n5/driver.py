@@ -7,7 +7,7 @@ Blocks that do not exist are zeros.
 
 Label multisets (Paintera) are read as the most frequent label of each voxel. Strings are read by
 `voxarium.formats.n5.read_strings`. What attributes say about axes and coordinates differs between
-conventions: image drivers read that.
+conventions (`voxarium.formats.n5.stated`); image drivers read that of pyramids.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from voxarium.codecs import build_packer_n5, parse_compression_n5
 from voxarium.codecs.label_multiset import decode_label_multisets
 from voxarium.errors import Code, FormatError, InputError, UnsupportedError
 from voxarium.formats.n5.metadata import DOCUMENT, read_metadata
+from voxarium.formats.n5.stated import stated_place
 from voxarium.model.array_specs import check_shapes, checked_fill, join_key
 from voxarium.model.box import Box
 from voxarium.model.codec import BytesBytesCodec, ChunkType, as_bytes_array, check_size, corrupt
@@ -79,6 +80,8 @@ def _info(meta: ArrayMetadata, where: str, *, new: bool = False) -> ArrayInfo:
     if meta.compression.get("type") == "lz4" and not new:
         # Blocks may be those of z5py, which others cannot read: they are not to be copied as they are.
         key = "lz4, framing unknown"
+    own = {"dimensions": list(meta.shape[::-1]), "dataType": meta.data_type}
+    axes, transform, remarks = stated_place({**meta.attributes, **own}, len(meta.shape))
     first = "label_multiset" if multisets else "bytes" if dtype.itemsize == 1 else "bytes:big"
     return ArrayInfo(
         format=N5Driver.name,
@@ -88,6 +91,9 @@ def _info(meta: ArrayMetadata, where: str, *, new: bool = False) -> ArrayInfo:
         clipped=True,
         fill_value=dtype.type(0),
         codecs=(first, *([] if packer is None else [packer.text])),
+        axes=axes,
+        transform=transform,
+        remarks=remarks,
         attributes=meta.attributes,
         details=_Details(meta, packer, stored, multisets, ("n5", multisets, key)),
     )
