@@ -37,9 +37,11 @@ __all__ = [
     "frames",
     "look_facts",
     "part",
+    "plain_move",
     "scene_facts",
     "shown_nodes",
     "unit_size",
+    "world_matrices",
 ]
 
 _INDEXED: Final = frozenset({"n5", "wkw"})
@@ -114,35 +116,43 @@ def _join(known: dict[str, NDArray[np.float64]], inner: str, outer: str, step: N
         known[outer] = known[inner] @ np.linalg.inv(step)
 
 
-def _placed(scene: Scene, node: SceneNode, placement: Placement) -> Forms | None:
-    """Return the forms of a placement; None when the node simply is where its own metadata say."""
-    axes = next((s.axes for s in scene.systems if s.name == placement.target), scene.axes)
+def world_matrices(scene: Scene, node: SceneNode, placement: Placement) -> dict[str, NDArray[np.float64]]:
+    """Return the matrices that place a node, by frame, in the units of the system they lead to.
+
+    `STORED` coordinates are counted in those units, too.
+    """
+    axes = next((s.axes for s in scene.systems if s.name == placement.target), ())
     ndim = len(node.axes) or len(axes) or placement.transform.ndim_in or 3
+    out = frames(node, placement, ndim)
+    if STORED in out and len(node.axes) == len(axes) == ndim:
+        inner = [unit_size(a.unit) / unit_size(b.unit) for a, b in zip(node.axes, axes, strict=True)]
+        out[STORED] = np.column_stack([out[STORED][:, :-1] / np.asarray(inner), out[STORED][:, -1]])
+    return out
+
+
+def _placed(scene: Scene, node: SceneNode, placement: Placement) -> Forms | None:
+    """Return the forms of a placement, in nanometres; None when the node simply is where its own metadata say."""
+    axes = next((s.axes for s in scene.systems if s.name == placement.target), ())
     target = WORLD if placement.target == scene.world else placement.target
     found: dict[str, Any] = {}
-    for frame, matrix in frames(node, placement, ndim).items():
-        outer = [unit_size(a.unit) for a in axes] if len(axes) == len(matrix) else [1.0] * len(matrix)
-        scaled = np.asarray(outer)[:, None] * matrix
-        if frame == STORED:  # in the units of the data, or of the world when those are unknown
-            inner = [unit_size(a.unit) for a in node.axes] if len(node.axes) == ndim else outer
-            if len(inner) == ndim:
-                scaled = np.column_stack([scaled[:, :-1] / np.asarray(inner), scaled[:, -1]])
-        found[frame] = scaled
+    for frame, matrix in world_matrices(scene, node, placement).items():
+        rows, columns = matrix.shape
+        sizes = np.array([unit_size(a.unit) for a in axes] if len(axes) == rows else [1.0] * rows)
+        linear = sizes[:, None] * matrix[:, :-1]
+        if frame == STORED and rows == columns - 1:
+            linear = linear / sizes
+        found[frame] = np.column_stack([linear, sizes * matrix[:, -1]])
     if not found:
         return Forms(target, {placement.source: tuple(s.transform for s in placement.steps)})
     stored = found.get(STORED)
-    if (
-        target == WORLD
-        and stored is not None
-        and stored.shape == (ndim, ndim + 1)
-        and _close(stored, np.eye(ndim, ndim + 1))
-    ):
+    if target == WORLD and stored is not None and _is_identity(stored):
         return None
     return Forms(target, found)
 
 
-def _close(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
-    return bool(np.abs(a - b).max() <= 1e-9 * max(1.0, float(np.abs(b).max())))
+def _is_identity(matrix: NDArray[np.float64]) -> bool:
+    rows, columns = matrix.shape
+    return rows == columns - 1 and bool(np.abs(matrix - np.eye(rows, columns)).max() <= 1e-9)
 
 
 def effective_placements(scene: Scene, node: SceneNode, view: SceneView | None) -> tuple[Placement, ...]:
@@ -164,11 +174,13 @@ def plain_move(move: Move) -> bool:
 
 # -- what is shown
 def shown_nodes(scene: Scene, view: SceneView) -> tuple[str, ...]:
-    """Return the ids of nodes that a view shows, defaults applied."""
+    """Return the ids of nodes that a view shows, defaults applied; what belongs to a node is shown with it."""
+    nodes = {n.id: n for n in scene.nodes}
+    owned = {n.id for n in scene.nodes if n.parent is not None and nodes[n.parent].kind != "collection"}
     listed = view.visible
     if listed is None:
         listed = tuple(n.id for n in scene.nodes if n.kind != "collection")
-    nodes = {n.id: n for n in scene.nodes}
+    listed = tuple(id for id in listed if id not in owned)
 
     def hidden(id: str) -> bool:
         if view.visible is not None:  # the view's list outranks what the node says by itself
@@ -220,11 +232,15 @@ def _scene(scene: Scene) -> _Facts:
         ends = [WORLD if e == scene.world else part(e) for e in (edge.source, edge.target)]
         yield f"edges/{' → '.join(ends)}", "transform", edge.transform
     for node in scene.nodes:
-        yield from _node(node)
+        yield from _node(scene, node)
         if not scene.views and node.rendering.visible is False:
             yield f"nodes/{part(node.id)}/rendering/visible", "rendering", False
     for view in scene.views:
         yield from _view(scene, view)
+
+
+def _named(axes: tuple[Axis, ...]) -> list[tuple[str, str | None]]:
+    return [(a.name, canonical_unit(a.unit or "")) for a in axes]
 
 
 def _axes(at: str, axes: tuple[Axis, ...]) -> _Facts:
@@ -244,14 +260,14 @@ def _extra(at: str, extra: Mapping[str, Any]) -> _Facts:
         yield f"{at}metadata/{part(key)}", "metadata", value
 
 
-def _node(node: SceneNode) -> _Facts:
+def _node(scene: Scene, node: SceneNode) -> _Facts:
     at = f"nodes/{part(node.id)}"
     yield at, "node", node.kind
     for key in ("name", "description", "content", "parent", "dtype", "channels", "label_of", "box"):
         value = getattr(node, key)
         if value and not (key == "name" and value == node.id):
             yield f"{at}/{key}", "node", value
-    if node.axes:
+    if node.axes and _named(node.axes) != _named(scene.axes):
         yield f"{at}/axes", "node", tuple(a.name for a in node.axes)
         yield from _axes(at, node.axes)
     if node.voxel_size is not None and not any(p.source == VOXELS for p in node.placements):  # those imply it

@@ -12,7 +12,7 @@ from voxarium.model.scene import Rendering, Scene, SceneLoss, SceneNode, SceneVi
 from voxarium.model.scene_facts import Fact, Forms, look_facts, part, scene_facts, shown_nodes
 from voxarium.model.transforms import Transform
 
-__all__ = ["lost", "renamed"]
+__all__ = ["lost", "renamed", "with_ids"]
 
 _TOLERANCE: Final = 1e-9
 _SHOWN: Final = 80
@@ -37,7 +37,10 @@ def lost(before: Scene, after: Scene, dialect: str) -> tuple[SceneLoss, ...]:
         kind = "transform" if fact is None else fact.kind
         out[where] = SceneLoss(kind=kind, where=where, message=_message(dialect, fact, found))
 
+    gone_ids = {n.id for n in before.nodes} - {n.id for n in after.nodes}
     for where, fact in scene_facts(before).items():
+        if fact.kind == "view" and where.endswith("/visible"):  # lost nodes are lost by themselves
+            fact = replace(fact, value=tuple(id for id in fact.value if id not in gone_ids))
         compare(where, fact, now.get(where))
     nodes, views = {n.id: n for n in after.nodes}, {v.name: v for v in after.views}
     shown = {name: set(shown_nodes(after, view)) for name, view in views.items()}
@@ -182,7 +185,7 @@ def renamed(scene: Scene, fit: Callable[[SceneNode], str], dialect: str) -> tupl
         taken.add(new)
         ids[node.id] = new
     losses = tuple(
-        SceneLoss(kind="name", where=f"nodes/{old}", message=f"{dialect} calls it {new!r}")
+        SceneLoss(kind="name", where=f"nodes/{part(old)}", message=f"{dialect} calls it {new!r}")
         for old, new in ids.items()
         if new != old
     )

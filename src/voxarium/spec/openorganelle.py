@@ -32,7 +32,7 @@ from voxarium.model.scene import (
     SceneView,
     Step,
 )
-from voxarium.model.scene_facts import effective_placements, effective_rendering, frames, shown_nodes
+from voxarium.model.scene_facts import effective_placements, effective_rendering, part, shown_nodes, world_matrices
 from voxarium.model.scene_fields import (
     carried,
     color,
@@ -119,7 +119,7 @@ def _parse_transform(
     key = tuple((n, canonical_unit(u) if u else None) for n, u in zip(names, units, strict=True))
     target = systems.setdefault(key, WORLD if not systems else f"{WORLD}-{len(systems) + 1}")
     steps = (Step(transform=Scale(scale)), Step(transform=Translation(shift), extra=carried(body, _P)))
-    return _axes(key), scale, (Placement(source=frame, target=target, steps=steps),)
+    return _axes(key), tuple(map(abs, scale)), (Placement(source=frame, target=target, steps=steps),)
 
 
 def _parse_source(key: str, fields: Fields, problems: Problems, systems: dict[_Key, str]) -> list[SceneNode]:
@@ -171,6 +171,7 @@ def _parse_display(fields: Fields, problems: Problems) -> Rendering:
     start, end, low, high = (number(limits, k) for k in ("start", "end", "min", "max"))
     word = fields.raw("color", None)
     digits = color(word) or (WEB_COLORS.get(word) if isinstance(word, str) else None)
+    invert = fields.boolean("invertLUT", False)
     extra = carried(fields, _P)
     if word is not None and digits is None:
         extra[f"{_P}:color"] = word
@@ -178,7 +179,7 @@ def _parse_display(fields: Fields, problems: Problems) -> Rendering:
         window=None if start is None or end is None else (start, end),
         limits=None if low is None or high is None else (low, high),
         color=digits,
-        invert=fields.boolean("invertLUT", False) or None,
+        invert=invert or None,
         extra=extra,
     )
 
@@ -213,7 +214,8 @@ def dump_manifest(scene: Scene) -> tuple[dict[str, Any], tuple[SceneLoss, ...]]:
     document: dict[str, Any] = {"name": scene.name}
     document |= {"metadata": {}} | own(scene.bag.extra, _P)
     document["sources"] = sources
-    document["views"] = [_dump_view(scene, view) for view in scene.views]
+    unwritten = {n.id for n in scene.nodes} - sources.keys()
+    document["views"] = [_dump_view(scene, view, unwritten) for view in scene.views]
     return document, (*stand_ins, *lost(scene, parse_manifest(document), _P))
 
 
@@ -236,7 +238,7 @@ def _dump_source(scene: Scene, node: SceneNode, stand_ins: list[SceneLoss]) -> d
         stand_ins.append(
             SceneLoss(
                 kind="required",
-                where=f"nodes/{node.id}/content",
+                where=f"nodes/{part(node.id)}/content",
                 message=f"{_P} must say what it shows; {content} stands in",
             )
         )
@@ -251,7 +253,7 @@ def _dump_source(scene: Scene, node: SceneNode, stand_ins: list[SceneLoss]) -> d
         stand_ins.append(
             SceneLoss(
                 kind="required",
-                where=f"nodes/{node.id}/transform",
+                where=f"nodes/{part(node.id)}/transform",
                 message=f"{_P} must say scale and translation of voxels, which the scene does not know: it is left out",
             )
         )
@@ -270,7 +272,7 @@ def _dump_transform(scene: Scene, node: SceneNode, frame: str) -> dict[str, Any]
     view = next((v for v in scene.views if node.id in shown_nodes(scene, v)), None)
     places = effective_placements(scene, node, view)
     axes = next((s.axes for s in scene.systems if s.name == places[0].target), ())
-    matrix = frames(node, places[0], len(node.axes) or len(axes) or 3).get(frame)
+    matrix = world_matrices(scene, node, places[0]).get(frame)
     if matrix is None or len(axes) != len(matrix) or matrix.shape != (len(axes), len(axes) + 1) or len(places) > 1:
         return None
     scale = np.diagonal(matrix)
@@ -312,12 +314,12 @@ def _dump_display(rendering: Rendering) -> dict[str, Any]:
     return out | own(rendering.extra, _P)
 
 
-def _dump_view(scene: Scene, view: SceneView) -> dict[str, Any]:
+def _dump_view(scene: Scene, view: SceneView, unwritten: set[str]) -> dict[str, Any]:
     position = None if view.position is None else [tidy(p) for p in view.position[::-1]]
     return {
         "name": view.name,
         "description": view.description,
-        "sources": list(shown_nodes(scene, view)),
+        "sources": [id for id in shown_nodes(scene, view) if id not in unwritten],
         "position": position,
         "scale": view.scale,
         "orientation": None if view.orientation is None else list(view.orientation),
