@@ -153,6 +153,9 @@ def _parse_source(key: str, fields: Fields, problems: Problems, systems: dict[_K
 def _parse_mesh(parent: str, fields: Fields, problems: Problems, systems: dict[_Key, str]) -> SceneNode:
     axes, _, placements = _parse_transform(fields, problems, systems, STORED)
     name = fields.text("name", "")
+    extra = carried(fields, _P)
+    if extra.get(f"{_P}:ids") == []:
+        del extra[f"{_P}:ids"]
     return SceneNode(
         id=f"{parent}/{name}",
         kind="mesh",
@@ -162,7 +165,7 @@ def _parse_mesh(parent: str, fields: Fields, problems: Problems, systems: dict[_
         sources=(SceneSource(uri=fields.text("url", ""), format=fields.text("format", "")),),
         axes=axes,
         placements=placements,
-        extra=carried(fields, _P),
+        extra=extra,
     )
 
 

@@ -33,8 +33,11 @@ def parse_rendering(fields: Fields, problems: Problems, kind: str) -> Rendering:
     )
     if fields.has("shaderControls") and fields.raw("shaderControls") is not None:
         found = _with_controls(found, Fields(fields.mapping("shaderControls"), problems, "shaderControls"), problems)
-    if kind == "labels" and color(fields.raw("segmentDefaultColor", None)) is not None:
-        found = replace(found, color=color(fields.raw("segmentDefaultColor")))
+    if kind == "labels" and fields.has("segmentDefaultColor"):
+        word = fields.raw("segmentDefaultColor")
+        digits = color(word)
+        extra = found.extra if digits is not None else {**found.extra, f"{P}:segmentDefaultColor": word}
+        found = replace(found, color=digits, extra=extra)
     if fields.has("segments"):
         found = _with_segments(found, fields)
     if fields.has("segmentColors"):
@@ -60,6 +63,7 @@ def _with_controls(rendering: Rendering, fields: Fields, problems: Problems) -> 
         rest["color"] = fields.raw("color")
     if rest:
         extra[f"{P}:shaderControls"] = rest
+    extra = {**rendering.extra, **extra}
     inverted = window is not None and window[0] > window[1]
     return replace(
         rendering,
@@ -126,6 +130,8 @@ def dump_rendering(rendering: Rendering, kind: str, shown: bool) -> dict[str, An
 
 def _segments(rendering: Rendering, extra: Mapping[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {}
+    if "segmentDefaultColor" in extra:
+        out["segmentDefaultColor"] = extra["segmentDefaultColor"]
     if rendering.color is not None:
         out["segmentDefaultColor"] = f"#{rendering.color.lower()}"
     words = [str(label) for label in rendering.selected]
