@@ -152,7 +152,8 @@ def _parse_source(key: str, fields: Fields, problems: Problems, systems: dict[_K
 
 def _parse_mesh(parent: str, fields: Fields, problems: Problems, systems: dict[_Key, str]) -> SceneNode:
     axes, _, placements = _parse_transform(fields, problems, systems, STORED)
-    name = fields.text("name", "")
+    name, description = fields.text("name", ""), fields.text("description", "")
+    source = SceneSource(uri=fields.text("url", ""), format=fields.text("format", ""))
     extra = carried(fields, _P)
     if extra.get(f"{_P}:ids") == []:
         del extra[f"{_P}:ids"]
@@ -160,9 +161,9 @@ def _parse_mesh(parent: str, fields: Fields, problems: Problems, systems: dict[_
         id=f"{parent}/{name}",
         kind="mesh",
         name=name,
-        description=fields.text("description", ""),
+        description=description,
         parent=parent,
-        sources=(SceneSource(uri=fields.text("url", ""), format=fields.text("format", "")),),
+        sources=(source,),
         axes=axes,
         placements=placements,
         extra=extra,
