@@ -136,18 +136,18 @@ def _placed(node: SceneNode, part: _Part, world: Dimensions) -> tuple[SceneNode,
 def dump_layers(scene: Scene, view: SceneView | None, world: Dimensions) -> list[dict[str, Any]]:
     """Return the layers of a scene as a view shows it."""
     shown = set(shown_nodes(scene, view if view is not None else SceneView(name="")))
-    owned = {n.id for n in scene.nodes if _belongs(scene, n)}
+    owned = _owned(scene)
+    children: dict[str, list[SceneNode]] = {}
+    for node in scene.nodes:
+        if node.id in owned and node.parent is not None:
+            children.setdefault(node.parent, []).append(node)
     out = []
     for node in scene.nodes:
         type = str(node.extra.get(f"{P}:type", "")) or _layer_type(node)
         if (type == "" and node.kind != "other") or node.id in owned:
             continue
-        items = [
-            s
-            for n in (node, *scene.children(node.id))
-            if n is node or n.id in owned
-            for s in _sources(scene, n, view, world)
-        ]
+        group = (node, *children.get(node.id, ()))
+        items = [s for n in group for s in _sources(scene, n, view, world)]
         if not items and (node.sources or node.kind != "other"):
             continue  # nothing that the viewer could open
         body: dict[str, Any] = {"type": type} if type else {}
@@ -165,10 +165,10 @@ def _layer_type(node: SceneNode) -> str:
     return _TYPES.get(node.kind, "")
 
 
-def _belongs(scene: Scene, node: SceneNode) -> bool:
-    """Tell whether a node is a further source of its parent's layer."""
-    parent = None if node.parent is None else scene.node(node.parent)
-    return parent is not None and parent.kind in ("labels", "image", "points", "other") and node.kind != "collection"
+def _owned(scene: Scene) -> set[str]:
+    """Return the nodes that are further sources of their parent's layer."""
+    holders = {n.id for n in scene.nodes if n.kind in ("labels", "image", "points", "other")}
+    return {n.id for n in scene.nodes if n.parent in holders and n.kind != "collection"}
 
 
 def _sources(scene: Scene, node: SceneNode, view: SceneView | None, world: Dimensions) -> list[Any]:
