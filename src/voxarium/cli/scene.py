@@ -26,7 +26,7 @@ def scene(
         str,
         typer.Argument(
             metavar="SRC",
-            help="A document (manifest.json, dataset.xml, datasource-properties.json …), its folder, or a viewer's link.",
+            help="A document (manifest.json, dataset.xml, project.json …), its folder, or a viewer's link.",
         ),
     ],
     to: Annotated[str | None, typer.Option("--to", metavar="FORMAT", help="Dialect to write.")] = None,

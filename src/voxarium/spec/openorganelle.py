@@ -48,7 +48,7 @@ from voxarium.model.scene_fields import (
     tidy,
     unique_ids,
 )
-from voxarium.model.scene_losses import lost
+from voxarium.model.scene_losses import lost, renamed
 from voxarium.model.transforms import Scale, Translation
 
 __all__ = ["OpenOrganelle", "dump_manifest", "parse_manifest"]
@@ -209,6 +209,14 @@ def dump_manifest(scene: Scene) -> tuple[dict[str, Any], tuple[SceneLoss, ...]]:
 
     Images and labels become sources, their meshes subsources; anything else is reported.
     """
+    known = {n.id: n for n in scene.nodes}
+
+    def fit(node: SceneNode) -> str:
+        owner = known.get(node.parent or "")
+        attached = node.kind == "mesh" and owner is not None and owner.kind in ("image", "labels")
+        return f"{node.parent}/{node.name or node.id}" if attached else node.id
+
+    scene, names = renamed(scene, fit, _P)
     stand_ins: list[SceneLoss] = []
     sources = {
         node.id: _dump_source(scene, node, stand_ins)
@@ -220,7 +228,7 @@ def dump_manifest(scene: Scene) -> tuple[dict[str, Any], tuple[SceneLoss, ...]]:
     document["sources"] = sources
     unwritten = {n.id for n in scene.nodes} - sources.keys()
     document["views"] = [_dump_view(scene, view, unwritten) for view in scene.views]
-    return document, (*stand_ins, *lost(scene, parse_manifest(document), _P))
+    return document, (*names, *stand_ins, *lost(scene, parse_manifest(document), _P))
 
 
 def _format(node: SceneNode) -> str | None:

@@ -163,11 +163,12 @@ def _table(scene: Scene, node: SceneNode) -> dict[str, Any] | None:
 def _views(scene: Scene, stand_ins: dict[str, SceneLoss]) -> dict[str, Any]:
     out = {view.name: _view(scene, view, stand_ins) for view in scene.views}
     shown = {id for view in scene.views for id in view.visible or ()}
+    written = _sources(scene)
     for node in scene.nodes:
         about = node.extra.get(f"{P}:view")
-        speaks = node.rendering != Rendering(visible=node.rendering.visible) or about is not None
+        speaks = node.rendering != Rendering(visible=node.rendering.visible) or about is not None or bool(node.content)
         speaks = speaks or (bool(node.placements) and node.id not in shown)
-        if node.kind in _KIND_OF and speaks and node.id not in out:
+        if node.kind in _KIND_OF and speaks and node.id in written and node.id not in out:
             said = dict(about) if isinstance(about, Mapping) else {}
             alone = SceneView(
                 name=node.id,

@@ -25,7 +25,7 @@ from voxarium.model.scene_fields import (
     unique_ids,
 )
 from voxarium.model.scene_losses import lost, renamed
-from voxarium.spec.neuroglancer_state.layers import dump_layers, parse_layer
+from voxarium.spec.neuroglancer_state.layers import dump_layers, layer_ids, parse_layer
 from voxarium.spec.neuroglancer_state.link import parse_link
 from voxarium.spec.neuroglancer_state.sources import Dimensions, P, dump_dimensions, parse_dimensions
 
@@ -187,7 +187,8 @@ def dump_state(scene: Scene, view: str | None = None) -> tuple[dict[str, Any], t
     InputError
         If the scene has no such view.
     """
-    plain, losses = renamed(scene, lambda node: node.id or "_", P)
+    ids = layer_ids(scene)
+    plain, losses = renamed(scene, lambda node: ids[node.id], P)
     chosen = plain.views[0] if plain.views else None
     if view is not None:
         chosen = next((v for v in plain.views if v.name == view), None)

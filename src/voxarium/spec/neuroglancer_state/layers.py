@@ -37,7 +37,7 @@ from voxarium.spec.neuroglancer_state.sources import (
     parse_url,
 )
 
-__all__ = ["Layers", "dump_layers", "parse_layer"]
+__all__ = ["Layers", "dump_layers", "layer_ids", "parse_layer"]
 
 _KINDS: Final[Mapping[str, NodeKind]] = {
     "image": "image",
@@ -133,6 +133,19 @@ def _placed(node: SceneNode, part: _Part, world: Dimensions) -> tuple[SceneNode,
 
 
 # -- writing
+def layer_ids(scene: Scene) -> dict[str, str]:
+    """Return ids of nodes as they are read again: further sources of a layer have no names, but numbers."""
+    owned = _owned(scene)
+    count = {n.id: 1 for n in scene.nodes}
+    out = {}
+    for node in scene.nodes:
+        out[node.id] = node.id or "_"
+        if node.id in owned and node.parent is not None and any(dump_url(s) is not None for s in node.sources):
+            out[node.id] = f"{node.parent}/{count[node.parent]}"
+            count[node.parent] += 1
+    return out
+
+
 def dump_layers(scene: Scene, view: SceneView | None, world: Dimensions) -> list[dict[str, Any]]:
     """Return the layers of a scene as a view shows it."""
     shown = set(shown_nodes(scene, view if view is not None else SceneView(name="")))
@@ -146,10 +159,10 @@ def dump_layers(scene: Scene, view: SceneView | None, world: Dimensions) -> list
         type = str(node.extra.get(f"{P}:type", "")) or _layer_type(node)
         if (type == "" and node.kind != "other") or node.id in owned:
             continue
-        group = (node, *children.get(node.id, ()))
-        items = [s for n in group for s in _sources(scene, n, view, world)]
+        items = _sources(scene, node, view, world)
         if not items and (node.sources or node.kind != "other"):
             continue  # nothing that the viewer could open
+        items += [s for n in children.get(node.id, ()) for s in _sources(scene, n, view, world)]
         body: dict[str, Any] = {"type": type} if type else {}
         body["source"] = items[0] if len(items) == 1 else items
         rendering = node.rendering if view is None else effective_rendering(node, view, node.id)

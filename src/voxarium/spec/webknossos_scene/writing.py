@@ -60,7 +60,14 @@ def dump_datasource(scene: Scene) -> tuple[dict[str, Any], tuple[SceneLoss, ...]
 
     Images and labels become layers, their meshes and tables attachments. There is one view.
     """
-    plain, names = renamed(scene, _fit, P)
+    layer = {n.id: _fit(n) for n in scene.nodes if n.kind in ("image", "labels")}
+
+    def fit(node: SceneNode) -> str:
+        if node.parent in layer and _attachment(node):
+            return f"{layer[node.parent]}/{node.name or node.id}"
+        return layer.get(node.id, node.id)
+
+    plain, names = renamed(scene, fit, P)
     stand_ins: list[SceneLoss] = []
     size, unit = _voxel_size(plain, stand_ins)
     view = plain.views[0] if plain.views else None
@@ -87,8 +94,6 @@ def dump_datasource(scene: Scene) -> tuple[dict[str, Any], tuple[SceneLoss, ...]
 
 
 def _fit(node: SceneNode) -> str:
-    if node.kind not in ("image", "labels"):
-        return node.id
     return NAME.sub("_", node.id).lstrip(".") or "layer"
 
 
@@ -198,11 +203,18 @@ def _affine(matrix: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, Any]:
     return {"type": "affine", "matrix": [*reversed_matrix(matrix).tolist(), [0.0, 0.0, 0.0, 1.0]]}
 
 
+def _attachment(node: SceneNode) -> str:
+    """Return the list of attachments that a node goes into; empty when there is none."""
+    if not node.sources:
+        return ""
+    return node.content if node.content in (*LISTS, *SINGLE) else "meshes" if node.kind == "mesh" else ""
+
+
 def _dump_attachments(scene: Scene, node: SceneNode) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for child in scene.children(node.id):
-        key = child.content if child.content in (*LISTS, *SINGLE) else "meshes" if child.kind == "mesh" else ""
-        if not key or not child.sources:
+        key = _attachment(child)
+        if not key:
             continue
         item = {"name": child.name or child.id, "path": child.sources[0].uri}
         if child.sources[0].format:
