@@ -246,6 +246,7 @@ def _named(axes: tuple[Axis, ...]) -> list[tuple[str, str | None]]:
 def _axes(at: str, axes: tuple[Axis, ...]) -> _Facts:
     for axis in axes:
         for key, value in (
+            ("type", axis.type if axis.type != "other" else None),
             ("unit", _quantity(axis.unit)),
             ("orientation", axis.orientation),
             ("labels", axis.labels),

@@ -18,7 +18,10 @@ __all__ = ["fold_views", "promote_placements", "without_moves"]
 
 
 def fold_views(scene: Scene) -> Scene:
-    """Return the scene with the views of single sources taken as what the sources say themselves."""
+    """Return the scene with the views of single sources taken as what the sources say themselves.
+
+    Placements are promoted first: a view that still moves its source says more than the source could.
+    """
     nodes = {n.id: n for n in scene.nodes}
     kept: list[SceneView] = []
     for view in scene.views:
@@ -34,19 +37,16 @@ def fold_views(scene: Scene) -> Scene:
         group = about.pop("uiSelectionGroup", "")
         content = group if isinstance(group, str) and group != node.kind else ""
         extra = {**node.extra, f"{P}:view": about} if about else node.extra
-        steps = tuple(_step(m) for m in view.moves)
-        placements = (Placement(steps=steps),) if steps else ()
         rendering = view.renderings[node.id]
-        nodes[node.id] = replace(node, rendering=rendering, placements=placements, content=content, extra=extra)
+        nodes[node.id] = replace(node, rendering=rendering, content=content, extra=extra)
     return replace(scene, nodes=tuple(nodes.values()), views=tuple(kept))
 
 
 def _is_own(view: SceneView) -> bool:
     """Tell whether a view shows the source of its name, and nothing else that a source could not say itself."""
     odd = {f"{P}:displays", f"{P}:transforms", f"{P}:viewerTransform"} & view.extra.keys()
-    placed = all(plain_move(m) and m.transform is not None and m.nodes == ((view.name,),) for m in view.moves)
-    unmoved = view.position is None and view.orientation is None and view.time is None
-    return view.name != "default" and tuple(view.renderings) == (view.name,) and placed and unmoved and not odd
+    unmoved = view.position is None and view.orientation is None and view.time is None and not view.moves
+    return view.name != "default" and tuple(view.renderings) == (view.name,) and unmoved and not odd
 
 
 def _step(move: Move) -> Step:
@@ -62,16 +62,7 @@ def promote_placements(scene: Scene) -> Scene:
         for id, moves in _own_moves(view).items():
             if id in paths:
                 paths[id].append(moves)
-    own: dict[str, tuple[Step, ...]] = {}
-    for node in scene.nodes:
-        given = [s for p in node.placements for s in p.steps]
-        chains = [list(map(_step, moves)) for moves in paths[node.id]]
-        if given:
-            chains.append(given)
-        steps = _common_start(chains)
-        if given and steps != given:  # the source's own view and another one disagree: nothing is common
-            steps = []
-        own[node.id] = tuple(steps)
+    own = {id: tuple(_common_start([list(map(_step, moves)) for moves in chains])) for id, chains in paths.items()}
     nodes = tuple(_placed(n, own[n.id]) for n in scene.nodes)
     counts = {id: len(steps) for id, steps in own.items()}
     return replace(scene, nodes=nodes, views=tuple(without_moves(v, counts) for v in scene.views))

@@ -16,7 +16,7 @@ from voxarium.model.scene_losses import lost, with_ids
 from voxarium.spec.mobie.defaults import fold_views, promote_placements
 from voxarium.spec.mobie.dumping import fitted, write_datasets
 from voxarium.spec.mobie.views import parse_view
-from voxarium.spec.mobie.words import KINDS, P, parse_data
+from voxarium.spec.mobie.words import KINDS, VERSION, P, parse_data
 
 __all__ = ["Mobie", "dump_project", "parse_project"]
 
@@ -62,6 +62,8 @@ def _project(body: Mapping[str, Any], documents: Documents) -> Scene:
     default = fields.text("defaultDataset", names[0] if names else "")
     problems.check()
     extra = carried(fields, P)
+    if version not in ("", VERSION):
+        extra[f"{P}:specVersion"] = version
     scenes: list[Scene] = []
     for name in names:
         key = f"{name}/dataset.json"
@@ -75,9 +77,9 @@ def _project(body: Mapping[str, Any], documents: Documents) -> Scene:
         only = scenes[0]
         extra |= only.bag.extra
         if description and only.description:
-            extra[f"{P}:project"] = {"description": description}
+            extra[f"{P}:datasetDescription"] = only.description
         bag = Bag(records=(record,), extra=extra)
-        return replace(only, name=names[0], description=only.description or description, bag=bag)
+        return replace(only, name=names[0], description=description or only.description, bag=bag)
     if default != names[0]:
         extra[f"{P}:defaultDataset"] = default
     return _joined(names, scenes, description, Bag(records=(record,), extra=extra))
@@ -144,7 +146,7 @@ def _dataset(body: Mapping[str, Any], where: str) -> Scene:
         timepoints=() if times is None else ((0, int(times) - 1),),
         bag=Bag(extra=carried(fields, P)),
     )
-    return promote_placements(fold_views(scene))
+    return fold_views(promote_placements(scene))
 
 
 def _parse_source(name: str, found: object, problems: Problems) -> list[SceneNode]:

@@ -13,11 +13,10 @@ from voxarium.model.scene_fields import own, short, tidy, unique_ids
 from voxarium.model.scene_losses import renamed, with_ids
 from voxarium.spec.mobie.placing import dump_transforms
 from voxarium.spec.mobie.views import viewer
-from voxarium.spec.mobie.words import BLENDS, DISPLAYS, P, dump_data, fit_name, word_of
+from voxarium.spec.mobie.words import BLENDS, DISPLAYS, VERSION, P, dump_data, fit_name, word_of
 
 __all__ = ["fitted", "write_datasets"]
 
-_VERSION: Final = "0.3.0"
 _BLENDS: Final = {v: k for k, v in reversed(BLENDS.items())} | {"default": "alpha"}
 _KIND_OF: Final = {v: k for k, v in DISPLAYS.items()}
 _SOURCE_KINDS: Final = {"image": "image", "labels": "segmentation", "points": "spots", "table": "regions"}
@@ -70,21 +69,22 @@ def write_datasets(scene: Scene) -> tuple[dict[str, dict[str, Any]], tuple[Scene
     """Return the documents by key, and the values that stand in for what MoBIE demands."""
     stand_ins: dict[str, SceneLoss] = {}
     extra = own(scene.bag.extra, P)
-    project: dict[str, Any] = {"specVersion": _version(scene)}
+    stated = str(extra.pop("specVersion", VERSION))
+    project: dict[str, Any] = {"specVersion": stated if stated.startswith("0.3") else VERSION}
     datasets = _collections(scene)
     parts = {id: _part(scene, id) for id in datasets} or {scene.name or "dataset": scene}
     project |= {"datasets": list(parts), "defaultDataset": extra.pop("defaultDataset", next(iter(parts)))}
     inner = {k: extra.pop(k) for k in ("is2D",) if k in extra}
-    about = extra.pop("project", {}) if isinstance(extra.get("project"), dict) else {}
-    if datasets:
-        about = {"description": scene.description} if scene.description else about
-    project |= about | extra
+    own_words = extra.pop("datasetDescription", "")
+    if scene.description:
+        project["description"] = scene.description
+    project |= extra
     documents: dict[str, dict[str, Any]] = {"project.json": project}
     for name, inside in parts.items():
         node = datasets.get(name)
         said = inner if node is None else own(node.extra, P)
         document: dict[str, Any] = {"is2D": False}
-        description = scene.description if node is None else node.description
+        description = own_words if node is None else node.description
         if description:
             document["description"] = description
         if node is None and scene.timepoints:
@@ -94,12 +94,6 @@ def write_datasets(scene: Scene) -> tuple[dict[str, dict[str, Any]], tuple[Scene
         document["views"] = _views(inside, stand_ins)
         documents[f"{name}/dataset.json"] = document
     return documents, tuple(stand_ins.values())
-
-
-def _version(scene: Scene) -> str:
-    record = next((r for r in scene.bag.records if r.format == P and r.spec_version), None)
-    stated = record.spec_version if record is not None else None
-    return stated if stated and stated.startswith("0.3") else _VERSION
 
 
 def _part(scene: Scene, dataset: str) -> Scene:

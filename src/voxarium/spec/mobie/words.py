@@ -7,9 +7,10 @@ from typing import Final
 
 from voxarium.model.scene import NodeKind, SceneSource
 
-__all__ = ["BLENDS", "DISPLAYS", "KINDS", "P", "digits_of", "dump_data", "fit_name", "parse_data", "word_of"]
+__all__ = ["BLENDS", "DISPLAYS", "KINDS", "VERSION", "P", "digits_of", "dump_data", "fit_name", "parse_data", "word_of"]
 
 P: Final = "mobie"
+VERSION: Final = "0.3.0"
 KINDS: Final[dict[str, NodeKind]] = {
     "image": "image",
     "segmentation": "labels",

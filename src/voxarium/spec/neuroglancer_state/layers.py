@@ -117,7 +117,8 @@ def _parse_source(found: object, where: str, problems: Problems, world: Dimensio
 
 
 def _kind_of(uri: str) -> NodeKind:
-    last = uri.rstrip("/").rpartition("/")[2].lower()
+    """Return what a further source of a layer is, as far as the end of its address tells."""
+    last = "/".join(uri.rstrip("/").split("/")[-2:]).lower()
     return next((kind for hint, kind in _HINTS if hint in last), "other")
 
 
