@@ -28,6 +28,7 @@ from voxarium.model.scene import (
     Step,
     matrix_of,
 )
+from voxarium.model.scene_fields import LARGEST, SMALLEST
 
 __all__ = [
     "Fact",
@@ -101,19 +102,24 @@ def frames(node: SceneNode, placement: Placement, ndim: int) -> dict[str, NDArra
     half[:-1, -1] = 0.5
     if format in _INDEXED:
         _join(out, VOXELS, UNITS, half)
-    if format in _SCALED and node.voxel_size is not None and len(node.voxel_size) == ndim and all(node.voxel_size):
+    if format in _SCALED and node.voxel_size is not None and len(node.voxel_size) == ndim and _usable(node.voxel_size):
         _join(out, UNITS, STORED, np.diag([*node.voxel_size, 1.0]))
     if format in _INDEXED:
         _join(out, VOXELS, UNITS, half)
-    return out
+    return {frame: matrix for frame, matrix in out.items() if np.isfinite(matrix).all()}
+
+
+def _usable(voxel_size: tuple[float, ...]) -> bool:
+    return all(SMALLEST <= abs(v) <= LARGEST for v in voxel_size)
 
 
 def _join(known: dict[str, NDArray[np.float64]], inner: str, outer: str, step: NDArray[np.float64]) -> None:
     """Derive the matrix of one frame from that of the other; `step` maps inner coordinates to outer ones."""
-    if outer in known and inner not in known:
-        known[inner] = known[outer] @ step
-    elif inner in known and outer not in known:
-        known[outer] = known[inner] @ np.linalg.inv(step)
+    with np.errstate(all="ignore"):  # numbers that no longer fit are dropped by the caller
+        if outer in known and inner not in known:
+            known[inner] = known[outer] @ step
+        elif inner in known and outer not in known:
+            known[outer] = known[inner] @ np.linalg.inv(step)
 
 
 def world_matrices(scene: Scene, node: SceneNode, placement: Placement) -> dict[str, NDArray[np.float64]]:
@@ -138,10 +144,11 @@ def _placed(scene: Scene, node: SceneNode, placement: Placement) -> Forms | None
     for frame, matrix in world_matrices(scene, node, placement).items():
         rows, columns = matrix.shape
         sizes = np.array([unit_size(a.unit) for a in axes] if len(axes) == rows else [1.0] * rows)
-        linear = sizes[:, None] * matrix[:, :-1]
-        if frame == STORED and rows == columns - 1:
-            linear = linear / sizes
-        found[frame] = np.column_stack([linear, sizes * matrix[:, -1]])
+        with np.errstate(all="ignore"):
+            linear = sizes[:, None] * matrix[:, :-1]
+            if frame == STORED and rows == columns - 1:
+                linear = linear / sizes
+            found[frame] = np.column_stack([linear, sizes * matrix[:, -1]])
     if not found:
         return Forms(target, {placement.source: tuple(s.transform for s in placement.steps)})
     stored = found.get(STORED)

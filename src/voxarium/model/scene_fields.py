@@ -14,6 +14,8 @@ from voxarium.model.fields import Fields, parse_json_object
 from voxarium.model.transforms import Affine
 
 __all__ = [
+    "LARGEST",
+    "SMALLEST",
     "affine_from_xyz",
     "carried",
     "color",
@@ -35,6 +37,10 @@ __all__ = [
 
 _MAX_DOCUMENT: Final = 64 * 2**20
 _MAX_ITEMS: Final = 100_000
+LARGEST: Final = 1e60
+"""Largest number that a scene is credited with: products of a few of them stay finite."""
+SMALLEST: Final = 1e-40
+"""Smallest length of a voxel, likewise."""
 _HEX: Final = re.compile(r"#?([0-9A-Fa-f]{6})\Z")
 
 
@@ -63,7 +69,7 @@ def parse_document(document: bytes | str | Mapping[str, Any], where: str) -> Map
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= 1.7e308
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def number(fields: Fields, key: str) -> float | None:

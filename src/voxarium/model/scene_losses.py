@@ -112,7 +112,7 @@ def same(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     if _is_number(a) and _is_number(b):
         return _near(np.array([a], float), np.array([b], float))
-    return bool(a == b)
+    return bool(a == b) or repr(a) == repr(b)  # NaN, which JSON should not hold, is like itself
 
 
 def _is_number(value: Any) -> bool:

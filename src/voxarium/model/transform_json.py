@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
-from voxarium.model.scene_fields import refuse
+from voxarium.model.scene_fields import LARGEST, refuse
 from voxarium.model.thin_plate import ThinPlateSpline
 from voxarium.model.transforms import (
     Affine,
@@ -63,7 +63,7 @@ def _map_axis(found: Mapping[str, Any], where: str) -> Transform:
 
 def _row(found: object, where: str) -> tuple[float, ...]:
     ok = isinstance(found, list) and 0 < len(found) <= _MAX_ROW
-    if ok and all(type(v) in (int, float) and abs(v) < 1e300 for v in cast("list[float]", found)):
+    if ok and all(type(v) in (int, float) and abs(v) <= LARGEST for v in cast("list[float]", found)):
         return tuple(map(float, cast("list[float]", found)))
     raise refuse(where, "is not a list of numbers")
 

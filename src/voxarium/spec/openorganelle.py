@@ -34,6 +34,7 @@ from voxarium.model.scene import (
 )
 from voxarium.model.scene_facts import effective_placements, effective_rendering, part, shown_nodes, world_matrices
 from voxarium.model.scene_fields import (
+    SMALLEST,
     carried,
     color,
     guarded,
@@ -113,7 +114,13 @@ def _parse_transform(
     body = Fields(fields.mapping("transform"), problems, "transform")
     names, units = texts(body, "axes") or (), texts(body, "units") or ()
     scale, shift = numbers(body, "scale", len(names)), numbers(body, "translate", len(names))
-    if not 0 < len(names) <= 32 or len(units) != len(names) or scale is None or shift is None or 0.0 in scale:
+    if (
+        not 0 < len(names) <= 32
+        or len(units) != len(names)
+        or not scale
+        or shift is None
+        or min(map(abs, scale)) < SMALLEST
+    ):
         problems.add("a transform does not give name, unit, scale and translation of every axis")
         return (), None, ()
     key = tuple((n, canonical_unit(u) if u else None) for n, u in zip(names, units, strict=True))

@@ -9,7 +9,7 @@ from voxarium.model.axes import Axis, canonical_unit
 from voxarium.model.box import Box
 from voxarium.model.fields import Fields, Problems
 from voxarium.model.scene import Rendering, SceneNode, SceneView
-from voxarium.model.scene_fields import number, numbers, tidy
+from voxarium.model.scene_fields import LARGEST, SMALLEST, number, numbers, tidy
 from voxarium.spec.collections.words import P
 
 __all__ = ["older_attributes", "older_view"]
@@ -80,8 +80,8 @@ def older_view(attributes: Fields, problems: Problems) -> tuple[tuple[Axis, ...]
     factor, unit = numbers(size, "factor", 3), size.text("unit", "nanometer")
     place, zoom = body.mapping("position", {}), number(body, "zoom")
     spoken = [place.get(n) for n in "zyx"]
-    values = [float(v) for v in spoken if isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) < 1e300]
-    if factor is None or min(factor) <= 0:
+    values = [float(v) for v in spoken if isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) <= LARGEST]
+    if factor is None or min(factor) < SMALLEST:
         problems.add(f"{key} does not give a voxel size")
         return (), ()
     step = factor[::-1]

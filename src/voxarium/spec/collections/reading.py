@@ -31,6 +31,7 @@ from voxarium.model.scene_fields import (
     unique_ids,
 )
 from voxarium.model.transform_json import parse_transform_json
+from voxarium.model.warps import Unresolved
 from voxarium.spec.collections.older import older_attributes, older_view
 from voxarium.spec.collections.words import (
     OURS,
@@ -323,6 +324,8 @@ class _Placing:
         place = self._by_path.get(source.path) if source.path else self._by_id.get(source.id)
         if place is not None and (source.path or source.id not in {s.name for s in self.systems}):
             extra[f"{P}:input"] = source.original
+            if isinstance(transform, Unresolved) and isinstance(found, Mapping):
+                extra[f"{P}:original"] = dict(found)
             step = Step(transform=transform, name=name, extra=extra)
             node = self._nodes[place]
             placed = Placement(source=STORED, target=target.id, steps=(step,))

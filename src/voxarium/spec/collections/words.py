@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, TypeGuard, cast, get_args
 
 from voxarium.model.axes import Axis, canonical_unit, guess_axis_type
 from voxarium.model.box import Box
@@ -133,15 +133,15 @@ def parse_box(fields: Fields, problems: Problems) -> Box | None:
     found = fields.raw(f"{OURS}:box", None)
     if found is None:
         return None
-    body = Fields(found, problems, f"{OURS}:box")
-    origin, shape = numbers(body, "origin"), numbers(body, "shape")
-    whole = (
-        origin is not None and shape is not None and all(v.is_integer() and abs(v) < 2**62 for v in (*origin, *shape))
-    )
-    if not whole or origin is None or shape is None or len(origin) != len(shape) or min(shape, default=0) < 0:
-        problems.add(f"{OURS}:box is not an origin and a shape")
-        return None
-    return Box(tuple(map(int, origin)), tuple(map(int, shape)))
+    origin, shape = (found.get(k) for k in ("origin", "shape")) if isinstance(found, Mapping) else (None, None)
+    if _whole(origin, -(2**62)) and _whole(shape, 0) and len(origin) == len(shape):
+        return Box(tuple(origin), tuple(shape))
+    problems.add(f"{OURS}:box is not an origin and a shape")
+    return None
+
+
+def _whole(found: object, low: int) -> TypeGuard[list[int]]:
+    return isinstance(found, list) and len(found) <= 32 and all(type(v) is int and low <= v <= 2**62 for v in found)
 
 
 # -- rendering

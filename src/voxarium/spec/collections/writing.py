@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from voxarium.errors import Code, UnsupportedError
+from voxarium.model.axes import CoordinateSystem
 from voxarium.model.image import TransformEdge
 from voxarium.model.scene import STORED, Rendering, Scene, SceneLoss, SceneNode
 from voxarium.model.scene_facts import part
 from voxarium.model.scene_fields import own, unique_ids
 from voxarium.model.scene_losses import lost
 from voxarium.model.transform_json import dump_transform_json
+from voxarium.model.warps import Unresolved
 from voxarium.spec.collections.reading import parse_collection
 from voxarium.spec.collections.words import (
     OURS,
@@ -74,20 +76,20 @@ def _attributes(scene: Scene) -> dict[str, Any]:
         out[f"{OURS}:timepoints"] = [list(run) for run in scene.timepoints]
     systems = sorted(scene.systems, key=lambda s: s.name != scene.world)  # the first is what viewers show by default
     names = dict(zip((s.name for s in systems), unique_ids(fit_id(s.name) for s in systems), strict=True))
-    if systems:
+    transformations = [*_placed(scene, names), *_edges(scene.edges, names)]
+    if systems or transformations:
         out["scene"] = {
-            "coordinateSystems": [
-                {"id": names[s.name]}
-                | ({f"{OURS}:name": s.name} if names[s.name] != s.name else {})
-                | {"axes": dump_axes(s.axes)}
-                | _unprefixed(s.extra)
-                for s in systems
-            ],
-            "coordinateTransformations": [*_placed(scene, names), *_edges(scene.edges, names)],
+            "coordinateSystems": [_system(s, names[s.name]) for s in systems],
+            "coordinateTransformations": transformations,
         }
     if scene.views:
         out[f"{OURS}:views"] = [dump_view(v) for v in scene.views]
     return out
+
+
+def _system(system: CoordinateSystem, id: str) -> dict[str, Any]:
+    named = {f"{OURS}:name": system.name} if id != system.name else {}
+    return {"id": id} | named | {"axes": dump_axes(system.axes)} | _unprefixed(system.extra)
 
 
 def _unprefixed(extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,6 +105,10 @@ def _placed(scene: Scene, names: Mapping[str, str]) -> list[dict[str, Any]]:
             reference = None if step is None else step.extra.get(f"{P}:input")
             if step is None or placement.source != STORED or not isinstance(reference, Mapping):
                 continue
+            original = step.extra.get(f"{P}:original")
+            if isinstance(original, Mapping):  # a type of somebody's own
+                out.append(dict(original))
+                continue
             transform = dump_transform_json(step.transform)
             if transform is None:
                 continue
@@ -117,7 +123,9 @@ def _edges(edges: Sequence[TransformEdge], names: Mapping[str, str]) -> list[dic
     out = []
     for edge in edges:
         transform = dump_transform_json(edge.transform)
-        if transform is not None:
+        if isinstance(edge.transform, Unresolved) and edge.original:
+            out.append(dict(edge.original))
+        elif transform is not None:
             ends = {k: {"id": names.get(n, n)} for k, n in (("input", edge.source), ("output", edge.target))}
             out.append(transform | ({"name": edge.name} if edge.name else {}) | ends)
     return out

@@ -13,6 +13,8 @@ from voxarium.model.image import Bag, SourceRecord
 from voxarium.model.scene import WORLD, Scene, SceneLoss, SceneNode, SceneView
 from voxarium.model.scene_facts import unit_size
 from voxarium.model.scene_fields import (
+    LARGEST,
+    SMALLEST,
     carried,
     guarded,
     number,
@@ -119,14 +121,18 @@ def _modern(body: Mapping[str, Any]) -> Mapping[str, Any]:
     place = pose.get("position")
     place = place if isinstance(place, Mapping) else {}
     size = place.get("voxelSize")
-    if not isinstance(size, list) or len(size) != 3 or not all(type(v) in (int, float) and 0 < v < 1e12 for v in size):
+    if (
+        not isinstance(size, list)
+        or len(size) != 3
+        or not all(type(v) in (int, float) and SMALLEST <= v <= LARGEST for v in size)
+    ):
         return body
     out["dimensions"] = {n: [tidy(v * 1e-9), "m"] for n, v in zip("xyz", size, strict=True)}
     zoom = navigation.get("zoomFactor")
     found = {
         "position": place.get("voxelCoordinates"),
         "crossSectionOrientation": pose.get("orientation"),
-        "crossSectionScale": zoom / min(size) if type(zoom) in (int, float) else None,
+        "crossSectionScale": zoom / min(size) if isinstance(zoom, (int, float)) and abs(zoom) <= LARGEST else None,
         "projectionOrientation": out.pop("perspectiveOrientation", None),
     }
     return out | {k: v for k, v in found.items() if v is not None}
@@ -236,7 +242,8 @@ def _voxel_size(scene: Scene, axes: list[Axis]) -> tuple[float, ...]:
         if node.voxel_size is None or not node.axes:
             continue
         known = {a.name: abs(v) * unit_size(a.unit) for a, v in zip(node.axes, node.voxel_size, strict=False)}
-        return tuple(tidy(known.get(a.name, 1.0)) or 1.0 for a in axes)
+        if all(SMALLEST <= v <= LARGEST for v in known.values()):
+            return tuple(tidy(known.get(a.name, 1.0)) for a in axes)
     return (1.0,) * len(axes)
 
 

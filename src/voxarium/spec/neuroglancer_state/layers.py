@@ -127,10 +127,14 @@ def _placed(node: SceneNode, part: _Part, world: Dimensions) -> tuple[SceneNode,
     node = replace(node, sources=(part.source,), axes=part.own.axes, voxel_size=part.own.scales or None)
     if part.placement is None:
         return node, []
-    same = not part.output.axes or [a.name for a in part.output.axes] == [a.name for a in world.axes]
+    same = not part.output.axes or _measured(part.output) == _measured(world)
     target = WORLD if same else f"{node.id}:layer"
     placed = replace(node, placements=(replace(part.placement, target=target),))
     return placed, [] if same else [CoordinateSystem(name=target, axes=part.output.axes)]
+
+
+def _measured(dimensions: Dimensions) -> list[tuple[str, str | None]]:
+    return [(a.name, a.unit) for a in dimensions.axes]
 
 
 # -- writing
@@ -204,7 +208,7 @@ def _transform(scene: Scene, node: SceneNode, view: SceneView | None, world: Dim
     placements = effective_placements(scene, node, view)
     stated = bool(node.placements) or bool(placements[0].steps)
     system = next((s for s in scene.systems if s.name == placements[0].target), None)
-    if not stated or len(placements) > 1 or system is None or not world.axes:
+    if not stated or len(placements) > 1 or system is None or (system.name == scene.world and not world.axes):
         return None
     known = world_matrices(scene, node, placements[0])
     matrix = known.get(UNITS)

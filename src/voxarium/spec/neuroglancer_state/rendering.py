@@ -114,7 +114,7 @@ def dump_rendering(rendering: Rendering, kind: str, shown: bool) -> dict[str, An
     out: dict[str, Any] = {} if shown else {"visible": False}
     if rendering.opacity is not None:
         out["selectedAlpha" if kind == "labels" else "opacity"] = rendering.opacity
-    if rendering.blend and kind == "image":
+    if rendering.blend and kind != "labels":
         out["blend"] = rendering.blend
     if kind == "labels":
         out |= _segments(rendering, extra)
@@ -151,7 +151,7 @@ def _segments(rendering: Rendering, extra: Mapping[str, Any]) -> dict[str, Any]:
 def _controls(rendering: Rendering, extra: Mapping[str, Any], kind: str) -> dict[str, Any]:
     others = extra.get("shaderControls")
     out: dict[str, Any] = dict(others) if isinstance(others, Mapping) else {}
-    if kind == "image":
+    if kind != "labels":
         settings = extra.get("controlSettings")
         body: dict[str, Any] = dict(settings) if isinstance(settings, Mapping) else {}
         if rendering.window is not None:

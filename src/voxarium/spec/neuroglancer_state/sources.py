@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from voxarium.model.axes import SPACE_UNITS, TIME_UNITS, Axis
+from voxarium.model.axes import SPACE_UNITS, TIME_UNITS, Axis, canonical_unit
 from voxarium.model.fields import Fields, Problems
 from voxarium.model.scene import UNITS, Placement, SceneSource, Step
-from voxarium.model.scene_fields import carried, tidy, xyz_from_matrix
+from voxarium.model.scene_fields import LARGEST, SMALLEST, carried, tidy, xyz_from_matrix
 from voxarium.model.transforms import Affine, Scale
 
 __all__ = [
@@ -119,9 +119,12 @@ def _parse_dimension(name: str, value: object, where: str, problems: Problems) -
         problems.add(f"{where} is not a scale and a unit")
         return Axis(name=named), 1.0
     scale, unit = value
-    if not 0 < scale <= 1e30:
+    if not SMALLEST <= scale <= LARGEST:
         problems.add(f"{where} has the scale {scale}")
         return Axis(name=named), 1.0
+    word = canonical_unit(unit)
+    if unit not in _UNITS and word in SPACE_UNITS:  # with a prefix, such as nm
+        return Axis(name=named, type="space", unit="nanometer"), tidy(float(scale) * SPACE_UNITS[word] * 1e9)
     kind, inner, factor = _UNITS.get(unit, ("channel" if name in ("c", "c'", "c^") else "other", unit or None, 1.0))
     return Axis(name=named, type=kind, unit=inner), tidy(float(scale) * factor)
 
@@ -169,20 +172,22 @@ def parse_placement(found: object, where: str, problems: Problems, world: Dimens
         matrix = _matrix(rows, len(target.axes))
         if matrix is None:
             fields.wrong("matrix", f"{len(target.axes)} rows of finite numbers", rows)
-        elif len(matrix):
+        else:
             steps.append(Step(transform=_affine(matrix)))
+    inputs = len(target.axes) if not steps else steps[0].transform.ndim_in
+    if inner.axes and len(inner.axes) != inputs:
+        problems.add(f"{where}.inputDimensions has {len(inner.axes)} dimensions for a matrix of {inputs}")
     if target.scales:
         steps.append(Step(transform=Scale(target.scales), extra=carried(fields, P)))
     return Placed(Placement(source=UNITS, steps=tuple(steps)) if steps else None, output, inner)
 
 
 def _matrix(rows: object, rank: int) -> np.ndarray[Any, np.dtype[np.float64]] | None:
-    if not isinstance(rows, list) or len(rows) != rank or not rows:
+    if not isinstance(rows, list) or len(rows) != rank or not all(isinstance(r, list) for r in rows):
         return None
-    widths = {len(r) if isinstance(r, list) else 0 for r in rows}
-    plain = all(
-        isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) < 1e300 for r in rows for v in r or ()
-    )
+    widths = {len(r) for r in rows}
+    values = [v for r in rows for v in r]
+    plain = all(isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) <= LARGEST for v in values)
     if len(widths) != 1 or not 2 <= widths.pop() <= _MAX_RANK + 1 or not plain:
         return None
     return np.asarray(rows, np.float64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
@@ -23,7 +22,7 @@ from voxarium.model.scene import (
     Step,
     matrix_of,
 )
-from voxarium.model.scene_fields import affine_from_xyz, guarded, refuse, unique_ids
+from voxarium.model.scene_fields import LARGEST, SMALLEST, affine_from_xyz, guarded, refuse, unique_ids
 from voxarium.model.xml_tree import Element, parse_xml
 from voxarium.spec.scene_bdv.elements import CONTAINERS, MOST_PLACEMENTS, P, to_json
 
@@ -94,7 +93,7 @@ def _floats(text: str, count: int) -> tuple[float, ...] | None:
         values = tuple(float(p) + 0.0 for p in parts) if len(parts) == count else ()
     except ValueError:
         return None
-    return values if values and all(map(math.isfinite, values)) else None
+    return values if values and all(abs(v) <= LARGEST for v in values) else None
 
 
 def _parse_timepoints(sequence: Element) -> tuple[tuple[int, int], ...]:
@@ -192,7 +191,7 @@ def _parse_setup(
         kind="image",
         sources=() if source is None else (source,),
         axes=tuple(Axis(name=n, type="space", unit=known) for n in "zyx"),
-        voxel_size=sides[::-1] if sides is not None and min(sides) > 0 else None,
+        voxel_size=sides[::-1] if sides is not None and min(sides) >= SMALLEST else None,
         box=Box((0, 0, 0), tuple(int(v) for v in size[::-1])) if size is not None and fits else None,
         placements=placements,
         extra=extra,

@@ -23,6 +23,8 @@ from voxarium.model.scene import (
     Step,
 )
 from voxarium.model.scene_fields import (
+    LARGEST,
+    SMALLEST,
     affine_from_xyz,
     carried,
     guarded,
@@ -95,7 +97,7 @@ def _parse_scale(fields: Fields, problems: Problems) -> tuple[tuple[float, ...],
     else:
         body = Fields(fields.mapping("scale"), problems, "scale")
         size, unit = numbers(body, "factor", 3), canonical_unit(body.text("unit", "nanometer"))
-    if size is None or min(size) <= 0:
+    if size is None or min(size) < SMALLEST:
         problems.add("scale does not give three positive lengths of a voxel")
         return (1.0, 1.0, 1.0), unit
     return size[::-1], unit
@@ -188,7 +190,7 @@ def _parse_affine(body: Fields) -> Transform | None:
     rows = body.raw("matrix")
     ok = isinstance(rows, list) and len(rows) == 4 and all(isinstance(r, list) and len(r) == 4 for r in rows)
     values = [v for r in rows for v in r] if ok and isinstance(rows, list) else []
-    if not ok or not all(type(v) in (int, float) and abs(v) < 1e300 for v in values) or values[12:] != [0, 0, 0, 1]:
+    if not ok or not all(type(v) in (int, float) and abs(v) <= LARGEST for v in values) or values[12:] != [0, 0, 0, 1]:
         body.wrong("matrix", "four rows of four numbers, the last 0, 0, 0, 1")
         return None
     return affine_from_xyz(values[:12])
@@ -200,7 +202,7 @@ def _parse_spline(body: Fields, problems: Problems) -> Transform | None:
     for key in ("source", "target"):
         rows = listed(pairs, key)
         plain = [r for r in rows if isinstance(r, list) and len(r) == 3 and all(type(v) in (int, float) for v in r)]
-        if len(plain) != len(rows) or not plain or not all(abs(v) < 1e300 for r in plain for v in r):
+        if len(plain) != len(rows) or not plain or not all(abs(v) <= LARGEST for r in plain for v in r):
             pairs.wrong(key, "a list of points")
             return None
         points[key] = tuple(tuple(float(v) for v in r[::-1]) for r in plain)

@@ -29,6 +29,7 @@ from voxarium.model.scene_facts import (
     world_matrices,
 )
 from voxarium.model.scene_fields import (
+    SMALLEST,
     own,
     reversed_matrix,
     short,
@@ -107,6 +108,8 @@ def _voxel_size(scene: Scene, stand_ins: list[SceneLoss]) -> tuple[tuple[float, 
         units = {canonical_unit(a.unit or "") for a in node.axes}
         size = node.voxel_size
         if size is not None and len(size) == len(node.axes) == 3 and len(units) == 1 and units <= SPACE_UNITS.keys():
+            if min(map(abs, size)) < SMALLEST:
+                continue
             return tuple(map(abs, size)), units.pop()
     stand_ins.append(
         SceneLoss(
