@@ -110,7 +110,6 @@ PROJECT: dict[str, Any] = {
     },
     "clem/dataset.json": {
         "is2D": False,
-        "timepoints": 3,
         "sources": {
             "em": {
                 "image": {

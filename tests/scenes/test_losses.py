@@ -274,7 +274,7 @@ def test_a_stand_in_is_reported():
     for dialect in scene_dialects():
         _, losses = dialect.dump(scene)
         required[dialect.name] = {loss.where for loss in losses if loss.kind == "required"}
-    assert required["webknossos"] == {"scale", "nodes/em/box", "nodes/em/mags"}
+    assert required["webknossos"] == {"scale", "nodes/em/box", "nodes/em/mags", "nodes/em/dtype"}
     assert required["openorganelle"] == {"nodes/em/content", "nodes/em/transform"}
     assert required["bdv"] == {"nodes"}
     assert required["neuroglancer"] == required["collections"] == set()
@@ -287,6 +287,26 @@ def test_names_that_a_dialect_refuses_are_changed_and_reported():
     assert list(documents) == ["project.json", "two_words/dataset.json"]
     assert list(documents["two_words/dataset.json"]["sources"]) == ["a_b", "a_b-2", "a_b-3"]
     assert {loss.where for loss in losses if loss.kind == "name"} >= {"name", "nodes/a b", "nodes/a;b"}
+
+
+def test_what_mobie_said_in_earlier_versions_is_read_and_reported(project):
+    dataset = project["clem/dataset.json"]
+    dataset["timepoints"] = 3
+    dataset["sources"]["lm"]["image"]["description"] = "Fluorescence."
+    project["project.json"]["specVersion"] = "0.2.1"
+    scene = parse_project(project)
+    assert scene.timepoints == ((0, 2),) and scene.node("lm").description == "Fluorescence."
+    documents, losses = dump_project(scene)
+    assert {loss.where for loss in losses} == {"timepoints", "metadata/mobie:specVersion", "nodes/lm/rendering/window"}
+    assert documents["project.json"]["specVersion"] == "0.3.0"
+    assert documents["clem/dataset.json"]["views"]["lm"]["description"] == "Fluorescence."
+
+
+def test_containers_of_bigdataviewer_are_not_taken_for_its_xml(documents):
+    scene = scene_dialect("bdv").parse(documents["bdv"])
+    assert {s.format for n in scene.nodes for s in n.sources} == {"bdv-n5"}
+    _, losses = dump_project(scene)
+    assert {"nodes/left", "nodes/right <2>"} <= {loss.where for loss in losses if loss.kind == "node"}
 
 
 def test_projects_of_several_datasets_come_out_as_several(project):

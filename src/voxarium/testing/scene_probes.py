@@ -34,7 +34,7 @@ _SOURCES: Final = (
     ("n5", "https://example.org/em.n5/em"),
     ("zarr3", "https://example.org/em.zarr"),
     ("wkw", "https://example.org/em"),
-    ("bdv.n5", "em.n5"),
+    ("bdv-n5", "em.n5"),
 )
 _ATTACHED: Final = {"mesh": "neuroglancer_multilod_draco", "skeleton": "precomputed", "points": "precomputed"}
 _AXES: Final = tuple(Axis(name=n, type="space", unit="nanometer") for n in "zyx")

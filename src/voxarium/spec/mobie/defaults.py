@@ -30,7 +30,8 @@ def fold_views(scene: Scene) -> Scene:
             kept.append(view)
             continue
         about: dict[str, Any] = {k.removeprefix(f"{P}:"): v for k, v in view.extra.items()}
-        if view.description:
+        description = node.description or view.description  # 0.2 had one for the source itself
+        if view.description and view.description != description:
             about["description"] = view.description
         if view.exclusive is None:
             about["isExclusive"] = True
@@ -38,7 +39,7 @@ def fold_views(scene: Scene) -> Scene:
         content = group if isinstance(group, str) and group != node.kind else ""
         extra = {**node.extra, f"{P}:view": about} if about else node.extra
         rendering = view.renderings[node.id]
-        nodes[node.id] = replace(node, rendering=rendering, content=content, extra=extra)
+        nodes[node.id] = replace(node, rendering=rendering, content=content, description=description, extra=extra)
     return replace(scene, nodes=tuple(nodes.values()), views=tuple(kept))
 
 

@@ -24,15 +24,15 @@ _SOURCE_KINDS: Final = {"image": "image", "labels": "segmentation", "points": "s
 
 def fitted(scene: Scene) -> tuple[Scene, tuple[SceneLoss, ...]]:
     """Return the scene with names that MoBIE accepts, and what they were."""
-    datasets = _collections(scene)
+    datasets, written = _collections(scene), _sources(scene)
+    owners = {n.id: n for n in scene.nodes if n.kind == "labels" and n.id in written}
 
     def fit(node: SceneNode) -> str:
-        if node.kind not in _SOURCE_KINDS and node.kind != "collection":
+        owner = owners.get(node.parent or "")
+        if node.kind == "table" and owner is not None:
+            return f"{fit(owner)}/table"
+        if node.id not in written and node.kind != "collection":
             return node.id  # it is not written at all
-        if node.kind == "table" and node.parent is not None and scene.node(node.parent) is not None:
-            owner = scene.node(node.parent)
-            if owner is not None and owner.kind == "labels":
-                return f"{fit(owner)}/table"
         head, _, tail = node.id.partition("/")
         if datasets and head in datasets and tail:
             return f"{fit_name(head)}/{fit_name(tail)}"
@@ -87,10 +87,11 @@ def write_datasets(scene: Scene) -> tuple[dict[str, dict[str, Any]], tuple[Scene
         description = own_words if node is None else node.description
         if description:
             document["description"] = description
-        if node is None and scene.timepoints:
-            document["timepoints"] = scene.timepoints[-1][1] + 1
         document |= said
         document["sources"] = _sources(inside)
+        if not document["sources"]:
+            message = f"{P} must have a source; none of the scene's can be written"
+            stand_ins[""] = SceneLoss(kind="required", where="nodes", message=message)
         document["views"] = _views(inside, stand_ins)
         documents[f"{name}/dataset.json"] = document
     return documents, tuple(stand_ins.values())
@@ -127,14 +128,14 @@ def _sources(scene: Scene) -> dict[str, Any]:
         owned = node.kind == "table" and node.parent is not None
         if node.kind not in _SOURCE_KINDS or owned:
             continue
-        body: dict[str, Any] = {"description": node.description} if node.description else {}
+        body: dict[str, Any] = {}
         data = {}
         for source in node.sources:
             found = dump_data(source)
             if found is not None:
                 data[found[0]] = {found[1]: found[2]} | own(source.extra, P)
         table = _table(scene, node)
-        if node.kind in ("image", "labels") and not data:
+        if not (data if node.kind in ("image", "labels") else table):
             continue  # a source without data cannot be
         if data:
             body["imageData"] = data
@@ -160,13 +161,17 @@ def _views(scene: Scene, stand_ins: dict[str, SceneLoss]) -> dict[str, Any]:
     written = _sources(scene)
     for node in scene.nodes:
         about = node.extra.get(f"{P}:view")
-        speaks = node.rendering != Rendering(visible=node.rendering.visible) or about is not None or bool(node.content)
+        speaks = (
+            node.rendering != Rendering(visible=node.rendering.visible)
+            or about is not None
+            or bool(node.content or node.description)
+        )
         speaks = speaks or (bool(node.placements) and node.id not in shown)
         if node.kind in _KIND_OF and speaks and node.id in written and node.id not in out:
             said = dict(about) if isinstance(about, Mapping) else {}
             alone = SceneView(
                 name=node.id,
-                description=str(said.pop("description", "")),
+                description=str(said.pop("description", node.description)),
                 exclusive=said.pop("isExclusive", False),
                 visible=(node.id,),
                 renderings={node.id: replace(node.rendering, visible=None)} if about is None else {},

@@ -162,7 +162,8 @@ def _parse_loader(root: Element, sequence: Element) -> SceneSource | None:
     element = sequence.find("ImageLoader")
     if element is None:
         return None
-    format = element.attributes.get("format", "")
+    # Elsewhere (MoBIE) bdv.n5 names the XML: here it is the container that the XML names.
+    format = element.attributes.get("format", "").replace("bdv.", "bdv-", 1)
     for tag in CONTAINERS:
         found = element.find(tag)
         if found is not None:

@@ -75,11 +75,11 @@ def _setup_numbers(nodes: Sequence[SceneNode]) -> dict[str, int]:
 def _dump_loader(sequence: Element, nodes: Sequence[SceneNode]) -> bool:
     found = {(s.format, s.uri) for n in nodes for s in n.sources[:1]}
     format, uri = next(iter(found), ("", ""))
-    tag = next((t for t, f in CONTAINERS.items() if f == format), None)
+    tag = next((t for t, f in CONTAINERS.items() if f == format.replace("bdv-", "bdv.", 1)), None)
     if len(found) != 1 or tag is None:
         return False
     absolute = "://" in uri or uri.startswith("/")
-    sequence.add("ImageLoader", format=format).add(tag, uri, type="absolute" if absolute else "relative")
+    sequence.add("ImageLoader", format=CONTAINERS[tag]).add(tag, uri, type="absolute" if absolute else "relative")
     return True
 
 

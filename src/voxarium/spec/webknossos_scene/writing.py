@@ -147,6 +147,9 @@ def _dump_layer(
     element = None if node.dtype is None else element_class(node.dtype, node.channels or 1)
     if element is not None:
         out["elementClass"] = element
+    elif "elementClass" not in extra:
+        message = f"{P} must say the type of voxels, which the scene does not know; it is left out"
+        stand_ins.append(SceneLoss(kind="required", where=f"nodes/{part(node.id)}/dtype", message=message))
     out |= {"numChannels": node.channels or 1, "dataFormat": WRITABLE[source.format]}
     mags = extra.pop("mags", None)
     if mags is not None:
