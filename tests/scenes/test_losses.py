@@ -367,3 +367,16 @@ def test_earlier_collections_are_read(example, slide):
 @pytest.mark.parametrize("probe", list(probes()), ids=lambda p: f"{p.group}: {p.label}")
 def test_collections_hold_everything(probe):
     assert holds(scene_dialect("collections"), probe)
+
+
+def test_after_two_journeys_everything_that_is_gone_was_reported_on_one_of_them(documents):
+    for name, docs in documents.items():
+        home = scene_dialect(name)
+        scene = with_base(home.parse(docs), "https://example.org/data")
+        for away in scene_dialects():
+            written, there = away.dump(scene)
+            written, back = home.dump(away.parse(written))
+            reported = {loss.where for loss in (*there, *back)}
+            for loss in lost(scene, home.parse(written), name):
+                parts = loss.where.split("/")
+                assert {"/".join(parts[: i + 1]) for i in range(len(parts))} & reported, (name, away.name, loss)

@@ -85,9 +85,7 @@ def dump_datasource(scene: Scene) -> tuple[dict[str, Any], tuple[SceneLoss, ...]
     after = parse_datasource(document)
     if view is not None and after.views:
         after = replace(after, views=(replace(after.views[0], name=view.name),))
-    elif view is not None:
-        after = replace(after, views=(SceneView(name=view.name),))
-    if view is not None and view.name != VIEW:
+    if view is not None and view.name != VIEW and after.views:
         stand_ins.append(
             SceneLoss(kind="name", where=f"views/{part(view.name)}", message=f"{P} has one view, without a name")
         )
