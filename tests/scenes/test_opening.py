@@ -156,6 +156,20 @@ def test_the_command_prints_a_document_without_out(folder, capsys):
     assert code == 0 and text.startswith("<?xml")
 
 
+def test_the_command_makes_links(folder, capsys):
+    code, text, _ = run(
+        capsys, "scene", folder("openorganelle"), "--to", "neuroglancer", "--link", "--viewer", "http://h/v/"
+    )
+    assert code == 0 and text.startswith("http://h/v/#!%7B%22title%22")
+    assert open_scene(text.strip()).name == "lab_cell-1"
+    code, text, _ = run(capsys, "scene", folder("webknossos"), "--to", "neuroglancer", "--link", "--json")
+    assert code == 0 and json.loads(text)["link"].startswith("https://neuroglancer-demo.appspot.com/#!")
+    code, _, err = run(capsys, "scene", folder("webknossos"), "--to", "mobie", "--link")
+    assert code == 1 and "does not fit into a link" in err
+    code, _, err = run(capsys, "scene", folder("webknossos"), "--link")
+    assert code == 2 and "--link without --to" in err
+
+
 def test_the_command_writes_several_documents_into_a_folder(folder, tmp_path, capsys):
     target = tmp_path / "project"
     code, _, _ = run(capsys, "scene", folder("openorganelle"), "--to", "mobie", "--out", target, "--unit", "nm")

@@ -42,16 +42,22 @@ def scene(
         str | None, typer.Option(metavar="URI", help="Folder that relative addresses in the source are below.")
     ] = None,
     unit: Annotated[str | None, typer.Option(metavar="NAME", help="Unit of a source that does not say it.")] = None,
+    link: Annotated[bool, typer.Option("--link", help="Print a link that a viewer opens, not the document.")] = False,
+    viewer: Annotated[
+        str | None, typer.Option(metavar="URL", help="Viewer of the link; the public one if not given.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Describe a scene, or write it in another dialect and say what that cannot hold."""
-    from voxarium.core.scenes import dump_scene, open_scene, scene_json, with_base, with_unit
+    from voxarium.core.scenes import dump_scene, open_scene, scene_json, scene_link, with_base, with_unit
 
-    if out is not None and to is None:
+    if to is None and (out is not None or link):
         raise InputError(
-            "--out without --to", code=Code.ARGUMENT_INVALID, fix="name the dialect to write, such as --to neuroglancer"
+            f"{'--out' if out is not None else '--link'} without --to",
+            code=Code.ARGUMENT_INVALID,
+            fix="name the dialect to write, such as --to neuroglancer",
         )
     found = open_scene(src, format=source_format)
     found = found if base is None else with_base(found, base)
@@ -65,10 +71,13 @@ def scene(
     written = dump_scene(found, to, view=view)
     if out is not None:
         _write(written, out, overwrite=overwrite)
+    address = scene_link(written, viewer) if link else None
     if as_json:
-        print_json(_json(written, out))
+        print_json(_json(written, out, address))
         return
-    if out is None:
+    if address is not None:
+        say(address)
+    elif out is None:
         _print(written)
     if not quiet:
         _report(written)
@@ -126,9 +135,9 @@ def _print(written: SceneDocuments) -> None:
         print_json({name: json.loads(raw) for name, raw in written.documents.items()})
 
 
-def _json(written: SceneDocuments, out: Path | None) -> dict[str, Any]:
+def _json(written: SceneDocuments, out: Path | None, link: str | None) -> dict[str, Any]:
     losses = [{"kind": loss.kind, "where": loss.where, "message": loss.message} for loss in written.losses]
-    body: dict[str, Any] = {"format": written.format, "losses": losses}
+    body: dict[str, Any] = {"format": written.format} | ({} if link is None else {"link": link}) | {"losses": losses}
     if out is not None:
         return {"out": str(out)} | body
     return body | {"documents": {name: raw.decode() for name, raw in written.documents.items()}}

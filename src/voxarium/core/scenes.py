@@ -17,7 +17,7 @@ from voxarium.model.axes import SPACE_UNITS, canonical_unit
 from voxarium.model.keys import checked_key
 from voxarium.model.protocols import ReadableStore
 from voxarium.model.scene import Scene, SceneLoss, SceneNode
-from voxarium.model.scene_dialect import SceneDialect
+from voxarium.model.scene_dialect import LinkDialect, SceneDialect
 
 __all__ = [
     "SceneDocuments",
@@ -26,6 +26,7 @@ __all__ = [
     "scene_dialect",
     "scene_dialects",
     "scene_json",
+    "scene_link",
     "with_base",
     "with_unit",
     "with_view",
@@ -200,6 +201,30 @@ def dump_scene(scene: Scene, format: str, *, view: str | None = None) -> SceneDo
     dialect = scene_dialect(format)
     documents, losses = dialect.dump(scene if view is None else with_view(scene, view))
     return SceneDocuments(format=dialect.name, documents=documents, losses=losses)
+
+
+def scene_link(written: SceneDocuments, viewer: str | None = None) -> str:
+    """Return a link that opens what was written in a viewer.
+
+    Parameters
+    ----------
+    viewer : str or None
+        Address of the viewer; None = the public one of the dialect.
+
+    Raises
+    ------
+    UnsupportedError
+        If the dialect has no links.
+    """
+    dialect = scene_dialect(written.format)
+    if isinstance(dialect, LinkDialect):
+        return dialect.link(next(iter(written.documents.values())), viewer)
+    able = ", ".join(d.name for d in scene_dialects() if isinstance(d, LinkDialect))
+    raise UnsupportedError(
+        f"a {dialect.title} does not fit into a link",
+        code=Code.FEATURE_UNSUPPORTED,
+        fix=f"write {able}, or the document itself",
+    )
 
 
 def with_view(scene: Scene, name: str) -> Scene:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from voxarium.model.scene import Scene, SceneLoss
 
-__all__ = ["SceneDialect"]
+__all__ = ["LinkDialect", "SceneDialect"]
 
 
 class SceneDialect(Protocol):
@@ -40,3 +40,11 @@ class SceneDialect(Protocol):
 
     def dump(self, scene: Scene, /) -> tuple[Mapping[str, bytes], tuple[SceneLoss, ...]]:
         """Return documents by name, the main one first, and what they do not say as the scene does."""
+
+
+@runtime_checkable
+class LinkDialect(Protocol):
+    """A dialect whose documents fit into a link that a viewer opens."""
+
+    def link(self, document: bytes, viewer: str | None = None, /) -> str:
+        """Return the link for a document, in the viewer at an address; None = the public one."""

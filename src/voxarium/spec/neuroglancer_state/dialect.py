@@ -28,7 +28,7 @@ from voxarium.model.scene_fields import (
 )
 from voxarium.model.scene_losses import lost, renamed
 from voxarium.spec.neuroglancer_state.layers import dump_layers, layer_ids, parse_layer
-from voxarium.spec.neuroglancer_state.link import parse_link
+from voxarium.spec.neuroglancer_state.link import dump_link, parse_link
 from voxarium.spec.neuroglancer_state.sources import Dimensions, P, dump_dimensions, parse_dimensions
 
 __all__ = ["Neuroglancer", "dump_state", "parse_state"]
@@ -311,3 +311,8 @@ class Neuroglancer:
         """Return ``state.json``; see `dump_state`."""
         document, losses = dump_state(scene)
         return {"state.json": dump_json(document)}, losses
+
+    def link(self, document: bytes, viewer: str | None = None, /) -> str:
+        """Return a link that carries a state; see `dump_link`."""
+        state = parse_document(document, "the state")
+        return dump_link(state) if viewer is None else dump_link(state, viewer)
