@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from voxarium.core.image import Image
     from voxarium.core.opening import open, open_array
     from voxarium.core.registry import register_array_driver, register_image_driver
+    from voxarium.core.scenes import dump_scene, open_scene
     from voxarium.errors import Code, VoxariumError
     from voxarium.model.axes import Axis
     from voxarium.model.box import Box
@@ -34,8 +35,10 @@ _NAMES = {
     "Image": "voxarium.core.image",
     "VoxariumError": "voxarium.errors",
     "convert": "voxarium.conversion",
+    "dump_scene": "voxarium.core.scenes",
     "open": "voxarium.core.opening",
     "open_array": "voxarium.core.opening",
+    "open_scene": "voxarium.core.scenes",
     "plan": "voxarium.conversion",
     "register_array_driver": "voxarium.core.registry",
     "register_image_driver": "voxarium.core.registry",
@@ -52,8 +55,10 @@ __all__ = [
     "VoxariumError",
     "__version__",
     "convert",
+    "dump_scene",
     "open",
     "open_array",
+    "open_scene",
     "plan",
     "register_array_driver",
     "register_image_driver",
