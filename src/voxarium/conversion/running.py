@@ -15,6 +15,7 @@ from voxarium.conversion.engine import Engine, Progress
 from voxarium.conversion.ledger import Ledger
 from voxarium.conversion.losses import refuse_losses
 from voxarium.conversion.options import DEFAULT_FORMAT, ConvertOptions
+from voxarium.conversion.packaging import check_file, discard, package, packaging_driver
 from voxarium.conversion.plan import Plan
 from voxarium.conversion.planning import plan as make_plan
 from voxarium.conversion.target import (
@@ -40,7 +41,7 @@ from voxarium.errors import (
     StoreError,
     UnsupportedError,
 )
-from voxarium.model.protocols import ListableStore
+from voxarium.model.protocols import ListableStore, WritableStore
 from voxarium.pyramid import prepare
 
 __all__ = ["Report", "as_choices", "convert", "open_source", "plan_for", "run"]
@@ -147,6 +148,8 @@ def run(
     driver = writable_array_driver(convention.array_driver(plan.spec_version))
     ledger = Ledger(target.store)
     refuse_losses(plan.losses, plan.options.accept, plan.format)
+    if target.file is not None:
+        check_file(target.file, overwrite=overwrite or resume)
     image_documents(plan, target)  # what will be refused at the end is refused now
     if resume:
         clear_partial(target.store)
@@ -159,9 +162,33 @@ def run(
     # Compiling holds a lock and takes seconds the first time on a machine: better before threads wait for it.
     for factors in {level.factors for level in plan.levels[1:]}:
         prepare(plan.selection.dtype, factors, plan.method)
-    total = plan.task_voxels
-    seen = 0
-    workers = executor or ThreadExecutor()
+    _work(plan, engine, (ledger, target), executor or ThreadExecutor(), progress=progress, cancel=cancel)
+    objects, written = _finish(plan, ledger, target)
+    return Report(
+        target=target.store.uri if target.file is None else f"file://{target.file}",
+        voxels=plan.selection.crop.size,
+        source_bytes=plan.source_bytes,
+        written_bytes=engine.written + written if target.file is None else written,
+        objects=engine.objects + objects if target.file is None else objects,
+        resumed=resumed,
+        seconds=time.perf_counter() - started,
+        levels=len(plan.levels),
+        notes=plan.notes,
+    )
+
+
+def _work(
+    plan: Plan,
+    engine: Engine,
+    kept: tuple[Ledger, Target],
+    workers: Executor,
+    *,
+    progress: Callable[[Progress], None] | None,
+    cancel: Cancel,
+) -> None:
+    """Carry out every task, or keep what is finished and raise."""
+    ledger, target = kept
+    total, seen = plan.task_voxels, 0
     try:
         for stage in plan.stages():
             # Closed at once, so that no task is at work when an error of `progress` is dealt with below.
@@ -184,31 +211,37 @@ def run(
             code=Code.JOB_INTERRUPTED,
             fix="run the same command with --resume to go on",
         )
-    documents = _finish(plan, ledger, target)
-    return Report(
-        target=target.store.uri,
-        voxels=plan.selection.crop.size,
-        source_bytes=plan.source_bytes,
-        written_bytes=engine.written + sum(documents),
-        objects=engine.objects + len(documents),
-        resumed=resumed,
-        seconds=time.perf_counter() - started,
-        levels=len(plan.levels),
-        notes=plan.notes,
-    )
 
 
-def _finish(plan: Plan, ledger: Ledger, target: Target) -> list[int]:
-    """Turn finished objects into an image: metadata last, and then the job is forgotten. Return the sizes."""
+def _finish(plan: Plan, ledger: Ledger, target: Target) -> tuple[int, int]:
+    """Turn finished objects into an image: metadata last, and then the job is forgotten.
+
+    Returns
+    -------
+    (int, int)
+        Number and bytes of documents; of formats that are one file, 1 and its size.
+    """
     try:
         ledger.flush()
         sizes = put_documents(plan, target)
+        if target.file is not None:
+            sizes = [_put_together(plan, target, target.file)]
         ledger.clear()
     except BaseException:
         with contextlib.suppress(StoreError):
             clear_partial(target.store)
         raise
-    return sizes
+    if target.file is not None:
+        discard(target.store, target.store.uri.removeprefix("file://"))
+    return len(sizes), sum(sizes)
+
+
+def _put_together(plan: Plan, target: Target, file: str) -> int:
+    """Make one file of its parts; return its size."""
+    driver = packaging_driver(writable_image_driver(plan.format))
+    if driver is None or not isinstance(target.store, ListableStore):  # pragma: no cover  `open_target` checked
+        raise TypeError("not a format that is one file")
+    return package(driver, target.store, target.path, file)
 
 
 def _stop_on_signal(cancel: Cancel) -> Callable[[], None]:
@@ -277,7 +310,7 @@ def convert(
     place = open_target(target, choices.get("format") or DEFAULT_FORMAT)
     check_apart(image, place)
     laid_out = plan_for(image, target, choices, place)
-    if resume and place.store.stat(JOB_KEY) is None and place.store.stat(f"{JOB_FOLDER}/ledger.jsonl") is None:
+    if resume and place.file is None and _has_all_parts(place.store):
         _already_complete(place)
     cancel = Cancel()
     restore = _stop_on_signal(cancel)
@@ -307,15 +340,19 @@ def plan_for(
     return make_plan(image, ConvertOptions(**as_choices(choices)), target_name=name.split(".")[0])
 
 
+def _has_all_parts(store: WritableStore) -> bool:
+    """Tell whether a job has ended and left what it made."""
+    unfinished = store.stat(JOB_KEY) is not None or store.stat(f"{JOB_FOLDER}/ledger.jsonl") is not None
+    return not unfinished and isinstance(store, ListableStore) and any(store.list_dir(""))
+
+
 def _already_complete(place: Target) -> None:
     """Explain that there is nothing to resume."""
-    store = place.store
-    if isinstance(store, ListableStore) and any(store.list_dir("")):
-        raise ConflictError(
-            f"the image at {store.uri} is complete",
-            code=Code.NOTHING_TO_RESUME,
-            fix="use it as it is, or make it anew with --overwrite",
-        )
+    raise ConflictError(
+        f"the image at {place.store.uri} is complete",
+        code=Code.NOTHING_TO_RESUME,
+        fix="use it as it is, or make it anew with --overwrite",
+    )
 
 
 def open_source(source: str | os.PathLike[str] | Image, **options: Any) -> Image:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voxarium.conversion.options import DEFAULT_FORMAT
+from voxarium.conversion.packaging import packaging_driver, parts_address
 from voxarium.conversion.plan import Plan
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_KEY
@@ -31,11 +32,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where an image goes: its own store, and the hierarchy around it, where listings may need an entry."""
+    """Where an image goes: its own store, and the hierarchy around it, where listings may need an entry.
+
+    `file` is given for formats that are one file: the store then holds its parts, beside it.
+    """
 
     store: WritableStore
     hierarchy: WritableStore
     path: str
+    file: str | None = None
 
 
 def enclosing_version(target: Target, format: str) -> str | None:
@@ -63,14 +68,19 @@ def open_target(uri: str | os.PathLike[str], format: str = DEFAULT_FORMAT, **opt
     InputError
         If nothing can be written there.
     """
-    hierarchy, path = open_hierarchy(uri, writable_image_driver(format), **options)
+    convention = writable_image_driver(format)
+    if packaging_driver(convention) is not None:
+        file = os.fspath(uri)
+        store = open_target_store(parts_address(file), **options)
+        return Target(store, store, "", os.path.abspath(file.removeprefix("file://")))
+    hierarchy, path = open_hierarchy(uri, convention, **options)
     return Target(open_target_store(uri, **options), hierarchy, path)
 
 
 def check_apart(source: Image, target: Target) -> None:
     """Refuse to write a target inside its own source, or over it."""
     inside = _real("/".join(p for p in (source.store.uri, source.path.split("::")[0]) if p))
-    outside = _real(target.store.uri)
+    outside = _real(target.store.uri if target.file is None else f"file://{target.file}")
     if target.path and source.info.levels[0].path != "" and _real(target.hierarchy.uri) == inside:
         return  # it becomes a part of the source, such as one of its label images
     if f"{outside}/".startswith(f"{inside}/") or f"{inside}/".startswith(f"{outside}/"):
