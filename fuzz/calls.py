@@ -70,6 +70,40 @@ def zip_file(data: bytes) -> object:
     return members
 
 
+def imaris(groups: Mapping[str, Mapping[str, Any]]) -> object:
+    """Parse the attributes of an Imaris file, which are texts."""
+    from voxarium.spec import imaris as module
+
+    texts = {
+        name: {key: module.attribute_text(value) for key, value in group.items()} for name, group in groups.items()
+    }
+    known = ("DataSetInfo/Image", "DataSetInfo/Channel 0", "DataSetInfo/TimeInfo", "Image")
+    return module.parse_info(dict(zip(known, texts.values(), strict=False)), 1, 1)
+
+
+def mobie(project: Mapping[str, Any], dataset: Mapping[str, Any]) -> object:
+    """Parse a project of one dataset."""
+    from voxarium.spec import mobie as module
+
+    return module.parse_project({"project.json": {"datasets": ["d"], **project}, "d/dataset.json": dataset})
+
+
+def webknossos(document: bytes) -> object:
+    """Parse the properties of a dataset, and every layer."""
+    from voxarium.spec import webknossos as module
+
+    properties = module.parse_properties(document, "somewhere")
+    return [module.parse_layer(properties, name, "somewhere") for name in module.layer_names(properties)]
+
+
+def wkw(data: bytes) -> object:
+    """Parse the header of a file, and its table of blocks."""
+    from voxarium.spec import wkw as module
+
+    header = module.parse_header(data[:16], "somewhere")
+    return module.parse_ends(data[16:], header, len(data), "somewhere")
+
+
 def n5_block(data: bytes) -> object:
     """Parse the header of a block, and its strings."""
     from voxarium.spec import n5

@@ -138,6 +138,7 @@ KINDS: Final[dict[str, Callable[[Reader], Any]]] = {
     "document": _document,
     "json": Reader.json,
     "mapping": _mapping,
+    "levels": lambda reader: {f"s{i}": _mapping(reader) for i in range(reader.number(4))},
     "file": _file,
     "ndim": lambda reader: reader.number(7),
     "path": Reader.word,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,14 @@ def test_payloads_may_begin_at_any_address(cells: Any, start: int) -> None:
     packed = bytes(start) + CompressedSegmentation().encode(array)
     found = CompressedSegmentation().decode(memoryview(packed)[start:], array.shape, array.dtype)
     assert np.array_equal(found, array)
+
+
+def test_threads_do_not_share_memory(cells: Any) -> None:
+    arrays = [cells((1, 9, 10, 11 + i % 5), count=5 + i, seed=i) for i in range(40)]
+    codec = CompressedSegmentation()
+    expected = [codec.encode(a) for a in arrays]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(codec.encode, arrays)) == expected
 
 
 def test_tables_out_of_reach_are_refused_with_the_remedy() -> None:

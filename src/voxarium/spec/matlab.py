@@ -38,7 +38,7 @@ def hidden(name: str) -> bool:
 def is_image_class(attributes: Mapping[str, Any]) -> bool:
     """Tell whether a variable may be an image; True for datasets that MATLAB did not write."""
     kind = attributes.get("MATLAB_class")
-    return kind is None or (kind in _NUMBERS and "MATLAB_empty" not in attributes)
+    return kind is None or (isinstance(kind, str) and kind in _NUMBERS and "MATLAB_empty" not in attributes)
 
 
 def remarks(attributes: Mapping[str, Any], shape: tuple[int, ...], where: str) -> tuple[str, ...]:

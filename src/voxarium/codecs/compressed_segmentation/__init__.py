@@ -30,6 +30,9 @@ Shape = tuple[int, int, int, int]
 _LARGEST_BLOCK: Final = 1 << 31
 # Working memory of the encoder grows with the block.
 _LARGEST_WRITTEN_BLOCK: Final = 1 << 24
+# Memory for what is written is kept, so that there is as much as threads; getting it anew costs as much as encoding.
+_KEPT_WORDS: Final = 1 << 18
+_memory: list[NDArray[np.uint32]] = []
 _WRONG: Final = {
     "HEADERS_OUTSIDE": "the table of its blocks",
     "VALUES_OUTSIDE": "voxels of block {block}",
@@ -101,7 +104,14 @@ class CompressedSegmentation:
             )
         kernels = _encoding()
         flat, steps = _flattened(array.astype(dtype, copy=False))
-        words, used = kernels.encode(flat, steps, array.shape, self.block_shape, dtype.itemsize // 4)
+        try:
+            memory = _memory.pop()
+        except IndexError:
+            memory = np.empty(_KEPT_WORDS, np.uint32)
+        words, used = kernels.encode(memory, flat, steps, array.shape, self.block_shape, dtype.itemsize // 4)
+        packed: bytes = words[: max(used, 0)].astype("<u4", copy=False).tobytes()
+        if len(words) <= _KEPT_WORDS:
+            _memory.append(words)
         if used == kernels.TABLE_TOO_FAR:
             raise UnsupportedError(
                 f"compressed_segmentation cannot hold a chunk of shape {array.shape} of so many different labels: "
@@ -109,7 +119,7 @@ class CompressedSegmentation:
                 code=Code.FEATURE_UNSUPPORTED,
                 fix="choose smaller chunks, such as 64×64×64",
             )
-        return words[:used].astype("<u4", copy=False).tobytes()  # type: ignore[no-any-return]  # numba is untyped
+        return packed
 
     def decode(
         self, payload: Buffer, shape: Shape, dtype: np.dtype[Any], out: NDArray[Any] | None = None

@@ -348,14 +348,15 @@ def _power(least):  # type: ignore[no-untyped-def]  # compiled
 
 
 @compiled
-def encode(data, steps, shape, block, wide):  # type: ignore[no-untyped-def]  # compiled
+def encode(words, data, steps, shape, block, wide):  # type: ignore[no-untyped-def]  # compiled
     """Encode all channels.
 
-    Parameters: the voxels as one axis that begins with the first; elements from one channel, plane and row to the
-    next; (channels, z, y, x); block shape (z, y, x); words of a label. Returns (memory, words used or what is wrong).
+    Parameters: memory, which is replaced when it does not suffice; the voxels as one axis that begins with the first;
+    elements from one channel, plane and row to the next; (channels, z, y, x); block shape (z, y, x); words of a label.
+    Returns (memory, words used or what is wrong).
     """
     channels = shape[0]
-    words = np.empty(max(32768, channels), np.uint32)
+    words = _grown(words, 0, channels)
     used = channels
     for c in range(channels):
         words[c] = used
