@@ -364,6 +364,18 @@ def test_earlier_collections_are_read(example, slide):
         assert all("type" in n and "node_type" not in n for n in document["ome"]["nodes"])
 
 
+def test_words_of_earlier_collections_mean_nothing_in_the_draft(collection, datasource):
+    attributes = collection["ome"]["nodes"][0].setdefault("attributes", {})
+    attributes |= {"webknossos:category": "segmentation", "webknossos:bounding_box": "none"}
+    assert parse_collection(collection).node("tile_0").kind == "image"
+    datasource["dataLayers"][0]["bounding_box"] = {"topleft": "elsewhere"}
+    datasource["rendering"] = 3
+    from voxarium.spec.webknossos_scene import parse_datasource
+
+    scene = parse_datasource(datasource)
+    assert dump_collection(scene)[1] == ()
+
+
 @pytest.mark.parametrize("probe", list(probes()), ids=lambda p: f"{p.group}: {p.label}")
 def test_collections_hold_everything(probe):
     assert holds(scene_dialect("collections"), probe)

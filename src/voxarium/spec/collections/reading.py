@@ -109,7 +109,7 @@ def _scene(key: str, fields: Fields, problems: Problems) -> Scene:
     if attributes.has("scene"):
         placing.read(Fields(attributes.mapping("scene"), problems, "attributes.scene"), problems)
     nodes = _finished(placing.nodes(), state)
-    axes, view = older_view(attributes, problems)
+    axes, view = ((), ()) if key == "type" else older_view(attributes, problems)
     views = [parse_view(v, f"views[{i}]", problems) for i, v in enumerate(listed(attributes, f"{OURS}:views"))]
     systems = placing.systems or ([CoordinateSystem(name=WORLD, axes=axes)] if axes else [])
     runs = [tuple(r) for r in listed(attributes, f"{OURS}:timepoints") if isinstance(r, list) and len(r) == 2]
@@ -171,7 +171,7 @@ def _node(fields: Fields, state: _State) -> SceneNode:
         name=attributes.text(f"{OURS}:name", "") or name,
         sources=_sources(fields, attributes, state.problems),
     )
-    node = _attributes(node, attributes, state.problems)
+    node = _attributes(node, attributes, state.problems, older=state.key != "type")
     extra = dict(node.extra) | {f"{P}:{k}": v for k, v in fields.rest().items()}
     if type not in ("collection", "multiscale", "image", f"{OURS}:{node.kind}"):
         extra[f"{P}:type"] = type
@@ -194,7 +194,7 @@ def _source(found: object, problems: Problems) -> SceneSource:
     return SceneSource(uri=path, format="" if type == f"{OURS}:data" else source_format(type), extra=fields.rest())
 
 
-def _attributes(node: SceneNode, fields: Fields, problems: Problems) -> SceneNode:
+def _attributes(node: SceneNode, fields: Fields, problems: Problems, *, older: bool) -> SceneNode:
     labels = None
     colors: tuple[LabelColor, ...] = ()
     of: tuple[str, ...] = ()
@@ -223,7 +223,8 @@ def _attributes(node: SceneNode, fields: Fields, problems: Problems) -> SceneNod
         rendering=rendering if rendering.label_colors else replace(rendering, label_colors=colors),
         parent=fields.text(f"{OURS}:parent", "") or None,
     )
-    node = older_attributes(node, fields, problems)
+    if older:
+        node = older_attributes(node, fields, problems)
     extra = _extra(fields.rest())
     if labels is not None and labels.rest():
         extra[f"{P}:labels"] = labels.rest()
