@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import typer.main
+from capabilities import formats_page
 
 import voxarium
 from voxarium.cli.main import app
@@ -308,6 +309,7 @@ def python_page(_: str) -> str:
 PAGES: dict[str, Callable[[str], str]] = {
     "README.md": readme,
     "docs/explanation/scenes.md": scenes_page,
+    "docs/reference/formats.md": lambda _: formats_page(NOTICE),
     "docs/reference/cli.md": cli_page,
     "docs/reference/errors.md": errors_page,
     "docs/reference/python.md": python_page,

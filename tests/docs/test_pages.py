@@ -166,6 +166,7 @@ def test_news_fragments_have_known_types():
 
 
 def generator():
+    sys.path.insert(0, str(ROOT / "docs"))  # where the script finds its parts
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

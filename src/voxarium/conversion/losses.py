@@ -67,7 +67,9 @@ def snapped(scale: tuple[float, ...], translation: tuple[float, ...], holds: Hol
     return tuple(out)
 
 
-def find_losses(source: ImageInfo, wanted: Iterable[Geometry], target: ImageInfo, holds: Holds) -> tuple[Loss, ...]:
+def find_losses(
+    source: ImageInfo, wanted: Iterable[Geometry], target: ImageInfo, holds: Holds, *, told: tuple[str, ...] = ()
+) -> tuple[Loss, ...]:
     """Return what of an image will be gone.
 
     Parameters
@@ -80,6 +82,8 @@ def find_losses(source: ImageInfo, wanted: Iterable[Geometry], target: ImageInfo
         What will be written, its levels already where the convention can put them.
     holds : Holds
         What the convention can express.
+    told : tuple of str
+        What addresses tell: the names of source and target.
     """
     found: list[Loss] = []
 
@@ -95,10 +99,13 @@ def find_losses(source: ImageInfo, wanted: Iterable[Geometry], target: ImageInfo
     if moved:
         between = ", ".join(f"{e.source} → {e.target}" for e in moved[:3])
         lose("transforms", f"{len(moved)} transform(s) between coordinate systems ({between})")
-    if target.role != "intensity" and target.role not in holds.roles:
-        lose("role", f"that the voxels are a {target.role} image", "readers have to be told with --role")
-    if source.name and not holds.name:
-        lose("name", f"the name {source.name!r}", "the folder's name can tell it")
+    suffix = holds.role_suffixes.get(target.role)
+    by_name = suffix is not None and any(name.endswith(suffix) for name in (target.name, *told))
+    if target.role != "intensity" and target.role not in holds.roles and not by_name:
+        mend = "readers have to be told with --role" if suffix is None else f"let the target's name end with {suffix}"
+        lose("role", f"that the voxels are a {target.role} image", mend)
+    if source.name and source.name not in told and not holds.name:
+        lose("name", f"the name {source.name!r}", "give the target this name")
     _lose_display(target, holds, lose)
     if source.value != Value() and not holds.value:
         lose(

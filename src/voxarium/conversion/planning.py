@@ -81,7 +81,9 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
     levels = _levels((convention, container), selection, kind, steps=steps, geometry=held, options=options)
     image = _image_info(source, options, kind, levels=levels, geometry=held, target_name=target_name)
     convention.check(image, version)
-    losses = find_losses(source.info, wanted, image, holds)
+    address = "/".join((source.store.uri, source.path)).rstrip("/").rsplit("/", 1)[-1]
+    told = (target_name, address, address.split(".")[0])
+    losses = find_losses(source.info, wanted, image, holds, told=told)
     notes.extend(reader_warnings(dtype.name, role, holds))
     source_chunk = tuple(source.arrays[0].info.chunk_shape[p] for p in permutation)
     block = _block(levels, source_chunk, options, method)

@@ -51,6 +51,7 @@ class CosemDriver:
         name=True,
         metadata=True,
         fill_values="zero",
+        role_suffixes={"label": "_seg", "prediction": "_pred"},
     )
 
     # -- reading

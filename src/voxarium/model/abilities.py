@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 __all__ = ["INTEGERS", "NUMBERS", "Holds", "Loss", "ReaderLimit"]
@@ -89,6 +90,8 @@ class Holds:
         Values that chunks never written may stand for.
     roles : frozenset of str
         Roles that a reader can tell afterwards; "intensity" always is.
+    role_suffixes : mapping of str to str
+        Roles that the end of an image's name tells.
     reader_limits : tuple of ReaderLimit
         What may be written and a common reader cannot show.
     """
@@ -108,4 +111,5 @@ class Holds:
     metadata: bool = False
     fill_values: Literal["any", "zero"] = "any"
     roles: frozenset[str] = frozenset()
+    role_suffixes: Mapping[str, str] = field(default_factory=dict)
     reader_limits: tuple[ReaderLimit, ...] = ()

@@ -152,7 +152,8 @@ def parse_image(
                 f"level {path!r}", f"has the axes {other.axes}, the first one {first.axes}", "give all levels the same"
             )
     name = _name(group)
-    role = role_of(name or address)
+    told = [role_of(text) for text in (name or "", address)]
+    role: Role = next((r for r in told if r != "intensity"), "intensity")
     notes = list(findings(group, levels))
     if role != "intensity":
         notes.append(f"taken for a {role} by its name")
