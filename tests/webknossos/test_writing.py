@@ -258,6 +258,16 @@ def test_display_hints_of_single_channels_come_back(tmp_path):
     assert voxarium.open(tmp_path / "ds" / "em").info.display.channels == channels
 
 
+def test_a_name_unlike_the_folders_comes_back(source, tmp_path):
+    voxarium.convert(source[0], tmp_path / "ds" / "em", **CHOICES, levels=1, name="Mouse, left")
+    assert document(tmp_path / "ds")["dataLayers"][0]["voxarium"] == {"name": "Mouse, left"}
+    image = voxarium.open(tmp_path / "ds" / "em")
+    assert image.name == image.info.name == "Mouse, left"
+    voxarium.convert(source[0], tmp_path / "ds" / "other", **CHOICES, levels=1)
+    assert "voxarium" not in document(tmp_path / "ds")["dataLayers"][1]
+    assert voxarium.open(tmp_path / "ds" / "other").name == "other"
+
+
 def test_a_default_write_of_a_small_image_makes_small_files(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((100, 384, 384), "u1"))
     choices = {"format": "webknossos", "axes": "zyx", "voxel_size": 8, "unit": "nm", "translation": 4}

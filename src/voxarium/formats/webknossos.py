@@ -39,6 +39,7 @@ class WebknossosDriver:
         ndim=(3, 4),
         axis_names=frozenset("zyxc"),
         units=frozenset(SPACE_UNITS),
+        name=True,
         windows=True,
         colors=True,
         fill_values="zero",

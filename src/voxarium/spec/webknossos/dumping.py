@@ -151,7 +151,7 @@ def dump_properties(name: str, image: ImageInfo, existing: bytes | None) -> byte
     entry = _entry(name, image, grid, first)
     if any(s != 1 for s in stretch) or any(shift):
         entry["coordinateTransformations"] = [{"type": "affine", "matrix": _matrix(stretch, shift)}]
-    entry |= _view(image, stated.get("layer"))
+    entry |= _view(name, image, stated.get("layer"))
     layers = document["dataLayers"]
     at = next((i for i, e in enumerate(layers) if isinstance(e, dict) and e.get("name") == name), len(layers))
     document["dataLayers"] = [*layers[:at], entry, *layers[at + 1 :]]
@@ -221,10 +221,11 @@ def _matrix(stretch: Sequence[float], shift: Sequence[float]) -> list[list[float
     return rows
 
 
-def _view(image: ImageInfo, stated: object) -> dict[str, Any]:
+def _view(name: str, image: ImageInfo, stated: object) -> dict[str, Any]:
     """Return display hints, and what the entry the image came from says besides."""
     known: Mapping[str, Any] = stated if isinstance(stated, Mapping) else {}
     entry = {k: v for k, v in known.items() if k not in _STRUCTURE}
+    own: dict[str, Any] = {} if image.name in ("", name) else {"name": image.name}
     found = known.get("defaultViewConfiguration")
     view = dict(found) if isinstance(found, Mapping) else {}
     channels = image.display.channels
@@ -233,7 +234,9 @@ def _view(image: ImageInfo, stated: object) -> dict[str, Any]:
         view = {k: v for k, v in view.items() if k not in ("color", "intensityRange", "min", "max", "isDisabled")}
         view |= hints
         if any(c.label for c in channels) or any(_hints(c) != hints for c in channels):
-            entry[OWN_KEY] = {"channels": [{"label": c.label, **_hints(c)} for c in channels]}
+            own["channels"] = [{"label": c.label, **_hints(c)} for c in channels]
+    if own:
+        entry[OWN_KEY] = own
     if view:
         entry["defaultViewConfiguration"] = view
     return entry

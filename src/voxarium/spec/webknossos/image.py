@@ -19,7 +19,7 @@ from voxarium.spec.webknossos.properties import Layer, Mag, Properties
 __all__ = ["FORMAT", "OWN_KEY", "StoredMag", "parse_image", "with_notes"]
 
 FORMAT: Final = "webknossos"
-OWN_KEY: Final = "voxarium"  # of an entry: hints for single channels, which the specification has no place for
+OWN_KEY: Final = "voxarium"  # of an entry: a name unlike a folder's, hints for single channels
 _SPACE: Final = ("z", "y", "x")
 _REVERSED: Final = ("n5", "neuroglancerPrecomputed")  # their first axis runs fastest; arrays here show it last
 
@@ -68,7 +68,7 @@ def parse_image(properties: Properties, layer: Layer, stored: Sequence[StoredMag
         format=FORMAT,
         axes=axes,
         levels=tuple(levels),
-        name=layer.name,
+        name=_own_name(layer),
         role="label" if layer.category == "segmentation" else "intensity",
         spec_version=layer.data_format,
         systems=(CoordinateSystem(name="dataset", axes=axes),) if edges else (),
@@ -195,6 +195,13 @@ def _check_type(layer: Layer, level: LevelInfo, notes: list[str]) -> None:
         notes.append(f"elementClass is {layer.element_class!r} for {layer.channels} channels; the arrays hold {found}")
     if _channels(level) != layer.channels:
         notes.append(f"numChannels is {layer.channels}; the arrays have {_channels(level)}")
+
+
+def _own_name(layer: Layer) -> str:
+    """Return the image's name where it is another than the layer's, which is that of a folder."""
+    own = layer.metadata.get(OWN_KEY)
+    name = own.get("name") if isinstance(own, Mapping) else None
+    return name if isinstance(name, str) else ""
 
 
 def _display(layer: Layer, channels: int) -> Display:
