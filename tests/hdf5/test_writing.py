@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxarium
-from voxarium.conversion import ConvertOptions, plan, run
+from voxarium.conversion import ConvertOptions, Target, plan, run
 from voxarium.conversion.packaging import check_file, discard, package, packaging_driver, parts_address
-from voxarium.conversion.target import open_target
 from voxarium.core.executor import Cancel
 from voxarium.core.registry import image_driver
 from voxarium.errors import (
@@ -38,11 +37,17 @@ from voxarium.stores.memory import MemoryStore
 DRIVER = packaging_driver(image_driver("hdf5"))
 
 
+def folder_of_parts(address):
+    """Return the place parts are written to, whatever becomes of them later."""
+    store = LocalStore(address)
+    return Target(store, store, "")
+
+
 def converted(source, target, **choices):
-    """Do what `convert` does once formats of one file are wired in."""
+    """Convert into parts, and put them together."""
     image = source if hasattr(source, "info") else voxarium.open(source)
     address = parts_address(str(target))
-    place = open_target(address, "hdf5")
+    place = folder_of_parts(address)
     report = run(plan(image, ConvertOptions(format="hdf5", **choices), target_name="em"), image, place)
     package(DRIVER, place.store, "", str(target))
     discard(place.store, address)
@@ -159,7 +164,7 @@ def test_the_same_parts_give_the_same_bytes_and_a_killed_job_resumes(tmp_path):
     converted(source, tmp_path / "whole.h5", axes=tuple("zyx"), chunk=(8, 8, 8), levels=2, memory=1 << 16)
     image, address = voxarium.open(source), parts_address(target)
     cancel = Cancel()
-    place = open_target(address, "hdf5")
+    place = folder_of_parts(address)
     with pytest.raises(InterruptedJobError):
         run(plan(image, options, target_name="em"), image, place, progress=lambda _: cancel.set(), cancel=cancel)
     report = run(plan(image, options, target_name="em"), image, place, resume=True)
@@ -263,7 +268,7 @@ def test_other_attributes_of_that_name_do_not_matter(tmp_path, value):
 def test_parts_are_an_array_as_well(tmp_path):
     data = noise((9, 10, 11))
     image = voxarium.open(saved(tmp_path, data))
-    place = open_target(tmp_path / "parts", "hdf5")
+    place = folder_of_parts(tmp_path / "parts")
     options = ConvertOptions(format="hdf5", axes=tuple("zyx"), chunk=(4, 4, 4), levels=1)
     run(plan(image, options, target_name="em"), image, place)
     np.testing.assert_array_equal(voxarium.open(tmp_path / "parts" / "s0")[...], data)
