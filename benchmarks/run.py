@@ -1,6 +1,6 @@
 """Run every benchmark and print what docs/performance.md states: figures, ratios, and which targets hold.
 
-python benchmarks/run.py [--only convert,reads,http_reads,kernels,encodings] [--rounds 1]
+python benchmarks/run.py [--only convert,containers,reads,http_reads,kernels,encodings] [--rounds 1]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-SUITES = ("kernels", "encodings", "convert", "reads", "http_reads")
+SUITES = ("kernels", "encodings", "convert", "containers", "reads", "http_reads")
 
 # (what, numerator, denominator, figure, least ratio): numerator ÷ denominator must reach the ratio.
 RATIOS = [
@@ -31,6 +31,18 @@ RATIOS = [
         5.0,
     ),
     ("wall ÷ limit, inverted (≥ 1/1.8)", "em/limit 64", "em/voxarium npy 512/64", "median_s", 1 / 1.8),
+]
+CONTAINERS = [
+    ("WKW full read ÷ the wkw library (≥ 1/1.3)", "wkw lz4 full read/wkw", "wkw lz4 full read/voxarium", 1 / 1.3),
+    *(
+        (
+            f"precomputed {kind} → OME-Zarr",
+            f"precomputed {kind} → OME-Zarr, 5 levels/tensorstore",
+            f"precomputed {kind} → OME-Zarr, 5 levels/voxarium",
+            2.0,
+        )
+        for kind in ("sharded", "plain")
+    ),
 ]
 # (suite, case, figure, least value)
 LEAST = [
@@ -88,6 +100,11 @@ def verdicts(found: dict[str, dict[str, dict[str, Any]]]) -> list[str]:
     for what, above, below, figure, least in RATIOS:
         if figure in convert.get(above, {}) and figure in convert.get(below, {}):
             ratio = convert[above][figure] / convert[below][figure]
+            lines.append(f"{'ok  ' if ratio >= least else 'MISS'} {what}: {ratio:.2f} (at least {least:.2f})")
+    containers = found.get("containers", {})
+    for what, above, below, least in CONTAINERS:
+        if "median_s" in containers.get(above, {}) and "median_s" in containers.get(below, {}):
+            ratio = containers[above]["median_s"] / containers[below]["median_s"]
             lines.append(f"{'ok  ' if ratio >= least else 'MISS'} {what}: {ratio:.2f} (at least {least:.2f})")
     for suite, case, figure, least in LEAST:
         value = found.get(suite, {}).get(case, {}).get(figure)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import ClassVar, Final, Self
+from functools import cache
+from typing import Any, ClassVar, Final, Self
 
 from typing_extensions import Buffer
 
@@ -64,10 +65,10 @@ class _Deflate:
         parts: list[bytes] = []
         found = 0
         while True:
-            unpacker = zlib.decompressobj(self.window_bits)
+            unpacker = _inflater().decompressobj(self.window_bits)
             try:
                 part = unpacker.decompress(rest, high - found + 1)
-            except zlib.error as error:
+            except _inflater().error as error:
                 raise corrupt(f"{self.name} payload cannot be decoded: {error}") from error
             parts.append(part)
             found += len(part)
@@ -79,9 +80,19 @@ class _Deflate:
             if not rest:
                 break
             if self.window_bits < 16:
-                raise corrupt(f"{self.name} payload has {len(rest)} bytes behind its end")
+                raise corrupt(f"{self.name} payload has {memoryview(rest).nbytes} bytes behind its end")
         check_size(f"{self.name} payload", found, size)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+@cache
+def _inflater() -> Any:  # Any: a module like zlib
+    """Return what decompresses: ISA-L, nearly twice as fast, where its package exists for the machine; else zlib."""
+    try:
+        from isal import isal_zlib
+    except ImportError:
+        return zlib
+    return isal_zlib
 
 
 class Gzip(_Deflate):

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Located", "NativeCrew", "NativeFiles", "NativeReads", "Span", "whole_objects"]
+__all__ = ["Located", "NativeCrew", "NativeFiles", "NativeReads", "Span", "located", "whole_objects"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,18 @@ def whole_objects(keys: Sequence[str]) -> Located:
     """Return chunks that are objects of their own."""
     n = len(keys)
     return Located(keys=keys, objects=np.arange(n), starts=np.zeros(n, np.int64), lengths=np.full(n, -1, np.int64))
+
+
+def located(spans: Sequence[Span | None]) -> Located:
+    """Return spans as arrays."""
+    keys = list(dict.fromkeys(s.key for s in spans if s is not None))
+    number = {key: i for i, key in enumerate(keys)}
+    return Located(
+        keys=keys,
+        objects=np.array([-1 if s is None else number[s.key] for s in spans], np.int64),
+        starts=np.array([0 if s is None else s.start for s in spans], np.int64),
+        lengths=np.array([-1 if s is None or s.length is None else s.length for s in spans], np.int64),
+    )
 
 
 class NativeFiles(Protocol):

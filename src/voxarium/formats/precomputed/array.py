@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 from voxarium.codecs import batch
+from voxarium.codecs.batch.crew import decode_fetched
 from voxarium.codecs.deflate import Gzip
 from voxarium.errors import Code, InputError, NotFoundError
 from voxarium.formats.precomputed.creating import create_scale
@@ -32,7 +33,8 @@ from voxarium.model.array_specs import join_key
 from voxarium.model.box import Box
 from voxarium.model.codec import check_size
 from voxarium.model.image import ArrayInfo, ArraySpec
-from voxarium.model.protocols import ByteRange, IndexCache, ReadableStore, ShardLayout, Span
+from voxarium.model.native import Located, NativeCrew, NativeReads, Span, located
+from voxarium.model.protocols import ByteRange, IndexCache, ReadableStore, ShardLayout
 from voxarium.model.sources import declined, place
 from voxarium.spec.precomputed import (
     ScaleInfo,
@@ -175,6 +177,22 @@ class PrecomputedScaleDriver:
         nbytes = math.prod(info.chunk_shape) * info.dtype.itemsize
         whole = next((i for i, p in enumerate(payloads) if memoryview(p).nbytes != nbytes), len(payloads))
         return batch.decode_many(None, payloads[:whole], places[:whole], scratch, out, plain=True) if whole else 0
+
+    def locate_many(
+        self, store: ReadableStore, path: str, info: ArrayInfo, indices: NDArray[np.int64], cache: IndexCache, /
+    ) -> Located:
+        """Return where chunks are stored, in arrays."""
+        return located(self.locate(store, path, info, [tuple(i) for i in indices.tolist()], cache))
+
+    def can_decode_fetched(self, info: ArrayInfo, out: NDArray[Any], chunks: int, /) -> bool:
+        """Tell whether `decode_fetched` is possible: for raw chunks; those cut at the end need a closer look."""
+        return self._plain(info) and batch.able_to_decode(None, out, chunks, plain=True)
+
+    def decode_fetched(
+        self, _info: ArrayInfo, reads: NativeReads, box: Box, out: NDArray[Any], crew: NativeCrew, /
+    ) -> NDArray[np.uint8]:
+        """Fetch and place raw chunks without the interpreter lock; see `NativeDriver`."""
+        return decode_fetched(None, reads, box, out, crew, plain=True)
 
     def encode_many(
         self, _info: ArrayInfo, _data: NDArray[Any], _places: NDArray[np.int64], _scratch: NDArray[Any], /

@@ -1,0 +1,151 @@
+"""Containers of connectomics against their own libraries: WKW, Neuroglancer precomputed, and a small default write.
+
+Sources are made from the EM volume on first use: a 512³ crop as WKW (LZ4, blocks of 32³), and the whole as precomputed,
+sharded (gzip) and not.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import anonymous_mb, case, main, tree, warm_memory, wipe
+from convert import tensorstore_spec
+
+warnings.filterwarnings("ignore")
+CROP = 512
+
+
+def crop(data: Path) -> Path:
+    path = data / f"em{CROP}.npy"
+    if not path.exists():
+        np.save(path, np.load(data / "em1024.npy", mmap_mode="r")[:CROP, :CROP, :CROP])
+    return path
+
+
+def made(path: Path, source: Path, **choices: Any) -> Path:
+    """Convert once."""
+    if not path.exists():
+        import voxarium
+
+        options = {"axes": "zyx", "voxel_size": 8, "unit": "nanometer", "translation": 4, "accept": "all"}
+        voxarium.convert(source, path, **options | choices)
+    return path
+
+
+def wkw_layer(data: Path) -> Path:
+    return made(data / "wkw" / "em", crop(data), format="webknossos", codec="lz4", levels=1)
+
+
+@case("wkw lz4 full read/voxarium", voxels=CROP**3, repeat=5)
+def wkw_voxarium(data: Path, work: Path):
+    import voxarium
+
+    image = voxarium.open(wkw_layer(data))
+    assert np.array_equal(image[:70, 100:130, 5:9], np.load(crop(data), mmap_mode="r")[:70, 100:130, 5:9])
+    return image.read
+
+
+@case("wkw lz4 full read/wkw", voxels=CROP**3, repeat=5)
+def wkw_library(data: Path, work: Path):
+    import wkw
+
+    with wkw.Dataset.open(str(wkw_layer(data) / "1")) as dataset:
+        found = dataset.read((5, 100, 0), (4, 30, 70))[0]
+    assert np.array_equal(found.T, np.load(crop(data), mmap_mode="r")[:70, 100:130, 5:9])
+
+    def run() -> None:
+        with wkw.Dataset.open(str(wkw_layer(data) / "1")) as dataset:
+            dataset.read((0, 0, 0), (CROP, CROP, CROP))
+
+    return run
+
+
+def precomputed(data: Path, sharded: bool) -> Path:
+    name = f"precomputed_{'sharded' if sharded else 'plain'}"
+    return made(data / name, data / "em1024.npy", format="precomputed", levels=1, shard=512 if sharded else (0,))
+
+
+def to_ome_zarr(sharded: bool) -> None:
+    kind = "sharded" if sharded else "plain"
+
+    @case(f"precomputed {kind} → OME-Zarr, 5 levels/voxarium", voxels=1024**3)
+    def ours(data: Path, work: Path):
+        import voxarium
+
+        source, out = precomputed(data, sharded), work / "out"
+        options = {"chunk": 64, "shard": 512, "levels": 5, "codec": "zstd:1", "threads": 2}
+
+        def before() -> None:
+            wipe(out)
+            os.sync()
+            warm_memory()
+
+        return lambda: voxarium.convert(source, out, **options), before, lambda: {"files": tree(out)[0]}
+
+    @case(f"precomputed {kind} → OME-Zarr, 5 levels/tensorstore", voxels=1024**3)
+    def theirs(data: Path, work: Path):
+        import tensorstore as ts
+
+        source, out = precomputed(data, sharded), work / "out"
+        context = ts.Context({"data_copy_concurrency": {"limit": 2}, "file_io_sync": False})
+
+        def before() -> None:
+            wipe(out)
+            os.sync()
+            warm_memory()
+
+        def run() -> None:
+            volume = ts.open(
+                {"driver": "neuroglancer_precomputed", "kvstore": {"driver": "file", "path": f"{source}/"}},
+                context=context,
+            ).result()
+            finer = volume[ts.d["channel"][0]].transpose()
+            for level in range(5):
+                size = 1024 >> level
+                step = min(512, size)
+                spec = tensorstore_spec(out / str(level), 64, step)
+                target = ts.open(spec, create=True, dtype="uint8", shape=[size] * 3, context=context).result()
+                view = finer if level == 0 else ts.downsample(finer, [2, 2, 2], "mean")
+                under_way: list[Any] = []
+                for origin in itertools.product(range(0, size, step), repeat=3):
+                    region = tuple(slice(o, o + step) for o in origin)
+                    under_way.append(target[region].write(view[region]))
+                    if len(under_way) >= 2:
+                        under_way.pop(0).result()
+                for future in under_way:
+                    future.result()
+                finer = target
+
+        return run, before
+
+
+to_ome_zarr(True)
+to_ome_zarr(False)
+
+
+@case("default write of 384³ as WEBKNOSSOS layer/voxarium", voxels=384**3)
+def default_write(data: Path, work: Path):
+    """A user's first small image: time, and memory beyond what the process had."""
+    import voxarium
+
+    image = np.array(np.load(data / "em1024.npy", mmap_mode="r")[:384, :384, :384])
+    np.save(work / "small.npy", image)
+    out = work / "ds" / "color"
+    held = [anonymous_mb()]
+
+    def run() -> None:
+        voxarium.convert(
+            work / "small.npy", out, format="webknossos", axes="zyx", voxel_size=8, unit="nanometer", accept="all"
+        )
+        held.append(anonymous_mb())
+
+    return run, lambda: wipe(work / "ds"), lambda: {"grown_MB": round(max(held) - held[0]), "files": tree(out)[0]}
+
+
+if __name__ == "__main__":
+    main()
