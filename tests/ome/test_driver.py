@@ -64,7 +64,7 @@ def test_the_driver_is_a_writable_image_driver(world: Any) -> None:
     assert isinstance(world.driver, WritableImageDriver)
     assert world.driver.spec_versions[0] == "0.5"
     assert [world.driver.array_driver(v) for v in ("0.4", "0.5", "0.6")] == ["zarr2", "zarr3", "zarr3"]
-    assert world.driver.level_path(3, placed((1, 1, 1), (0, 0, 0))) == "s3"
+    assert world.driver.level_path(3, *[placed((1, 1, 1), (0, 0, 0))] * 2) == "s3"
     with pytest.raises(UnsupportedError, match=r"0\.3 cannot be written"):
         world.driver.array_driver("0.3")
 

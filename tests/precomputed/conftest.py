@@ -135,7 +135,7 @@ def write(
         )
     )
     convention = PrecomputedDriver()
-    path = convention.level_path(0, transform)
+    path = convention.level_path(0, transform, transform)
     axes = tuple(
         Axis(name=n, type="channel" if n == "c" else "space", unit=None if n == "c" else "nanometer")
         for n in AXES[-data.ndim :]

@@ -64,8 +64,8 @@ def test_the_document_is_as_its_specification_says(source, tmp_path):
                 "dataFormat": "wkw",
                 "mags": [
                     {"mag": [1, 1, 1], "path": "./em/1", "cubeLength": 32, "axisOrder": order},
-                    {"mag": [2, 2, 1], "path": "./em/level1", "cubeLength": 32, "axisOrder": order},
-                    {"mag": [4, 4, 1], "path": "./em/level2", "cubeLength": 32, "axisOrder": order},
+                    {"mag": [2, 2, 1], "path": "./em/2-2-1", "cubeLength": 32, "axisOrder": order},
+                    {"mag": [4, 4, 1], "path": "./em/4-4-1", "cubeLength": 32, "axisOrder": order},
                 ],
                 "numChannels": 1,
                 "elementClass": "uint8",
@@ -213,8 +213,8 @@ def test_a_layer_is_replaced_only_when_asked_and_only_its_entry(source, tmp_path
     assert [e["name"] for e in after["dataLayers"]] == ["em", "more"]
     assert after["dataLayers"][1] == before["dataLayers"][1]
     assert len(after["dataLayers"][0]["mags"]) == 1
-    assert not (tmp_path / "ds" / "em" / "level1").exists() or not list(
-        (tmp_path / "ds" / "em" / "level1").rglob("*.wkw")
+    assert not (tmp_path / "ds" / "em" / "2-2-1").exists() or not list(
+        (tmp_path / "ds" / "em" / "2-2-1").rglob("*.wkw")
     )
     assert (voxarium.open(tmp_path / "ds" / "em")[...] == data).all()
 

@@ -21,7 +21,7 @@ from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArraySpec, ImageInfo, LevelInfo, Role
 from voxarium.model.protocols import PayloadDriver, WritableArrayDriver, WritableImageDriver
-from voxarium.model.transforms import Scale, Sequence, Translation, scale_translation
+from voxarium.model.transforms import Identity, Scale, Sequence, Transform, Translation, scale_translation
 from voxarium.pyramid import Method, check_method, default_method, level_shape, level_transform, plan_factors
 
 __all__ = ["plan"]
@@ -284,6 +284,7 @@ def _levels(
     # One chunk shape for all levels; only an axis that is shorter than a chunk from the start gets a shorter one.
     fitted = tuple(min(c, max(n, 1)) for c, n in zip(chunk, shape, strict=True))
     levels: list[PlannedLevel] = []
+    finest: Transform = Identity()
     scale = (1,) * len(shape)
     for i in range(len(steps) + 1):
         factors = steps[i - 1] if i else (1,) * len(shape)
@@ -294,6 +295,7 @@ def _levels(
         if shard is not None:
             outer = tuple(-(-min(s, max(n, 1)) // c) * c for s, n, c in zip(shard, shape, fitted, strict=True))
         transform = Sequence((Scale(geometry[i][0]), Translation(geometry[i][1])))
+        finest = transform if i == 0 else finest
         info = container.create(
             ArraySpec(
                 shape=shape,
@@ -309,7 +311,7 @@ def _levels(
         )
         following = steps[i] if i < len(steps) else (1,) * len(shape)
         cell = tuple(math.lcm(c, f) for c, f in zip(info.chunk_shape, following, strict=True))
-        path = convention.level_path(i, transform)
+        path = convention.level_path(i, transform, finest)
         levels.append(PlannedLevel(path=path, info=info, factors=factors, scale=scale, cell=cell))
     return tuple(levels)
 

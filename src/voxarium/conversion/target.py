@@ -10,6 +10,8 @@ from typing import Any
 from voxarium.conversion.options import DEFAULT_FORMAT
 from voxarium.conversion.packaging import packaging_driver, parts_address
 from voxarium.conversion.plan import Plan
+from voxarium.core.array import Array
+from voxarium.core.cropped import PartOfArray
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_KEY
 from voxarium.core.opening import images_below, open_image
@@ -139,10 +141,16 @@ def _is_writable(target: Target) -> bool:
     """Tell whether an image or array of a kind this package writes is there; a folder of slices is none."""
     for store, path in ((target.store, ""), (target.hierarchy, target.path)):
         try:
-            return isinstance(open_image(store, path).arrays[0].driver, WritableArrayDriver)
+            return isinstance(_stored(open_image(store, path)).driver, WritableArrayDriver)
         except VoxariumError:
             continue
     return False
+
+
+def _stored(image: Image) -> Array:
+    """Return the stored array of level 0, of which the level may show a part."""
+    array = image.arrays[0]
+    return array.stored if isinstance(array, PartOfArray) else array
 
 
 def _images_inside(store: ListableStore) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from voxarium.core.dataset import Dataset
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_KEY
 from voxarium.core.registry import array_driver, array_drivers, image_driver, image_drivers
+from voxarium.core.remembering import remembering
 from voxarium.core.uri import iter_above, open_source_store
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError, VoxariumError
 from voxarium.model.axes import Axis
@@ -197,22 +198,23 @@ def _refuse_incomplete(store: ReadableStore, path: str) -> None:
 
 def _open_complete(store: ReadableStore, path: str, format: str | None, options: dict[str, Any]) -> Image:
     opened: dict[str, Array] = {}
+    asked = remembering(store)
 
     def open_level(key: str) -> ArrayInfo:
-        array = opened[key] = open_array(store, key)
+        array = opened[key] = _open_array(store, asked, key, None, {})
         return array.info
 
     arrays_too = format is None or any(d.name == format for d in array_drivers())
     for driver in _image_candidates(format):
         try:
-            info = driver.open(store, path, open_level)
+            info = driver.open(asked, path, open_level)
         except NotFoundError:
             if not arrays_too:
                 raise  # the convention that was asked for says best why this is none of its images
             continue
         arrays = tuple(_level_array(opened[resolved_key(path, level.path)], level) for level in info.levels)
         return Image(store, path, info, arrays)
-    array = open_array(store, path, format=format, **options)
+    array = _open_array(store, asked, path, format, options)
     return as_image(array)
 
 
@@ -248,6 +250,13 @@ def open_array(store: ReadableStore, path: str = "", *, format: str | None = Non
     InputError
         If no driver takes these options.
     """
+    return _open_array(store, remembering(store), path, format, options)
+
+
+def _open_array(
+    store: ReadableStore, asked: ReadableStore, path: str, format: str | None, options: dict[str, Any]
+) -> Array:
+    """Open an array of `store`, whose documents are asked for through `asked`."""
     options = {k: v for k, v in options.items() if v is not None}
     candidates = array_drivers() if format is None else (array_driver(format),)
     able = [d for d in candidates if _accepted(d, options)]
@@ -260,7 +269,7 @@ def open_array(store: ReadableStore, path: str = "", *, format: str | None = Non
     telling: NotFoundError | None = None
     for driver in sorted(able, key=lambda d: _unlikely(d, path)):
         try:
-            return Array(driver, store, path, driver.open(store, path, **options))
+            return Array(driver, store, path, driver.open(asked, path, **options))
         except NotFoundError as error:
             if error.code not in (Code.METADATA_MISSING, Code.FORMAT_UNRECOGNISED):
                 telling = telling or error  # a driver that knows better than "not mine"

@@ -42,6 +42,11 @@ _FILE_SUFFIXES: Final = (
     ".bin",
     ".nii",
     ".gz",
+    ".mat",
+    ".ilp",
+    ".xml",
+    ".toml",
+    ".conf",
 )
 
 

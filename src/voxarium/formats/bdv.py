@@ -151,7 +151,7 @@ class BdvDriver:
         """Return ``n5``."""
         return "n5"
 
-    def level_path(self, level: int, _transform: Transform, /) -> str:
+    def level_path(self, level: int, _transform: Transform, _finest: Transform, /) -> str:
         """Return the path of a level below the container: ``setup0/timepoint0/s0`` …"""
         return f"{_VIEW}/s{level}"
 

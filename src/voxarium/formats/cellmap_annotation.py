@@ -95,7 +95,7 @@ class CellmapAnnotationDriver:
         """Return ``zarr2``."""
         return "zarr2"
 
-    def level_path(self, level: int, _transform: Transform, /) -> str:
+    def level_path(self, level: int, _transform: Transform, _finest: Transform, /) -> str:
         """Return the path of a level below the class: ``s0``, ``s1``, …"""
         return f"s{level}"
 

@@ -97,7 +97,7 @@ class Hdf5ImageDriver:
         """Return ``hdf5-parts``."""
         return "hdf5-parts"
 
-    def level_path(self, level: int, transform: Transform, /) -> str:
+    def level_path(self, level: int, transform: Transform, _finest: Transform, /) -> str:
         """Return the name of the dataset of a level: ``s0``, ``s1``, …"""
         return f"s{level}"
 

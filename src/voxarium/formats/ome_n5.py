@@ -84,7 +84,7 @@ class OmeN5Driver:
         """Return ``n5``."""
         return "n5"
 
-    def level_path(self, level: int, _transform: Transform, /) -> str:
+    def level_path(self, level: int, _transform: Transform, _finest: Transform, /) -> str:
         """Return the path of a level below the image: ``s0``, ``s1``, …"""
         return f"s{level}"
 

@@ -82,7 +82,7 @@ class OmeZarrDriver:
         ome.check_version(spec_version)
         return "zarr2" if spec_version < "0.5" else "zarr3"
 
-    def level_path(self, level: int, _transform: Transform, /) -> str:
+    def level_path(self, level: int, _transform: Transform, _finest: Transform, /) -> str:
         """Return the path of a level below the image: ``s0``, ``s1``, …"""
         return f"s{level}"
 

@@ -92,7 +92,7 @@ class PainteraDriver:
         """Return ``n5``."""
         return "n5"
 
-    def level_path(self, level: int, _transform: Transform, /) -> str:
+    def level_path(self, level: int, _transform: Transform, _finest: Transform, /) -> str:
         """Return the path of a level below the source: ``data/s0``, ``data/s1``, …"""
         return f"{paintera.DATA}/s{level}"
 

@@ -105,12 +105,12 @@ class WebknossosDriver:
         """Return ``wkw``."""
         return "wkw"
 
-    def level_path(self, level: int, _transform: Transform, finest: Transform | None = None, /) -> str:
+    def level_path(self, level: int, transform: Transform, finest: Transform, /) -> str:
         """Return the path of a level below the layer: the name of its mag, such as ``4-4-1``, where that is known.
 
         The document names the mag in any case.
         """
-        return webknossos.mag_name(level, _transform, finest)
+        return webknossos.mag_name(level, transform, finest)
 
     def axis_order(self, axes: tuple[Axis, ...], /) -> tuple[str, ...] | None:
         """Return z, y, x and, behind them, c."""

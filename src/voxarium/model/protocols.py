@@ -389,8 +389,8 @@ class WritableImageDriver(ImageDriver, Protocol):
     def array_driver(self, spec_version: str, /) -> str:
         """Return the name of the array driver that holds the levels."""
 
-    def level_path(self, level: int, transform: Transform, /) -> str:
-        """Return the path of a level below the image; `transform` maps its voxel centres to the world."""
+    def level_path(self, level: int, transform: Transform, finest: Transform, /) -> str:
+        """Return the path of a level below the image; transforms of it and level 0 map voxel centres to the world."""
 
     def axis_order(self, axes: tuple[Axis, ...], /) -> tuple[str, ...] | None:
         """Return the names of axes in the order this convention stores them; None when it takes any order."""

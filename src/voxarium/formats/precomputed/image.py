@@ -105,7 +105,7 @@ class PrecomputedDriver:
         """Return the name of the driver of scales."""
         return SCALE_FORMAT
 
-    def level_path(self, level: int, transform: Transform, /) -> str:
+    def level_path(self, level: int, transform: Transform, _finest: Transform, /) -> str:
         """Return the usual key of a scale: its voxel size, as in ``8_8_40``."""
         for ndim in (3, 4):
             found = scale_translation(transform, ndim)
