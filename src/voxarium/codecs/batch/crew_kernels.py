@@ -221,21 +221,41 @@ def serve(job):  # type: ignore[no-untyped-def]  # compiled
 
 
 @compiled
+def _announce_objects(job, advise):  # type: ignore[no-untyped-def]  # compiled
+    """Tell the system about chunks that are objects of their own."""
+    objects, paths = load_word(job + 8 * 28), load_word(job + 8 * 25)
+    opener, flags, closer = load_word(job + 8 * 39), load_word(job + 8 * 71), load_word(job + 8 * 70)
+    for i in range(load_word(job + 8 * 18)):
+        at = load_word(objects + 8 * i)
+        if at >= 0:
+            handle = _open(opener, load_word(paths + 8 * at), flags)
+            if handle >= 0:
+                _advise(advise, handle, 0, 0, 3)  # all of it
+                _close(closer, handle)
+
+
+@compiled
 def _announce(job, advise):  # type: ignore[no-untyped-def]  # compiled
-    """Tell the system what will be read, so that the disk can work on all of it."""
-    objects, handles, opener = load_word(job + 8 * 28), load_word(job + 8 * 25), load_word(job + 8 * 39)
+    """Tell the system what will be read, so that the disk can work on all of it; neighbours in one call."""
+    if load_word(job + 8 * 39) != 0:
+        _announce_objects(job, advise)
+        return
+    objects, handles = load_word(job + 8 * 28), load_word(job + 8 * 25)
     starts, lengths = load_word(job + 8 * 26), load_word(job + 8 * 27)
+    held = first = last = -1
     for i in range(load_word(job + 8 * 18)):
         at = load_word(objects + 8 * i)
         if at < 0:
             continue
-        handle = load_word(handles + 8 * at)
-        if opener != 0:
-            handle = _open(opener, handle, load_word(job + 8 * 71))
-        if handle >= 0:
-            _advise(advise, handle, load_word(starts + 8 * i), max(load_word(lengths + 8 * i), 0), 3)  # 0: to the end
-            if opener != 0:
-                _close(load_word(job + 8 * 70), handle)
+        start, length = load_word(starts + 8 * i), load_word(lengths + 8 * i)
+        if at == held and length >= 0 and 0 <= start - last <= 16384:
+            last = start + length
+            continue
+        if held >= 0:
+            _advise(advise, load_word(handles + 8 * held), first, last - first, 3)
+        held, first, last = at, start, start + max(length, 0)  # length 0: to the end
+    if held >= 0:
+        _advise(advise, load_word(handles + 8 * held), first, last - first, 3)
 
 
 @compiled
