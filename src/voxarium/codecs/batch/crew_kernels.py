@@ -15,6 +15,8 @@ from numba.extending import intrinsic
 
 from voxarium.codecs.batch.kernels import call1, call2, call4, call5, compiled, copy_box, load_word
 
+_AHEAD = 32  # chunks that the disk is told about before they are read
+
 # Numba's interface is untyped; the signatures below are those of the C library. Any: numba objects.
 
 
@@ -181,6 +183,24 @@ def _decoded(job, context, chunk, nbytes, source, length, needed):  # type: igno
 
 
 @compiled
+def _announce(job, advise, i):  # type: ignore[no-untyped-def]  # compiled
+    """Tell the system that a chunk will be read, so that the disk can work on it."""
+    if i >= load_word(job + 8 * 18):
+        return
+    at = load_word(load_word(job + 8 * 28) + 8 * i)
+    if at < 0:
+        return
+    handle, opener = load_word(load_word(job + 8 * 25) + 8 * at), load_word(job + 8 * 39)
+    if opener != 0:
+        handle = _open(opener, handle, load_word(job + 8 * 71))
+    if handle >= 0:
+        start, length = load_word(load_word(job + 8 * 26) + 8 * i), load_word(load_word(job + 8 * 27) + 8 * i)
+        _advise(advise, handle, start, max(length, 0), 3)  # length 0: to the end
+        if opener != 0:
+            _close(load_word(job + 8 * 70), handle)
+
+
+@compiled
 def _work(job):  # type: ignore[no-untyped-def]  # compiled
     """Deal with chunks until none is left."""
     me = _next(job + 8 * 17)
@@ -193,10 +213,13 @@ def _work(job):  # type: ignore[no-untyped-def]  # compiled
     context = load_word(load_word(job + 8 * 38) + 8 * me)
     shapes = _words(job + 8 * 40, 30).reshape(5, 6)
     part = np.ones(6, np.int64)
+    advise = load_word(job + 8 * 24)
     while True:
         i = _next(job + 8 * 16)
         if i >= count:
             return
+        if advise != 0:
+            _announce(job, advise, i + _AHEAD)
         at = load_word(objects + 8 * i)
         if at < 0:
             continue
@@ -221,51 +244,14 @@ def serve(job):  # type: ignore[no-untyped-def]  # compiled
 
 
 @compiled
-def _announce_objects(job, advise):  # type: ignore[no-untyped-def]  # compiled
-    """Tell the system about chunks that are objects of their own."""
-    objects, paths = load_word(job + 8 * 28), load_word(job + 8 * 25)
-    opener, flags, closer = load_word(job + 8 * 39), load_word(job + 8 * 71), load_word(job + 8 * 70)
-    for i in range(load_word(job + 8 * 18)):
-        at = load_word(objects + 8 * i)
-        if at >= 0:
-            handle = _open(opener, load_word(paths + 8 * at), flags)
-            if handle >= 0:
-                _advise(advise, handle, 0, 0, 3)  # all of it
-                _close(closer, handle)
-
-
-@compiled
-def _announce(job, advise):  # type: ignore[no-untyped-def]  # compiled
-    """Tell the system what will be read, so that the disk can work on all of it; neighbours in one call."""
-    if load_word(job + 8 * 39) != 0:
-        _announce_objects(job, advise)
-        return
-    objects, handles = load_word(job + 8 * 28), load_word(job + 8 * 25)
-    starts, lengths = load_word(job + 8 * 26), load_word(job + 8 * 27)
-    held = first = last = -1
-    for i in range(load_word(job + 8 * 18)):
-        at = load_word(objects + 8 * i)
-        if at < 0:
-            continue
-        start, length = load_word(starts + 8 * i), load_word(lengths + 8 * i)
-        if at == held and length >= 0 and 0 <= start - last <= 16384:
-            last = start + length
-            continue
-        if held >= 0:
-            _advise(advise, load_word(handles + 8 * held), first, last - first, 3)
-        held, first, last = at, start, start + max(length, 0)  # length 0: to the end
-    if held >= 0:
-        _advise(advise, load_word(handles + 8 * held), first, last - first, 3)
-
-
-@compiled
 def run(job, helpers):  # type: ignore[no-untyped-def]  # compiled
     """Work together with helpers; return when every helper that has begun has ended."""
     wait, post, advise = load_word(job + 8 * 19), load_word(job + 8 * 20), load_word(job + 8 * 24)
     for _ in range(helpers):
         _semaphore(post, job)
     if advise != 0:
-        _announce(job, advise)
+        for i in range(_AHEAD):
+            _announce(job, advise, i)
     _work(job)
     begun = helpers
     for _ in range(helpers):
