@@ -91,7 +91,9 @@ def support_table() -> str:
     """Return which formats are read and written, as the drivers say."""
     rows = ["| format | what | reads | writes | extra to install |", "| --- | --- | --- | --- | --- |"]
     ours = [d for d in (*image_drivers(), *array_drivers()) if type(d).__module__.startswith("voxarium.")]
-    for driver in ours:
+    # A format whose convention and container share a name stands once; steps inside a convention not at all.
+    once = {d.name: d for d in reversed(ours) if getattr(d, "listed", True)}
+    for driver in sorted(once.values(), key=ours.index):
         does = ["yes" if c in driver.capabilities else "–" for c in ("read", "write")]
         versions = getattr(driver, "spec_versions", ())
         if versions:

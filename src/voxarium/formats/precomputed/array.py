@@ -50,6 +50,7 @@ _DEEPEST_KEY: Final = 4  # folders in the key of a scale
 class PrecomputedScaleDriver:
     """Reads and writes scales of precomputed volumes."""
 
+    listed: ClassVar[bool] = False  # only a step of the convention around it
     name: ClassVar[str] = SCALE_FORMAT
     spec_url: ClassVar[str] = SPEC_URL
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write", "shards"})
