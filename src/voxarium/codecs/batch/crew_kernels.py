@@ -15,8 +15,6 @@ from numba.extending import intrinsic
 
 from voxarium.codecs.batch.kernels import call1, call2, call4, call5, compiled, copy_box, load_word
 
-_AHEAD = 32  # chunks that the disk is told about before they are read
-
 # Numba's interface is untyped; the signatures below are those of the C library. Any: numba objects.
 
 
@@ -183,6 +181,12 @@ def _decoded(job, context, chunk, nbytes, source, length, needed):  # type: igno
 
 
 @compiled
+def _ahead(job):  # type: ignore[no-untyped-def]  # compiled
+    """Return how many chunks the disk is told about before they are read: about eight megabytes of them."""
+    return min(max(8388608 // load_word(job + 8 * 34), 16), 96)
+
+
+@compiled
 def _announce(job, advise, i):  # type: ignore[no-untyped-def]  # compiled
     """Tell the system that a chunk will be read, so that the disk can work on it."""
     if i >= load_word(job + 8 * 18):
@@ -213,13 +217,13 @@ def _work(job):  # type: ignore[no-untyped-def]  # compiled
     context = load_word(load_word(job + 8 * 38) + 8 * me)
     shapes = _words(job + 8 * 40, 30).reshape(5, 6)
     part = np.ones(6, np.int64)
-    advise = load_word(job + 8 * 24)
+    advise, ahead = load_word(job + 8 * 24), _ahead(job)
     while True:
         i = _next(job + 8 * 16)
         if i >= count:
             return
         if advise != 0:
-            _announce(job, advise, i + _AHEAD)
+            _announce(job, advise, i + ahead)
         at = load_word(objects + 8 * i)
         if at < 0:
             continue
@@ -250,7 +254,7 @@ def run(job, helpers):  # type: ignore[no-untyped-def]  # compiled
     for _ in range(helpers):
         _semaphore(post, job)
     if advise != 0:
-        for i in range(_AHEAD):
+        for i in range(_ahead(job)):
             _announce(job, advise, i)
     _work(job)
     begun = helpers
