@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxarium.codecs.batch.crew import Crew
+from voxarium.codecs.batch.crew import Crew, announcing
 from voxarium.model.box import Box
 from voxarium.model.image import ArrayInfo
 from voxarium.model.native import NativeReads
@@ -21,8 +21,8 @@ from voxarium.model.protocols import IndexCache, NativeDriver, NativeStore, Prob
 __all__ = ["NativeReader"]
 
 _MOST_THREADS: Final = 64
-_DISK_WORKERS: Final = 6  # most of them wait, each for a chunk of its own
 _FEW: Final = 3
+_WAITING: Final = 6  # readers of a disk that cannot be told ahead: most of them wait, each for a chunk of its own
 
 Careful = Callable[[list[tuple[int, ...]], int], None]
 
@@ -71,7 +71,7 @@ class NativeReader:
         files = store.open_native(found.keys)
         if files is None:
             return False
-        with files, _crew((max(workers, _DISK_WORKERS) if slow else workers) - 1) as crew:
+        with files, _crew((max(workers, _WAITING) if slow and not announcing() else workers) - 1) as crew:
             reads = NativeReads(
                 chunk_shape=info.chunk_shape,
                 indices=indices,

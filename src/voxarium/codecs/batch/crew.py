@@ -19,9 +19,9 @@ from voxarium.model.box import Box
 from voxarium.model.codec import BytesBytesCodec
 from voxarium.model.native import NativeCrew, NativeReads
 
-__all__ = ["Crew", "crews_possible", "decode_fetched"]
+__all__ = ["Crew", "announcing", "crews_possible", "decode_fetched"]
 
-_WORDS: Final = 76  # see `crew_kernels`: semaphores, counters, functions, addresses, shapes
+_WORDS: Final = 77  # see `crew_kernels`: semaphores, counters, functions, addresses, shapes
 _COUNTERS: Final = slice(16, 18)
 _JOB: Final = 18
 _PAD: Final = (0,) * most_axes
@@ -50,6 +50,11 @@ def _advise() -> int:
         return ctypes.cast(ctypes.CDLL(None).posix_fadvise, ctypes.c_void_p).value or 0
     except (OSError, AttributeError, TypeError):
         return 0
+
+
+def announcing() -> bool:
+    """Tell whether the system can be told which chunks will be read."""
+    return bool(_advise())
 
 
 def crews_possible() -> bool:
@@ -162,13 +167,15 @@ def decode_fetched(
     else:
         decoder = 0 if plain else (symbols() or {})["ZSTD_decompressDCtx"]
     pad, files = _PAD[ndim:], reads.files
+    helpers = min(crew.helpers, count - 1)
     words = [
         files.reader, decoder, _advise() if reads.announce else 0,
         _address(files.handles), _address(reads.starts), _address(reads.lengths), _address(reads.objects),
         _address(reads.indices), ndim, _address(status), _address(out), out.itemsize, nbytes, reads.most + 1,
         0, 0, 0, files.opener, *_chunk_words(reads.chunk_shape, out.itemsize), *pad, *out.strides, *pad, *box.origin,
         *(1,) * len(pad), *box.stop, files.closer, files.flags, *_block_functions(),
+        helpers + 1,
     ]  # fmt: skip
     crew.set_count(count)
-    crew.run(words, (nbytes + 63) // 64 * 64 + (reads.most + 64) // 64 * 64, min(crew.helpers, count - 1))
+    crew.run(words, (nbytes + 63) // 64 * 64 + (reads.most + 64) // 64 * 64, helpers)
     return status

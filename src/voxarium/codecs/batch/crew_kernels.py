@@ -187,21 +187,28 @@ def _ahead(job):  # type: ignore[no-untyped-def]  # compiled
 
 
 @compiled
-def _announce(job, advise, i):  # type: ignore[no-untyped-def]  # compiled
-    """Tell the system that a chunk will be read, so that the disk can work on it."""
-    if i >= load_word(job + 8 * 18):
-        return
+def _announce(job, advise, i, stop):  # type: ignore[no-untyped-def]  # compiled
+    """Tell the system that a chunk will be read, so that the disk can work on it; return the chunk after it.
+
+    Chunks up to `stop` that stand right behind it in the same object are announced with it.
+    """
     at = load_word(load_word(job + 8 * 28) + 8 * i)
     if at < 0:
-        return
+        return i + 1
+    objects, starts, lengths = load_word(job + 8 * 28), load_word(job + 8 * 26), load_word(job + 8 * 27)
+    start, length = load_word(starts + 8 * i), max(load_word(lengths + 8 * i), 0)  # length 0: to the end
+    i += 1
+    while i < stop and length > 0 and load_word(objects + 8 * i) == at and load_word(starts + 8 * i) == start + length:
+        length += load_word(lengths + 8 * i)
+        i += 1
     handle, opener = load_word(load_word(job + 8 * 25) + 8 * at), load_word(job + 8 * 39)
     if opener != 0:
         handle = _open(opener, handle, load_word(job + 8 * 71))
     if handle >= 0:
-        start, length = load_word(load_word(job + 8 * 26) + 8 * i), load_word(load_word(job + 8 * 27) + 8 * i)
-        _advise(advise, handle, start, max(length, 0), 3)  # length 0: to the end
+        _advise(advise, handle, start, length, 3)
         if opener != 0:
             _close(load_word(job + 8 * 70), handle)
+    return i
 
 
 @compiled
@@ -218,12 +225,17 @@ def _work(job):  # type: ignore[no-untyped-def]  # compiled
     shapes = _words(job + 8 * 40, 30).reshape(5, 6)
     part = np.ones(6, np.int64)
     advise, ahead = load_word(job + 8 * 24), _ahead(job)
+    if advise != 0:
+        first, workers = min(ahead, count), load_word(job + 8 * 76)
+        i, stop = me * first // workers, (me + 1) * first // workers
+        while i < stop:
+            i = _announce(job, advise, i, stop)
     while True:
         i = _next(job + 8 * 16)
         if i >= count:
             return
-        if advise != 0:
-            _announce(job, advise, i + ahead)
+        if advise != 0 and i + ahead < count:
+            _announce(job, advise, i + ahead, i + ahead + 1)
         at = load_word(objects + 8 * i)
         if at < 0:
             continue
@@ -250,12 +262,9 @@ def serve(job):  # type: ignore[no-untyped-def]  # compiled
 @compiled
 def run(job, helpers):  # type: ignore[no-untyped-def]  # compiled
     """Work together with helpers; return when every helper that has begun has ended."""
-    wait, post, advise = load_word(job + 8 * 19), load_word(job + 8 * 20), load_word(job + 8 * 24)
+    wait, post = load_word(job + 8 * 19), load_word(job + 8 * 20)
     for _ in range(helpers):
         _semaphore(post, job)
-    if advise != 0:
-        for i in range(_ahead(job)):
-            _announce(job, advise, i)
     _work(job)
     begun = helpers
     for _ in range(helpers):
