@@ -42,6 +42,7 @@ _NAMES = {
     "plan": "voxarium.conversion",
     "register_array_driver": "voxarium.core.registry",
     "register_image_driver": "voxarium.core.registry",
+    "virtualize": "voxarium.conversion",
 }
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "plan",
     "register_array_driver",
     "register_image_driver",
+    "virtualize",
 ]
 
 

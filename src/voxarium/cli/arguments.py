@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ __all__ = [
     "AsJson",
     "ByteOffset",
     "Quiet",
+    "RoleName",
     "SourceDtype",
     "SourceFormat",
     "SourceOrder",
@@ -20,6 +22,15 @@ __all__ = [
     "Uri",
     "source_options",
 ]
+
+
+class RoleName(StrEnum):
+    """What samples are."""
+
+    intensity = "intensity"
+    label = "label"
+    prediction = "prediction"
+
 
 _RAW = "Sources that do not describe themselves"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +10,7 @@ from voxarium.cli.arguments import (
     AsJson,
     ByteOffset,
     Quiet,
+    RoleName,
     SourceDtype,
     SourceFormat,
     SourceOrder,
@@ -32,14 +32,6 @@ __all__ = ["convert"]
 _TARGET = "What is written"
 _MEANING = "What the source means"
 _JOB = "How the job runs"
-
-
-class RoleName(StrEnum):
-    """What samples are."""
-
-    intensity = "intensity"
-    label = "label"
-    prediction = "prediction"
 
 
 def convert(

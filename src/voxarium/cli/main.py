@@ -17,6 +17,7 @@ from voxarium.cli.printing import exit_code, print_error
 from voxarium.cli.read import read
 from voxarium.cli.scene import scene
 from voxarium.cli.tree import tree
+from voxarium.cli.virtualize import virtualize
 from voxarium.errors import Code, InputError, InterruptedJobError, VoxariumError
 
 __all__ = ["app", "main"]
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (info, tree, convert, preview, read, scene):
+for _command in (info, tree, convert, preview, read, scene, virtualize):
     app.command()(_command)
 
 

@@ -6,5 +6,18 @@ from voxarium.conversion.plan import Plan
 from voxarium.conversion.planning import plan
 from voxarium.conversion.running import Report, convert, run
 from voxarium.conversion.target import Target, open_target
+from voxarium.conversion.virtual import VirtualReport, virtualize
 
-__all__ = ["ConvertOptions", "Plan", "Progress", "Report", "Target", "convert", "open_target", "plan", "run"]
+__all__ = [
+    "ConvertOptions",
+    "Plan",
+    "Progress",
+    "Report",
+    "Target",
+    "VirtualReport",
+    "convert",
+    "open_target",
+    "plan",
+    "run",
+    "virtualize",
+]

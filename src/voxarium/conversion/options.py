@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal
 
 from voxarium.errors import Code, InputError
 from voxarium.model.axes import SPACE_UNITS, Axis, canonical_unit, guess_axis_type
 from voxarium.model.box import Box
 
-__all__ = ["DEFAULT_FORMAT", "ConvertOptions", "described_axes", "per_space_axis"]
+__all__ = ["DEFAULT_FORMAT", "ConvertOptions", "as_choices", "described_axes", "per_space_axis"]
 
 DEFAULT_FORMAT: Final = "ome-zarr"
 """What is written until a user asks for something else."""
@@ -160,3 +160,33 @@ def per_space_axis(values: Sequence[float] | None, axes: Sequence[Axis], what: s
     for i, v in zip(space, values, strict=True):
         out[i] = v
     return tuple(out)
+
+
+def as_choices(choices: dict[str, Any]) -> dict[str, Any]:
+    """Turn the shorthands of `convert` into the fields of `ConvertOptions`."""
+    known = {f.name for f in fields(ConvertOptions)}
+    unknown = sorted(set(choices) - known)
+    if unknown:
+        raise InputError(
+            f"convert has no option {', '.join(unknown)}",
+            code=Code.ARGUMENT_INVALID,
+            fix=f"its options are {', '.join(sorted(known))}",
+        )
+    out = {k: v for k, v in choices.items() if v is not None}
+    for key in ("chunk", "shard", "factors", "voxel_size", "translation"):
+        value = out.get(key)
+        if isinstance(value, (int, float)):
+            out[key] = (value,)
+        elif value is not None:
+            out[key] = tuple(value)
+    if isinstance(out.get("accept"), str):
+        out["accept"] = tuple(out["accept"].split(","))
+    elif "accept" in out:
+        out["accept"] = tuple(out["accept"])
+    for key in ("axes", "order"):
+        if isinstance(out.get(key), str):
+            text = out[key]
+            out[key] = tuple(text.split(",")) if "," in text else tuple(text)
+        elif key in out:
+            out[key] = tuple(out[key])
+    return out

@@ -14,7 +14,7 @@ from typing import Any
 from voxarium.conversion.engine import Engine, Progress
 from voxarium.conversion.ledger import Ledger
 from voxarium.conversion.losses import refuse_losses
-from voxarium.conversion.options import DEFAULT_FORMAT, ConvertOptions
+from voxarium.conversion.options import DEFAULT_FORMAT, ConvertOptions, as_choices
 from voxarium.conversion.packaging import check_file, discard, package, packaging_driver
 from voxarium.conversion.plan import Plan
 from voxarium.conversion.planning import plan as make_plan
@@ -366,33 +366,3 @@ def open_source(source: str | os.PathLike[str] | Image, **options: Any) -> Image
     if isinstance(source, Image):
         return source
     return open_one(source, **options)
-
-
-def as_choices(choices: dict[str, Any]) -> dict[str, Any]:
-    """Turn the shorthands of `convert` into the fields of `ConvertOptions`."""
-    known = {f.name for f in fields(ConvertOptions)}
-    unknown = sorted(set(choices) - known)
-    if unknown:
-        raise InputError(
-            f"convert has no option {', '.join(unknown)}",
-            code=Code.ARGUMENT_INVALID,
-            fix=f"its options are {', '.join(sorted(known))}",
-        )
-    out = {k: v for k, v in choices.items() if v is not None}
-    for key in ("chunk", "shard", "factors", "voxel_size", "translation"):
-        value = out.get(key)
-        if isinstance(value, (int, float)):
-            out[key] = (value,)
-        elif value is not None:
-            out[key] = tuple(value)
-    if isinstance(out.get("accept"), str):
-        out["accept"] = tuple(out["accept"].split(","))
-    elif "accept" in out:
-        out["accept"] = tuple(out["accept"])
-    for key in ("axes", "order"):
-        if isinstance(out.get(key), str):
-            text = out[key]
-            out[key] = tuple(text.split(",")) if "," in text else tuple(text)
-        elif key in out:
-            out[key] = tuple(out[key])
-    return out

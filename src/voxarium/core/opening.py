@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from voxarium.core.array import Array
@@ -24,7 +24,9 @@ from voxarium.model.transforms import Identity
 __all__ = ["as_image", "images_below", "open", "open_array", "open_image", "open_in", "open_one"]
 
 
-def open(uri: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> Image | Dataset:
+def open(
+    uri: str | os.PathLike[str], *, format: str | None = None, references: Sequence[str] = (), **options: Any
+) -> Image | Dataset:
     """Open what is at a path or URI.
 
     Parameters
@@ -34,6 +36,8 @@ def open(uri: str | os.PathLike[str], *, format: str | None = None, **options: A
         ``file.h5::/dataset`` and ``archive.ozx::labels/x`` name things inside files.
     format : str or None
         Name of the driver; None = find out.
+    references : sequence of str
+        For reference files: prefixes of addresses they may lead to, besides the folder they are in.
     **options
         Options of the driver, such as ``shape=`` and ``dtype=`` for raw binary files.
 
@@ -54,7 +58,7 @@ def open(uri: str | os.PathLike[str], *, format: str | None = None, **options: A
     >>> import voxarium
     >>> image = voxarium.open("archive.ome.zarr")  # doctest: +SKIP
     """
-    store, path = open_source_store(uri)
+    store, path = open_source_store(uri, references=references)
     part = _open_from_above(uri, format, options)
     return open_in(store, path, format=format, **options) if part is None else part
 

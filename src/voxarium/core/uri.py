@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from voxarium.core import references as reference_files
 from voxarium.errors import Code, ExistsError, InputError, NotFoundError
 from voxarium.model.protocols import ReadableStore, WritableImageDriver, WritableStore
 
@@ -18,6 +20,7 @@ __all__ = ["Location", "iter_above", "open_hierarchy", "open_source_store", "ope
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
 _GLOB = re.compile(r"[*?\[]")
 _ARCHIVES: Final = (".zip", ".ozx")
+_REFERENCES: Final = (*reference_files.SUFFIXES, *reference_files.FOLDERS)
 _OBJECTS: Final = ("s3", "gs", "gcs", "az", "azure", "abfs", "abfss")
 # Files at the end of a remote address: the store is then the folder around them.
 _FILE_SUFFIXES: Final = (
@@ -47,6 +50,7 @@ _FILE_SUFFIXES: Final = (
     ".xml",
     ".toml",
     ".conf",
+    *reference_files.SUFFIXES,
 )
 
 
@@ -94,8 +98,12 @@ def parse_uri(uri: str | os.PathLike[str]) -> Location:
     return Location(scheme, base.rstrip("/"), inner)
 
 
-def open_source_store(uri: str | os.PathLike[str], **options: Any) -> tuple[ReadableStore, str]:
+def open_source_store(
+    uri: str | os.PathLike[str], *, references: Sequence[str] = (), **options: Any
+) -> tuple[ReadableStore, str]:
     """Return the store of something to be read, and the path inside it.
+
+    `references` are prefixes of addresses that a reference file may lead to, besides its own folder.
 
     Raises
     ------
@@ -106,9 +114,13 @@ def open_source_store(uri: str | os.PathLike[str], **options: Any) -> tuple[Read
     """
     where = parse_uri(uri)
     if where.scheme == "file":
-        return _local_source(where)
+        return _local_source(where, references)
     folder, name = _split_remote(where.base)
     store = _remote_store(where.scheme, folder, options)
+    if name.lower().endswith(_REFERENCES):
+        referring = reference_files.open_reference_store(store, name, folder, _referred, references)
+        if referring is not None:
+            return referring, where.inner.strip("/")
     if name.endswith(_ARCHIVES):
         from voxarium.stores.zip import ZipStore
 
@@ -119,7 +131,7 @@ def open_source_store(uri: str | os.PathLike[str], **options: Any) -> tuple[Read
 def _split_remote(base: str) -> tuple[str, str]:
     parts = urlsplit(base)
     head, _, tail = parts.path.rpartition("/")
-    if not tail.lower().endswith((*_FILE_SUFFIXES, *_ARCHIVES)):
+    if not tail.lower().endswith((*_FILE_SUFFIXES, *_ARCHIVES, *reference_files.FOLDERS)):
         return base, ""
     return urlunsplit((parts.scheme, parts.netloc, head, parts.query, "")), unquote(tail)
 
@@ -148,12 +160,33 @@ def _remote_store(scheme: str, base: str, options: dict[str, Any]) -> Any:  # An
     return FsspecStore.from_uri(base, **options)
 
 
-def _local_source(where: Location) -> tuple[ReadableStore, str]:
+def _referred(address: str) -> tuple[ReadableStore, str]:
+    """Open the folder of a file that a reference names; stores of a place are shared."""
+    folder, _, name = address.rpartition("/")
+    return _folder_store(folder), name
+
+
+@lru_cache(maxsize=32)
+def _folder_store(folder: str) -> ReadableStore:
+    where = parse_uri(folder or "/")
+    if where.scheme != "file":
+        found: ReadableStore = _remote_store(where.scheme, where.base, {})
+        return found
+    from voxarium.stores.local import LocalStore
+
+    return LocalStore(where.base)
+
+
+def _local_source(where: Location, references: Sequence[str]) -> tuple[ReadableStore, str]:
     from voxarium.stores.local import LocalStore
 
     path = os.path.abspath(where.base)
     folder, name = os.path.split(path)
     suffix = f"::{where.inner}" if where.inner else ""
+    if name.lower().endswith(_REFERENCES) and os.path.exists(path):
+        referring = reference_files.open_reference_store(LocalStore(folder), name, folder, _referred, references)
+        if referring is not None:
+            return referring, where.inner.strip("/")
     if os.path.isdir(path):
         return LocalStore(path), where.inner.strip("/")
     if os.path.isfile(path):

@@ -9,17 +9,20 @@ refused, because HDF5 would answer with fill values.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxarium.codecs.hdf5_filters import Hdf5Voxels, number_type
+from voxarium.codecs.hdf5_filters import DEFLATE, FLETCHER32, SHUFFLE, Hdf5Voxels, number_type
 from voxarium.codecs.hdf5_tree import HEAD, check_storage, datasets_below, find, has_signature, translated
 from voxarium.errors import Code, FormatError, InputError
 from voxarium.model.box import Box
 from voxarium.model.image import ArrayInfo
+from voxarium.model.native import Span
 from voxarium.model.protocols import ReadableStore
+from voxarium.model.references import Referable, flat_chunks, flat_referable, not_referable
 from voxarium.model.sources import declined, place, read_head, truncated
 from voxarium.spec import matlab
 from voxarium.spec.array_attributes import json_value, stated_axes
@@ -28,6 +31,8 @@ __all__ = ["Hdf5Driver"]
 
 _MOST_LISTED: Final = 25
 _MOST_ATTRIBUTES: Final = 1000
+_BLOSC: Final = 32001
+_ZSTD: Final = 32015  # numbers of filters that plug-ins bring
 
 
 class Hdf5Driver:
@@ -123,6 +128,17 @@ class Hdf5Driver:
                 voxels.dataset = self.open(store, path).details.dataset
             voxels.read(store, box, out)
 
+    def referable(self, info: ArrayInfo, /) -> Referable:
+        """Return how others decode the chunks."""
+        return _referable(cast(Hdf5Voxels, info.details))
+
+    def stored_chunks(
+        self, store: ReadableStore, path: str, info: ArrayInfo, /
+    ) -> Iterator[tuple[tuple[int, ...], Span | None]]:
+        """Yield where chunks are in the file; those never written are left out."""
+        with translated(place(store, path)):
+            yield from _stored_chunks(cast(Hdf5Voxels, info.details))
+
 
 def _only_image(group: Any, where: str) -> Any:
     if not hasattr(group, "keys"):
@@ -163,3 +179,57 @@ def _attributes(dataset: Any) -> dict[str, Any]:  # Any: JSON
         except (OSError, TypeError, ValueError, KeyError, RuntimeError) as error:
             out[name] = f"unreadable: {error}"[:200]  # an exotic attribute is no reason to refuse the voxels
     return out
+
+
+def _referable(voxels: Hdf5Voxels) -> Referable:
+    """Return how others decode the chunks of a dataset.
+
+    Raises
+    ------
+    UnsupportedError
+        If they have a filter that no other reader knows, or the file begins with something else.
+    """
+    dataset = voxels.dataset
+    if dataset.file.userblock_size:  # whether places count it differs by version
+        raise not_referable(f"{dataset.name}", "a block of other data stands before the file's own")
+    if voxels.layout is not None:
+        return flat_referable(voxels.layout)
+    if not dataset.chunks:
+        raise not_referable(f"{dataset.name}", "its storage is neither chunked nor in one piece")
+    settings = dataset.id.get_create_plist()
+    steps = [_step(settings.get_filter(i), dataset.name) for i in range(settings.get_nfilters())]
+    return Referable(
+        chunk_shape=tuple(int(n) for n in dataset.chunks),
+        dtype=dataset.dtype,
+        filters=tuple(steps[:-1]),
+        compressor=steps[-1] if steps else None,
+    )
+
+
+def _step(entry: Any, name: str) -> Mapping[str, Any]:  # Any: h5py's tuple; JSON
+    number, values = int(entry[0]), entry[2]
+    if number == SHUFFLE:
+        return {"id": "shuffle", "elementsize": int(values[0]) if len(values) else 1}
+    if number == DEFLATE:
+        return {"id": "zlib", "level": int(values[0]) if len(values) else 1}
+    if number == FLETCHER32:
+        return {"id": "fletcher32"}
+    if number == _BLOSC:
+        return {"id": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1, "blocksize": 0}
+    if number == _ZSTD:
+        return {"id": "zstd", "level": 1}
+    raise not_referable(name, f"other readers do not know its filter {number}")
+
+
+def _stored_chunks(voxels: Hdf5Voxels) -> Iterator[tuple[tuple[int, ...], Span | None]]:
+    """Yield (index in the grid, where the bytes are) of chunks that were written; None where a filter was left out."""
+    if voxels.layout is not None:
+        yield from flat_chunks(voxels.layout, voxels.key)
+        return
+    dataset = voxels.dataset
+    found: list[Any] = []
+    dataset.id.chunk_iter(found.append)
+    for chunk in found:
+        index = tuple(int(o) // int(c) for o, c in zip(chunk.chunk_offset, dataset.chunks, strict=True))
+        whole = chunk.filter_mask == 0
+        yield index, Span(voxels.key, int(chunk.byte_offset), int(chunk.size)) if whole else None

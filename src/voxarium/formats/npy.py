@@ -7,6 +7,7 @@ tolerated, as NumPy does.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar, cast
 
 from numpy.typing import NDArray
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from voxarium.model.box import Box
 from voxarium.model.flat_array import FlatArray
 from voxarium.model.image import ArrayInfo
+from voxarium.model.native import Span
 from voxarium.model.protocols import ReadableStore
+from voxarium.model.references import Referable, flat_chunks, flat_referable
 from voxarium.model.sources import declined, place, read_head, truncated
 from voxarium.spec.npy_header import MAGIC, header_length, parse_npy_header
 
@@ -81,3 +84,13 @@ class NpyDriver:
     def read_region(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /) -> None:
         """Fill `out` with the voxels of `box`."""
         cast(FlatArray, info.details).read(store, path, box, out)
+
+    def referable(self, info: ArrayInfo, /) -> Referable:
+        """Return how others read pieces of the file."""
+        return flat_referable(cast(FlatArray, info.details))
+
+    def stored_chunks(
+        self, _store: ReadableStore, path: str, info: ArrayInfo, /
+    ) -> Iterator[tuple[tuple[int, ...], Span | None]]:
+        """Yield where pieces of the file are."""
+        return flat_chunks(cast(FlatArray, info.details), path)

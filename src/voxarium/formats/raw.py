@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
@@ -20,7 +20,9 @@ from voxarium.errors import Code, FormatError, InputError
 from voxarium.model.box import Box
 from voxarium.model.flat_array import FlatArray
 from voxarium.model.image import ArrayInfo
+from voxarium.model.native import Span
 from voxarium.model.protocols import ReadableStore
+from voxarium.model.references import Referable, flat_chunks, flat_referable
 from voxarium.model.sources import declined, place
 
 __all__ = ["RawDriver"]
@@ -94,6 +96,16 @@ class RawDriver:
     def read_region(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /) -> None:
         """Fill `out` with the voxels of `box`."""
         cast(FlatArray, info.details).read(store, path, box, out)
+
+    def referable(self, info: ArrayInfo, /) -> Referable:
+        """Return how others read pieces of the file."""
+        return flat_referable(cast(FlatArray, info.details))
+
+    def stored_chunks(
+        self, _store: ReadableStore, path: str, info: ArrayInfo, /
+    ) -> Iterator[tuple[tuple[int, ...], Span | None]]:
+        """Yield where pieces of the file are."""
+        return flat_chunks(cast(FlatArray, info.details), path)
 
 
 def _wrong(name: str, value: object, fix: str) -> InputError:

@@ -7,7 +7,7 @@ filters and compressors (never those that run code or make objects), ``_ARRAY_DI
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -22,9 +22,11 @@ from voxarium.model.array_specs import check_shapes, checked_dtype, checked_fill
 from voxarium.model.axes import Axis
 from voxarium.model.box import Box
 from voxarium.model.codec import ChunkType
+from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo, ArraySpec
 from voxarium.model.native import Located, NativeCrew, NativeReads, Span, whole_objects
 from voxarium.model.protocols import IndexCache, ReadableStore
+from voxarium.model.references import Referable, not_referable
 from voxarium.spec.zarr2 import (
     ArrayMetadata,
     chunk_key,
@@ -187,6 +189,28 @@ class Zarr2Driver:
         chain: Chain = info.details.chain
         return chain.key
 
+    def referable(self, info: ArrayInfo, /) -> Referable:
+        """Return how others decode the chunks: as the ``.zarray`` says."""
+        meta: ArrayMetadata = info.details.meta
+        if meta.dtype is None:
+            raise not_referable("an array of strings or structures", "its elements are no numbers")
+        return Referable(
+            chunk_shape=meta.chunk_shape,
+            dtype=meta.dtype,
+            order=meta.order,
+            filters=meta.filters,
+            compressor=meta.compressor,
+        )
+
+    def stored_chunks(
+        self, store: ReadableStore, path: str, info: ArrayInfo, /
+    ) -> Iterator[tuple[tuple[int, ...], Span | None]]:
+        """Yield where chunks are; those that do not exist are left out."""
+        for index in ChunkGrid(info.shape, info.chunk_shape).indices():
+            key = self.object_key(path, info, index)
+            if store.stat(key) is not None:
+                yield index, Span(key)
+
     # ------------------------------------------------------------------------------------------------ write
     def create(self, spec: ArraySpec, /) -> ArrayInfo:
         """Return the metadata of a new array: C order, little-endian, keys separated by ``/``.
@@ -221,6 +245,23 @@ class Zarr2Driver:
             attributes=attributes,
         )
         return _info(meta, "the new array")
+
+    def describe(self, referable: Referable, info: ArrayInfo, /) -> ArrayInfo:
+        """Return the metadata of an array like `info` whose chunks something else has stored."""
+        return _info(
+            ArrayMetadata(
+                shape=info.shape,
+                chunk_shape=referable.chunk_shape,
+                dtype_json=referable.dtype.str,
+                dtype=referable.dtype,
+                compressor=referable.compressor,
+                filters=referable.filters,
+                order=referable.order,
+                fill_value=info.dtype.type(info.fill_value),
+                dimension_separator=".",
+            ),
+            "the presented array",
+        )
 
     def dump(self, path: str, info: ArrayInfo, /) -> dict[str, bytes]:
         """Return the ``.zattrs``, if there are attributes, and the ``.zarray``, by key."""

@@ -15,7 +15,7 @@ from voxarium.model.box import Box
 from voxarium.model.protocols import ByteRange, FileStore, ReadableStore
 from voxarium.model.sources import gone, place, truncated
 
-__all__ = ["FlatArray", "slab_shape"]
+__all__ = ["FlatArray", "slab_shape", "whole_slabs"]
 
 # Measured on Linux with a warm page cache: reading into place costs 0.15 CPU seconds per GB for runs of 64
 # KiB, against 0.3 to 0.7 for a fresh memory map; below some 4 KiB per call the map wins by far.
@@ -24,6 +24,7 @@ _SHORT_RUN: Final = 1024
 _SLAB: Final = 64
 _LARGEST_SLAB: Final = 64 << 20
 _TILE: Final = 64
+_SLAB_BYTES: Final = 16 << 20
 _RANGES_AT_ONCE: Final = 512
 _BYTES_AT_ONCE: Final = 32 << 20
 
@@ -161,6 +162,30 @@ class FlatArray:
                 if memoryview(part).nbytes != length:
                     raise truncated(place(store, path), start + memoryview(part).nbytes, self.stop)
                 out[_at(index)] = np.frombuffer(memoryview(part), self.dtype).reshape(shape)
+
+
+def whole_slabs(layout: FlatArray) -> tuple[tuple[int, ...], Iterator[tuple[tuple[int, ...], int, int]]]:
+    """Return a chunk shape, and (index, first byte, number of bytes) of the chunks, each in one piece in the file.
+
+    Chunks divide the array, so that none is cut.
+    """
+    shape = layout.shape if layout.order == "C" else layout.shape[::-1]
+    chunk = [1] * len(shape)
+    room = max(1, _SLAB_BYTES // layout.dtype.itemsize)
+    for i in reversed(range(len(shape))):
+        chunk[i] = max(d for d in range(1, min(shape[i], room) + 1) if shape[i] % d == 0) if shape[i] else 1
+        if chunk[i] != shape[i]:
+            break
+        room //= max(1, chunk[i])
+    counts = [n // c for n, c in zip(shape, chunk, strict=True)]
+    nbytes = math.prod(chunk) * layout.dtype.itemsize
+
+    def places() -> Iterator[tuple[tuple[int, ...], int, int]]:
+        # One axis at most is cut into pieces, and axes before it into single steps: C order is the order of the file.
+        for number, index in enumerate(itertools.product(*map(range, counts))):
+            yield (index if layout.order == "C" else index[::-1]), layout.byte_offset + number * nbytes, nbytes
+
+    return (tuple(chunk) if layout.order == "C" else tuple(chunk[::-1])), places()
 
 
 def _copy(out: NDArray[Any], source: NDArray[Any]) -> None:

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from typing_extensions import Buffer
 
-from voxarium.errors import Code, FormatError
+from voxarium.errors import Code, FormatError, UnsupportedError
 from voxarium.model.codec import corrupt, truncated
 from voxarium.model.fields import Fields, Problems, dump_json, parse_json_object
 
@@ -38,6 +38,7 @@ __all__ = [
     "dump_group",
     "dump_strings",
     "is_array",
+    "numcodecs_of",
     "parse_array",
     "parse_attributes",
     "parse_block_header",
@@ -313,6 +314,30 @@ def dump_block_header(shape: tuple[int, ...], elements: int | None = None) -> by
     """
     head = struct.pack(f">HH{len(shape)}I", 0 if elements is None else 1, len(shape), *reversed(shape))
     return head if elements is None else head + struct.pack(">I", elements)
+
+
+def numcodecs_of(compression: Mapping[str, Any]) -> Mapping[str, Any] | None:  # Any: JSON
+    """Return the numcodecs configuration that undoes a compression.
+
+    Raises
+    ------
+    UnsupportedError
+        If numcodecs has none: LZ4 in Java's framing.
+    """
+    kind = compression.get("type")
+    if kind == "gzip":
+        return {"id": "zlib" if compression.get("useZlib") is True else "gzip", "level": 1}
+    if kind == "blosc":
+        return {"id": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1, "blocksize": 0}
+    known = {"raw": None, "zstd": {"id": "zstd", "level": 1}, "bzip2": {"id": "bz2", "level": 1}}
+    known["xz"] = {"id": "lzma", "format": 1, "check": -1, "preset": None, "filters": None}
+    if kind not in known:
+        raise UnsupportedError(
+            f"blocks packed with {kind!r} cannot be presented without copying: other readers do not know it",
+            code=Code.FEATURE_UNSUPPORTED,
+            fix="copy it with voxarium convert",
+        )
+    return known[kind]
 
 
 def parse_strings(data: Buffer, count: int) -> list[str]:

@@ -13,7 +13,7 @@ conventions (`voxarium.formats.n5.stated`); image drivers read that of pyramids.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
@@ -29,8 +29,10 @@ from voxarium.formats.n5.stated import stated_place
 from voxarium.model.array_specs import check_shapes, checked_fill, join_key
 from voxarium.model.box import Box
 from voxarium.model.codec import BytesBytesCodec, ChunkType, as_bytes_array, check_size, corrupt
+from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo, ArraySpec
-from voxarium.model.protocols import IndexCache, ReadableStore, Span
+from voxarium.model.protocols import ByteRange, IndexCache, ReadableStore, Span
+from voxarium.model.references import Referable, not_referable
 from voxarium.spec.n5 import (
     DATASET_KEYS,
     DTYPES,
@@ -41,6 +43,7 @@ from voxarium.spec.n5 import (
     block_key,
     dump_array,
     dump_block_header,
+    numcodecs_of,
     parse_block_header,
 )
 
@@ -219,6 +222,30 @@ class N5Driver:
         check = getattr(details.packer, "check", None)
         if check is not None:
             check(body, (nbytes, nbytes))
+
+    def referable(self, info: ArrayInfo, /) -> Referable:
+        """Return how others decode the blocks, without their headers."""
+        details: _Details = info.details
+        if details.multisets:
+            raise not_referable("a label multiset", "other readers do not know its encoding")
+        return Referable(
+            chunk_shape=info.chunk_shape, dtype=details.stored, compressor=numcodecs_of(details.meta.compression)
+        )
+
+    def stored_chunks(
+        self, store: ReadableStore, path: str, info: ArrayInfo, /
+    ) -> Iterator[tuple[tuple[int, ...], Span | None]]:
+        """Yield where whole blocks are, behind their headers; None for blocks that are cut."""
+        for index in ChunkGrid(info.shape, info.chunk_shape).indices():
+            key = self.object_key(path, info, index)
+            stat = store.stat(key)
+            if stat is None:
+                continue
+            room = min(stat.size, 12 + 4 * info.ndim)
+            head = (store.get_ranges(key, [ByteRange(0, room)]) or [b""])[0]
+            header = parse_block_header(head, info.chunk_shape)
+            whole = header.mode == "default" and header.shape == info.chunk_shape
+            yield index, Span(key, header.length, stat.size - header.length) if whole else None
 
     def encoding_key(self, info: ArrayInfo, /) -> object:
         """Return what a decoder of chunks must know; the type of the elements is compared by callers."""

@@ -9,7 +9,7 @@ document of its own: the ``info`` in a folder above describes it. Axes are (x, y
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -22,6 +22,7 @@ from voxarium.codecs.deflate import Gzip
 from voxarium.errors import Code, InputError, NotFoundError
 from voxarium.formats.precomputed.creating import create_scale
 from voxarium.formats.precomputed.encodings import (
+    Raw,
     encoding_of,
     size_bounds,
 )
@@ -32,9 +33,11 @@ from voxarium.formats.precomputed.volume import Volume, read_volume
 from voxarium.model.array_specs import join_key
 from voxarium.model.box import Box
 from voxarium.model.codec import check_size
+from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo, ArraySpec
 from voxarium.model.native import Located, NativeCrew, NativeReads, Span, located
 from voxarium.model.protocols import ByteRange, IndexCache, ReadableStore, ShardLayout
+from voxarium.model.references import Referable, not_referable
 from voxarium.model.sources import declined, place
 from voxarium.spec.precomputed import (
     ScaleInfo,
@@ -194,6 +197,30 @@ class PrecomputedScaleDriver:
     ) -> NDArray[np.uint8]:
         """Fetch and place raw chunks without the interpreter lock; see `NativeDriver`."""
         return decode_fetched(None, reads, box, out, crew, plain=True)
+
+    def referable(self, info: ArrayInfo, /) -> Referable:
+        """Return how others decode raw chunks; those of other encodings nobody else reads."""
+        details: ScaleDetails = info.details
+        if not isinstance(details.encoding, Raw):
+            raise not_referable(f"scale {details.scale.key!r}", f"chunks are encoded as {details.scale.encoding}")
+        packed = {".gz": {"id": "gzip", "level": 1}, ".zst": {"id": "zstd", "level": 1}}
+        suffixes = [s for s in details.naming.suffixes if s]
+        if len(suffixes) > 1 or any(s not in packed for s in suffixes):
+            raise not_referable(f"scale {details.scale.key!r}", f"chunks are packed as {', '.join(suffixes)}")
+        compressor = packed[suffixes[0]] if suffixes else {"id": "gzip", "level": 1} if details.gzip else None
+        return Referable(chunk_shape=info.chunk_shape, dtype=info.dtype.newbyteorder("<"), compressor=compressor)
+
+    def stored_chunks(
+        self, store: ReadableStore, path: str, info: ArrayInfo, /
+    ) -> Iterator[tuple[tuple[int, ...], Span | None]]:
+        """Yield where chunks are; None for those cut at the end of an axis."""
+        cache = _NoCache()
+        for index in ChunkGrid(info.shape, info.chunk_shape).indices():
+            span = self.locate(store, path, info, [index], cache)[0]
+            if span is None or (span.length is None and store.stat(span.key) is None):
+                continue
+            ends = ((i + 1) * c <= n for i, c, n in zip(index, info.chunk_shape, info.shape, strict=True))
+            yield index, span if all(ends) else None
 
     def encode_many(
         self, _info: ArrayInfo, _data: NDArray[Any], _places: NDArray[np.int64], _scratch: NDArray[Any], /
