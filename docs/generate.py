@@ -1,7 +1,7 @@
 """Writes the documentation that follows from the code; with ``--check`` only tells whether it is fresh.
 
-Generated: the support table of README.md, the table of explanation/scenes.md, and reference/cli.md, errors.md and
-python.md.
+Generated: the support table of README.md, the table of explanation/scenes.md, and reference/cli.md, errors.md,
+ome-zarr-rules.md and python.md.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import typer.main
 from capabilities import formats_page
+from rules import rules_page
 
 import voxarium
 from voxarium.cli.main import app
@@ -314,6 +315,7 @@ PAGES: dict[str, Callable[[str], str]] = {
     "docs/reference/formats.md": lambda _: formats_page(NOTICE),
     "docs/reference/cli.md": cli_page,
     "docs/reference/errors.md": errors_page,
+    "docs/reference/ome-zarr-rules.md": lambda _: rules_page(NOTICE),
     "docs/reference/python.md": python_page,
 }
 

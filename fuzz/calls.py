@@ -33,6 +33,14 @@ def ome_image(attributes: Mapping[str, Any]) -> object:
     return ome.parse_image(attributes, arrays)
 
 
+def ome_rules(attributes: Mapping[str, Any]) -> object:
+    """Check a document by the rules of every version."""
+    from voxarium.spec.ome import rules
+
+    arrays = {"0": rules.ArrayFacts(shape=(3, 5, 7), dtype=np.dtype("u1"), zarr_format=3)}
+    return [rules.check_attributes(attributes, version=v, arrays=arrays) for v in (None, *rules.VERSIONS)]
+
+
 def slice_names(text: str) -> object:
     """Look at the names of a folder."""
     from voxarium.spec import slice_names as module

@@ -1,0 +1,117 @@
+"""What can be told when the arrays of an image are known: their shapes, types and names of dimensions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from voxarium.spec.ome.rules.place import Place
+
+__all__ = ["ArrayFacts", "check_arrays"]
+
+_LABEL_TYPES: Final = "iu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayFacts:
+    """What an array's metadata say.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+    zarr_format : int or None
+        2 or 3; None when it is not known.
+    dimension_names : tuple of str or None, or None
+        As stated; None when they are not, or not known.
+    separator : str or None
+        Between the numbers in the keys of chunks of Zarr 2; None when it is not known.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+    zarr_format: int | None = None
+    dimension_names: tuple[str | None, ...] | None = None
+    separator: str | None = None
+
+
+def check_arrays(ome: Place, arrays: Mapping[str, ArrayFacts]) -> None:
+    """Check images against their arrays, which are given by path below the group; a path without one has no array."""
+    for image in ome["multiscales"].items():
+        axes = _axes(image)
+        levels = [(d["path"], arrays.get(d.text("path") or "")) for d in image["datasets"].items() if d.text("path")]
+        for path, facts in levels:
+            if facts is None:
+                path.break_(
+                    "MS-004", "leads to no array", "copy the missing level, or remove it from the list", basis="text"
+                )
+            else:
+                _check_array(path, facts, axes)
+        known = [(path, facts) for path, facts in levels if facts is not None]
+        _compare(known)
+        if ome["image-label"].there:
+            _check_label_types(known)
+        _check_channels(ome["omero"], axes, known)
+
+
+def _axes(image: Place) -> list[Place]:
+    """Return the axes of the arrays: since 0.6 those of the coordinate system that the first dataset leads to."""
+    if image.version < "0.6":
+        return image["axes"].items()
+    first = image["datasets"][0]["coordinateTransformations"][0]
+    name = first["output"].text("name")
+    systems = image["coordinateSystems"].items()
+    return next((s["axes"].items() for s in systems if s.text("name") == name), [])
+
+
+def _check_array(path: Place, facts: ArrayFacts, axes: list[Place]) -> None:
+    wanted = 2 if path.version == "0.4" else 3
+    if facts.zarr_format not in (None, wanted):
+        rule = "ST-001" if wanted == 2 else "ST-002"
+        path.break_(rule, f"leads to an array of Zarr {facts.zarr_format}", f"write it as Zarr {wanted}", basis="text")
+    if facts.separator not in (None, "/"):
+        path.break_("ST-007", f"has chunks separated by {facts.separator!r}", "separate them by '/'", basis="text")
+    if axes and len(facts.shape) != len(axes):
+        message = f"leads to an array of {len(facts.shape)} dimensions, there are {len(axes)} axes"
+        path.break_("AX-007", message, "list an axis per dimension", basis="text")
+    names = tuple(axis.text("name") for axis in axes)
+    if facts.zarr_format == wanted and axes and facts.dimension_names != names:
+        stated = (
+            "no names" if facts.dimension_names is None else f"the names {', '.join(map(str, facts.dimension_names))}"
+        )
+        path.break_("ST-010", f"has {stated} of dimensions", f"name them {', '.join(map(str, names))}", basis="text")
+
+
+def _compare(levels: list[tuple[Place, ArrayFacts]]) -> None:
+    """Compare each level with the one before it."""
+    for (_, finer), (path, facts) in pairwise(levels):
+        if len(facts.shape) != len(levels[0][1].shape):
+            path.break_("MS-006", f"has {len(facts.shape)} dimensions", "give all levels as many", basis="text")
+        if facts.dtype != levels[0][1].dtype:
+            message = f"has the type {facts.dtype}, the first level {levels[0][1].dtype}"
+            path.break_("MS-007", message, "write all levels with one type", basis="text")
+        if math.prod(facts.shape) > math.prod(finer.shape):
+            path.break_("MS-005", "is larger than the level before it", "list the largest first", basis="text")
+
+
+def _check_label_types(levels: list[tuple[Place, ArrayFacts]]) -> None:
+    for path, facts in levels:
+        if facts.dtype.kind not in _LABEL_TYPES:
+            path.break_("LB-005", f"has the type {facts.dtype}", "store labels as integers", basis="text")
+
+
+def _check_channels(omero: Place, axes: list[Place], levels: list[tuple[Place, ArrayFacts]]) -> None:
+    channels = omero["channels"].value
+    at = next((i for i, axis in enumerate(axes) if axis.text("type") == "channel"), None)
+    if not isinstance(channels, list) or not levels or (at is not None and at >= len(levels[0][1].shape)):
+        return
+    count = 1 if at is None else levels[0][1].shape[at]
+    if len(channels) != count:
+        omero["channels"].break_(
+            "OM-002", f"lists {len(channels)} for {count}", "describe every channel once", basis="text"
+        )

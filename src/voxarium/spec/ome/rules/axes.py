@@ -1,0 +1,211 @@
+"""Axes: rules AX, and orientation: rules OR."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from voxarium.model.axes import SPACE_UNITS, TIME_UNITS
+from voxarium.spec.ome.rules.finding import rules
+from voxarium.spec.ome.rules.kinds import FLAG, TEXT, Field, check_fields, check_unique, one_of
+from voxarium.spec.ome.rules.place import Place
+
+__all__ = ["ORIENTATIONS", "RULES", "check_axes"]
+
+RULES: Final = rules("""
+AX-001 must=all
+    Axes are a list of objects, each with a `name`.
+AX-002 must=all
+    No two axes share a name; in 0.9 they should not differ by case alone either.
+AX-003 should=all
+    An axis states its `type`.
+AX-004 should=all
+    The type is a text: space, time, channel (0.6 also array, coordinate, displacement, frequency), or a
+    custom one.
+AX-005 should=all
+    Axes of space and time state a `unit`, a text.
+AX-006 should=all
+    The unit is a name of UDUNITS-2 that measures what the type says.
+AX-007 must=all needs=arrays
+    There is an axis per dimension of every level's array, in the same order.
+AX-008 must=0.4,0.5,0.6
+    There are 2 to 5 axes.
+AX-009 must=0.4,0.5,0.6
+    2 or 3 axes are of type space (0.6: or at least 2 of type array).
+AX-010 must=0.4,0.5,0.6
+    At most one axis is of type time.
+AX-011 must=0.4,0.5,0.6
+    At most one axis is a channel, of a custom type, or of none.
+AX-012 must=0.4,0.5,0.6
+    Time comes first, then the channel or custom axis, then space.
+AX-013 should=all
+    Three axes of space are ordered z, y, x; in 0.9, space and time are called z, y, x and t.
+AX-014 must=0.6,0.9
+    `discrete` is true or false, `longName` a text.
+AX-015 must=all
+    Axes are objects; bare names are those of 0.3.
+OR-001 must=0.9
+    `orientation` is {type: anatomical, value: one of 24}, and belongs to axes of type space.
+OR-002 must=0.9
+    The axes of one coordinate system run along different anatomical directions: of a pair such as
+    left-to-right and right-to-left at most one, once.
+""")
+
+_PAIRS: Final = (
+    ("left", "right"), ("anterior", "posterior"), ("inferior", "superior"), ("dorsal", "ventral"), ("dorsal", "palmar"),
+    ("dorsal", "plantar"), ("rostral", "caudal"), ("cranial", "caudal"), ("proximal", "distal"),
+    ("superficial", "deep"), ("apical", "basal"), ("apex", "base"),
+)  # fmt: skip
+ORIENTATIONS: Final = tuple(f"{a}-to-{b}" for pair in _PAIRS for a, b in (pair, pair[::-1]))
+
+# UDUNITS-2 knows these two; the lists of the specification do not.
+_UNITS: Final = {
+    "space": frozenset(SPACE_UNITS) - {"decameter"},
+    "time": frozenset(TIME_UNITS) - {"decasecond"},
+}
+_MIN_ARRAY_AXES: Final = 2
+
+_AXIS: Final = (
+    Field("name", TEXT, "AX-001", "must"),
+    Field("type", TEXT, "AX-004"),
+    Field("unit", TEXT, "AX-005", text_kind="0.4 0.5"),
+    Field("discrete", FLAG, "AX-014"),
+    Field("longName", TEXT, "AX-014"),
+)
+_ORIENTATION: Final = (
+    Field("type", one_of("anatomical"), "OR-001", "must"),
+    Field("value", one_of(*ORIENTATIONS), "OR-001", "must"),
+)
+
+
+def check_axes(place: Place) -> list[Place]:
+    """Check a list of axes; return the axes that are objects."""
+    if not isinstance(place.value, list):
+        place.break_("AX-001", "is not a list", "list the axes as objects")
+        return []
+    axes = [item for item in place.items() if _is_object(item)]
+    for axis in axes:
+        _check_axis(axis)
+    check_unique(axes, "AX-002", "name")
+    _check_numbers(place, axes)
+    _check_order(place, axes)
+    _check_case(axes)
+    _check_directions(axes)
+    return axes
+
+
+def _is_object(item: Place) -> bool:
+    if isinstance(item.value, str):
+        item.break_("AX-015", f"is the bare name {item.value!r:.80}", 'write {"name": …, "type": …, "unit": …}')
+    elif not isinstance(item.value, dict):
+        item.break_("AX-001", "is not an object", 'write {"name": …, "type": …, "unit": …}')
+    return isinstance(item.value, dict)
+
+
+def _check_axis(axis: Place) -> None:
+    check_fields(axis, _AXIS)
+    if axis.text("name") == "":
+        axis["name"].break_("AX-001", "is empty", "give the axis a name", text="0.4 0.5")
+    kind = axis.text("type")
+    if not axis["type"].there:
+        axis.break_("AX-003", "has no 'type'", "add it, such as space, time or channel", basis="text")
+    units = _UNITS.get(kind or "")
+    if units is not None and not axis["unit"].there:
+        axis.break_("AX-005", "has no 'unit'", "add it, such as micrometer or second", basis="text")
+    unit = axis.text("unit")
+    if units is not None and unit is not None and unit not in units:
+        fix = f"use a name of UDUNITS-2 for {kind}, such as {'micrometer' if kind == 'space' else 'second'}"
+        axis["unit"].break_("AX-006", f"is {unit!r:.80}", fix, basis="text")
+    if axis["orientation"].there:
+        _check_orientation(axis)
+
+
+def _check_orientation(axis: Place) -> None:
+    found = axis["orientation"]
+    if not isinstance(found.value, dict):
+        found.break_("OR-001", "is not an object", 'write {"type": "anatomical", "value": "left-to-right"}')
+        return
+    check_fields(found, _ORIENTATION)
+    if axis.text("type") != "space":
+        found.break_("OR-001", "belongs to an axis that is not of type space", "remove it", basis="text")
+
+
+# -- how many
+def _check_numbers(place: Place, axes: list[Place]) -> None:
+    count = len(place.value)
+    if count == 0:
+        place.break_("AX-008" if place.version != "0.9" else "AX-001", "is empty", "list the axes")
+    elif not 2 <= count <= 5:
+        place.break_("AX-008", f"has {count} axes", "keep 2 to 5 axes in an image")
+    kinds = [axis.text("type") for axis in axes]
+    _check_space(place, axes, kinds)
+    if kinds.count("time") > 1:
+        place.break_("AX-010", "has several axes of type time", "keep one", basis="text")
+    others = [a for a, kind in zip(axes, kinds, strict=True) if kind not in ("space", "time", "array")]
+    if len(others) > 1:
+        place.break_("AX-011", f"has {len(others)} axes that are neither space nor time", "keep one", basis="text")
+
+
+def _check_space(place: Place, axes: list[Place], kinds: list[str | None]) -> None:
+    """Count axes of space. Before 0.6 the schema counts axes without a type as such; the text does not."""
+    stated = kinds.count("space")
+    enough = 2 <= stated <= 3
+    if place.version == "0.6":
+        arrays = kinds.count("array") >= _MIN_ARRAY_AXES
+        schema, enough = enough != arrays, enough or arrays
+    else:
+        schema = 2 <= sum(_may_be_space(axis) for axis in axes) <= 3
+    if not (schema and enough):
+        basis: Any = "both" if not schema and not enough else "text" if schema else "schema"
+        place.break_("AX-009", f"has {stated} axes of type space", "give 2 or 3 axes the type space", basis=basis)
+
+
+def _may_be_space(axis: Place) -> bool:
+    texts = all(not axis[k].there or isinstance(axis[k].value, str) for k in ("name", "unit"))
+    return texts and (not axis["type"].there or axis["type"].value == "space")
+
+
+# -- in which order
+def _check_order(place: Place, axes: list[Place]) -> None:
+    kinds = [axis.text("type") for axis in axes]
+    order = [{"time": 0, "space": 2, "array": 2}.get(kind or "", 1) for kind in kinds]
+    if order != sorted(order):
+        place.break_("AX-012", "does not follow the order time, channel, space", "transpose the arrays", basis="text")
+    names = [axis.text("name") for axis, kind in zip(axes, kinds, strict=True) if kind == "space"]
+    if sorted(n or "" for n in names) == ["x", "y", "z"] and names != ["z", "y", "x"]:
+        place.break_("AX-013", "does not order the axes z, y, x", "transpose the arrays", basis="text")
+    if place.version == "0.9":
+        _check_usual_names(axes)
+
+
+def _check_usual_names(axes: list[Place]) -> None:
+    usual = {"space": ("z", "y", "x"), "time": ("t",)}
+    for axis in axes:
+        names, name = usual.get(axis.text("type") or ""), axis.text("name")
+        if names is not None and name is not None and name not in names:
+            fix = f"call it {' or '.join(names)}"
+            axis["name"].break_("AX-013", f"is {name!r:.80}", fix, basis="text")
+
+
+def _check_case(axes: list[Place]) -> None:
+    if axes and axes[0].version != "0.9":
+        return
+    seen: dict[str, str] = {}
+    for axis in axes:
+        name = axis.text("name") or ""
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            message = f"is {name!r:.80}, which differs from {other!r:.80} by case alone"
+            axis["name"].break_("AX-002", message, "call it something else", basis="text", level="should")
+
+
+def _check_directions(axes: list[Place]) -> None:
+    """Report axes that run along a direction that another one has, or its opposite."""
+    seen: dict[frozenset[str], str] = {}
+    for axis in axes:
+        value = axis["orientation"].text("value")
+        if value not in ORIENTATIONS:
+            continue
+        other = seen.setdefault(frozenset(value.split("-to-")), value)
+        if other is not value:
+            message = f"is {value}, beside {other} in the same coordinate system"
+            axis["orientation"]["value"].break_("OR-002", message, "give each axis another direction", basis="text")

@@ -1,0 +1,124 @@
+"""Plates: rules PL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from voxarium.spec.ome.rules.finding import rules
+from voxarium.spec.ome.rules.kinds import TEXT, WHOLE, Field, check_fields, check_unique, matching, objects
+from voxarium.spec.ome.rules.place import Place
+from voxarium.spec.ome.rules.versions import check_own_version
+
+__all__ = ["RULES", "check_plate"]
+
+RULES: Final = rules("""
+PL-001 must=all
+    `rows` and `columns` list objects with a `name` of letters and digits, which no other one has (nor should
+    but for case).
+PL-002 must=all
+    `wells` lists objects whose `path` is the name of a row, a slash, and the name of a column; none comes
+    twice.
+PL-003 must=all
+    `rowIndex` and `columnIndex` count rows and columns from 0, and agree with the path.
+PL-004 must=all
+    Acquisitions have an `id`, an integer from 0 that no other one has; they should have `name` and
+    `maximumfieldcount`, above 0; `description` is a text, `starttime` and `endtime` are integers.
+PL-005 should=all
+    A plate states `field_count`, above 0, and `name`, a text.
+PL-006 should=0.4,0.5
+    A plate states `version` (0.5: a demand of the text that its own examples and most files do not meet).
+PL-007 must=all needs=hierarchy
+    Rows and wells are groups; those of listed wells exist, and have images.
+""")
+
+_NAME: Final = matching("[A-Za-z0-9]+", "a text of letters and digits")
+_PATH: Final = matching("[A-Za-z0-9]+/[A-Za-z0-9]+", "a row and a column, such as A/1")
+_NAMED: Final = (Field("name", _NAME, "PL-001", "must"),)
+_WELL: Final = (
+    Field("path", _PATH, "PL-002", "must"),
+    Field("rowIndex", WHOLE(0), "PL-003", "must"),
+    Field("columnIndex", WHOLE(0), "PL-003", "must"),
+)
+_ACQUISITION: Final = (
+    Field("id", WHOLE(0), "PL-004", "must"),
+    Field("name", TEXT, "PL-004", "should"),
+    Field("maximumfieldcount", WHOLE(1), "PL-004", "should"),
+    Field("description", TEXT, "PL-004"),
+    Field("starttime", WHOLE(0), "PL-004"),
+    Field("endtime", WHOLE(0), "PL-004"),
+)
+_PLATE: Final = (
+    Field("name", TEXT, "PL-005", "should"),
+    Field("field_count", WHOLE(1), "PL-005", "should", text="0.4 0.5 0.6 0.9"),
+)
+# The suite of 0.5 refuses wells that name the column first; those of 0.4 and 0.6 have them among what is valid.
+_LENIENT: Final = "0.4 0.6 0.9"
+
+
+def check_plate(place: Place) -> None:
+    """Check a plate."""
+    if not isinstance(place.value, dict):
+        place.break_("PL-002", "is not an object", "write {…}")
+        return
+    for key, rule_id in (("rows", "PL-001"), ("columns", "PL-001"), ("wells", "PL-002")):
+        if not place[key].there:
+            place.break_(rule_id, f"has no {key!r}", "list at least one")
+    check_fields(place, _PLATE)
+    check_own_version(place, "PL-006")
+    _check_acquisitions(place["acquisitions"])
+    rows, columns = (_names(place[key]) for key in ("rows", "columns"))
+    wells = objects(place["wells"], "PL-002")
+    for well in wells:
+        check_fields(well, _WELL)
+        _check_place(well, rows, columns)
+    check_unique(wells, "PL-002", "path")
+
+
+def _check_acquisitions(place: Place) -> None:
+    acquisitions = objects(place, "PL-004", least=0)
+    for acquisition in acquisitions:
+        check_fields(acquisition, _ACQUISITION)
+    ids: dict[object, int] = {}
+    for i, acquisition in enumerate(acquisitions):
+        number = acquisition["id"]
+        if WHOLE(0).holds(number.value) and ids.setdefault(number.value, i) != i:
+            number.break_(
+                "PL-004", f"is {number.value!r:.80}, as of another one", "give each an id of its own", basis="text"
+            )
+
+
+def _names(place: Place) -> Mapping[str, int]:
+    """Check rows or columns; return the index of each name."""
+    items = objects(place, "PL-001")
+    for item in items:
+        check_fields(item, _NAMED)
+    check_unique(items, "PL-001", "name")
+    found: dict[str, int] = {}
+    lower: dict[str, str] = {}
+    for i, item in enumerate(items):
+        name = item.text("name")
+        if name is None:
+            continue
+        found.setdefault(name, i)
+        other = lower.setdefault(name.lower(), name)
+        if other != name:
+            message = f"is {name!r:.80}, which differs from {other!r:.80} by case alone"
+            item["name"].break_("PL-001", message, "give it another name", basis="text", level="should")
+    return found
+
+
+def _check_place(well: Place, rows: Mapping[str, int], columns: Mapping[str, int]) -> None:
+    """Check that path and indices of a well say the same."""
+    path = well.value.get("path")
+    if not _PATH.holds(path):
+        return
+    row, column = path.split("/")
+    for name, names, what in ((row, rows, "row"), (column, columns, "column")):
+        index = well[f"{what}Index"]
+        if names and name not in names:
+            message = f"is {path!r:.80}; {name!r:.80} is no {what}"
+            well["path"].break_("PL-002", message, "name the row first, then the column", text=_LENIENT)
+        elif names and WHOLE(0).holds(index.value) and index.value != names[name]:
+            message = f"is {index.value!r:.80}, but the {what} {name!r:.80} has the index {names[name]}"
+            index.break_("PL-003", message, "correct the index, or the path", basis="text")

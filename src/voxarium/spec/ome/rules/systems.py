@@ -1,0 +1,251 @@
+"""Coordinate systems of 0.6, the graph of transformations between them, and scenes: rules TR and SC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Final
+
+from voxarium.spec.ome.rules.axes import check_axes
+from voxarium.spec.ome.rules.dimensions import check_dimensions
+from voxarium.spec.ome.rules.finding import rules
+from voxarium.spec.ome.rules.kinds import NAME, OBJECT, TEXT, Field, check_fields, check_unique, objects
+from voxarium.spec.ome.rules.place import Place
+from voxarium.spec.ome.rules.transforms import check_transform
+
+__all__ = ["RULES", "check_graph", "check_scene"]
+
+RULES: Final = rules("""
+TR-001 must=0.6,0.9
+    A coordinate system has a `name`, which no other one in its list has, and `axes`.
+TR-003 must=0.6,0.9
+    `input` and `output` are objects with `name` and `path` (texts are those of drafts), needed except within
+    another transformation.
+TR-004 must=0.6,0.9
+    A dataset has one transformation: scale, identity, or a sequence of a scale and a translation.
+TR-005 must=0.6,0.9
+    A dataset's transformation leads from its own `path` to a coordinate system of the image, by `name`.
+TR-006 must=0.6,0.9
+    The transformations of all datasets lead to the same coordinate system.
+TR-007 must=0.6,0.9
+    A transformation of the image has the coordinate system of the datasets at one side, and at the other one
+    of the image, or of a label image below it (`name` and `path`).
+TR-008 must=0.6,0.9
+    Between an image and its label image stands an identity, scale or translation, or a sequence of these two.
+TR-009 must=0.6,0.9
+    Names of coordinate systems, and paths, lead somewhere.
+TR-010 must=0.6,0.9
+    Every coordinate system can be reached from every other one.
+SC-001 must=0.6,0.9
+    A scene has `coordinateTransformations`, a list of at least one; `coordinateSystems` is a list.
+SC-002 must=0.6,0.9
+    Inputs and outputs of a scene have a `name`, a `path` if the system is that of an image below, and nothing
+    else.
+SC-003 should=0.6,0.9 needs=nothing
+    The first coordinate system of a scene is the one to show.
+""")
+
+_TO_LABELS: Final = frozenset({"identity", "scale", "translation", "sequence"})
+_LEVEL_TYPES: Final = ("scale", "identity", "sequence")
+_END: Final = (Field("name", TEXT, "TR-003"), Field("path", TEXT, "TR-003"))
+_Systems = Mapping[str, int]  # numbers of axes by name
+
+
+# -- images
+def check_graph(image: Place, datasets: list[Place]) -> None:
+    """Check coordinate systems and transformations of an image."""
+    if not image["coordinateSystems"].there:
+        image.break_("MS-002", "has no 'coordinateSystems'", "describe the space the levels lie in")
+    systems = _check_systems(image["coordinateSystems"], "MS-002", least=1)
+    targets = [_check_dataset(dataset, systems) for dataset in datasets]
+    named = [t for t in targets if t is not None]
+    for dataset, target in zip(datasets, targets, strict=True):
+        if target is not None and target != named[0]:
+            message = f"leads to {target!r:.80}, the first one to {named[0]!r:.80}"
+            dataset.break_("TR-006", message, "let all levels lead to the same coordinate system", basis="text")
+    edges = image["coordinateTransformations"]
+    if edges.there:
+        _check_edges(edges, systems, named[0] if named else None)
+    if named:
+        _check_connected(image["coordinateSystems"], edges.items(), systems, named)
+
+
+def _check_systems(place: Place, list_rule: str, least: int) -> _Systems:
+    """Check a list of coordinate systems; return their numbers of axes by name."""
+    items = objects(place, list_rule, least=least)
+    for item in items:
+        check_fields(item, (Field("name", NAME, "TR-001", "must"),))
+        if item["axes"].there:
+            check_axes(item["axes"])
+        else:
+            item.break_("TR-001", "has no 'axes'", "list its axes")
+    check_unique(items, "TR-001", "name", text="0.6 0.9" if list_rule == "MS-002" else "")
+    return {item.text("name") or "": len(item["axes"].items()) for item in reversed(items)}
+
+
+def _check_dataset(dataset: Place, systems: _Systems) -> str | None:
+    """Check the transformation of a level; return the name of the system it leads to."""
+    place = dataset["coordinateTransformations"]
+    items = objects(place, "TR-004")
+    if len(items) > 1:
+        place.break_("TR-004", f"has {len(items)} transformations", "keep exactly one")
+    targets = [_check_level(item, dataset, systems) for item in items]
+    return targets[0] if targets else None
+
+
+def _check_level(item: Place, dataset: Place, systems: _Systems) -> str | None:
+    for end, key in (("input", "path"), ("output", "name")):
+        _check_end(item, end)
+        if isinstance(item[end].value, dict):
+            check_fields(item[end], (Field(key, TEXT, "TR-005", "must"),))
+    _check_level_type(item)
+    path, source = dataset.text("path"), item["input"].text("path")
+    if path is not None and source is not None and path != source:
+        item["input"]["path"].break_(
+            "TR-005", f"is {source!r:.80}, not {path!r:.80}", "name the dataset itself", basis="text"
+        )
+    for end, key in (("input", "name"), ("output", "path")):
+        if item[end][key].there:
+            item[end][key].break_("TR-005", "does not belong here", "remove it", basis="text")
+    target = item["output"].text("name")
+    if target is not None and target not in systems:
+        item["output"]["name"].break_("TR-005", f"is {target!r:.80}", _name_one(systems), basis="text")
+    elif target is not None:
+        check_dimensions(item, systems[target], systems[target])
+    return target
+
+
+def _check_level_type(item: Place) -> None:
+    kind = item.text("type")
+    if kind not in _LEVEL_TYPES:
+        shown = f"is a {kind!r:.80}" if kind else "has no 'type'"
+        item.break_("TR-004", shown, "use a scale, an identity, or a sequence of a scale and a translation")
+        return
+    check_transform(item)
+    if kind != "sequence" or not isinstance(item["transformations"].value, list):
+        return
+    kinds = [step.text("type") for step in item["transformations"].items()]
+    if len(kinds) != 2 or not {"scale", "translation"} >= set(kinds):
+        item["transformations"].break_("TR-004", "is not a scale and a translation", "keep these two")
+    elif kinds != ["scale", "translation"]:
+        item["transformations"].break_(
+            "TR-004", "is not a scale and then a translation", "put the scale first", basis="text"
+        )
+
+
+def _check_end(item: Place, end: str) -> None:
+    """Check an input or output for being an object of texts."""
+    check_fields(item, (Field(end, OBJECT, "TR-003", "must"),))
+    if isinstance(item[end].value, dict):
+        check_fields(item[end], _END)
+
+
+def _check_edges(edges: Place, systems: _Systems, intrinsic: str | None) -> None:
+    items = objects(edges, "TR-002")
+    for item in items:
+        check_transform(item)
+        for end in ("input", "output"):
+            _check_end(item, end)
+            if isinstance(item[end].value, dict) and not item[end]["name"].there:
+                item[end].break_("TR-003", "has no 'name'", _name_one(systems))
+            _check_known(item[end], systems)
+        _check_sides(item, intrinsic)
+        check_dimensions(item, *(_axes_at(item[end], systems) for end in ("input", "output")))
+    _check_names(items)
+
+
+def _check_known(end: Place, systems: _Systems) -> None:
+    name = end.text("name")
+    if name is not None and not end["path"].there and name not in systems:
+        end["name"].break_("TR-009", f"is {name!r:.80}, which is not described", _name_one(systems), basis="text")
+
+
+def _check_sides(item: Place, intrinsic: str | None) -> None:
+    ends = [item["input"], item["output"]]
+    if intrinsic is None or any(not isinstance(end.value, dict) for end in ends):
+        return
+    if not any(end.text("name") == intrinsic and not end["path"].there for end in ends):
+        fix = f"let it begin or end at {intrinsic!r:.80}"
+        item.break_("TR-007", "does not touch the coordinate system of the datasets", fix, basis="text")
+    if any(end["path"].there for end in ends) and item.text("type") not in _TO_LABELS:
+        fix = "use an identity, a scale, a translation, or a sequence of these two"
+        item.break_("TR-008", f"is a {item.text('type')!r:.80} between image and label image", fix, basis="text")
+
+
+def _axes_at(end: Place, systems: _Systems) -> int | None:
+    return None if end["path"].there else systems.get(end.text("name") or "")
+
+
+def _name_one(systems: Iterable[str]) -> str:
+    shown = [s for s in islice(systems, 10) if s]
+    return f"name one of {', '.join(repr(s) for s in shown)}"[:200] if shown else "describe it in coordinateSystems"
+
+
+def _check_names(items: list[Place]) -> None:
+    """Report names of transformations that come twice."""
+    seen: set[str] = set()
+    for item in items:
+        name = item.text("name")
+        if name is not None and name in seen:
+            item["name"].break_(
+                "TR-002", f"is {name!r:.80} as that of another one", "give it another name", basis="text"
+            )
+        seen.add(name or "")
+
+
+def _check_connected(place: Place, edges: list[Place], systems: _Systems, start: list[str]) -> None:
+    """Report coordinate systems that nothing joins to those in `start`."""
+    beside: dict[str, list[str]] = {}
+    for edge in edges:
+        a, b = (_node(edge[end]) for end in ("input", "output"))
+        beside.setdefault(a, []).append(b)
+        beside.setdefault(b, []).append(a)
+    found, waiting = set(start), list(start)
+    while waiting:
+        new = [n for n in beside.get(waiting.pop(), ()) if n not in found]
+        found.update(new)
+        waiting += new
+    for item in place.items():
+        name = item.text("name")
+        if name in systems and name not in found:
+            item.break_(
+                "TR-010", f"{name!r:.80} cannot be reached", "add a transformation that leads to it", basis="text"
+            )
+
+
+def _node(end: Place) -> str:
+    """Return what an end stands for: a system here, or the image at a path, whose own systems are connected."""
+    path = end.text("path")
+    return (end.text("name") or "") if path is None else f"\0{path}"
+
+
+# -- scenes
+def check_scene(scene: Place) -> None:
+    """Check a scene."""
+    if not isinstance(scene.value, dict):
+        scene.break_("SC-001", "is not an object", 'write {"coordinateTransformations": […]}')
+        return
+    if not scene["coordinateTransformations"].there:
+        scene.break_("SC-001", "has no 'coordinateTransformations'", "say how the images lie to each other")
+    systems = _check_systems(scene["coordinateSystems"], "SC-001", least=0)
+    edges = objects(scene["coordinateTransformations"], "SC-001")
+    for item in edges:
+        check_transform(item)
+        for end in ("input", "output"):
+            _check_scene_end(item, end)
+            _check_known(item[end], systems)
+        check_dimensions(item, *(_axes_at(item[end], systems) for end in ("input", "output")))
+    _check_names(edges)
+    first = next((_node(e["input"]) for e in edges), None)
+    if first is not None:
+        _check_connected(scene["coordinateSystems"], edges, systems, [first])
+
+
+def _check_scene_end(item: Place, end: str) -> None:
+    _check_end(item, end)
+    if not isinstance(item[end].value, dict):
+        return
+    if not item[end]["name"].there:
+        item[end].break_("SC-002", "has no 'name'", "name a coordinate system")
+    if more := sorted(k for k in item[end].value if k not in ("name", "path")):
+        item[end].break_("SC-002", f"has {more[0]!r:.80}", "keep name and path only")
