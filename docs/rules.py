@@ -16,20 +16,18 @@ NEEDS = {
     "nothing": "–",
 }  # fmt: skip
 
+_INTRODUCTION = """\
+What `voxarium.spec.ome.rules` checks documents by, in our words. A finding names its rule with the version, such as
+`OZ05-MS-004`. **M** is a demand, S a recommendation, – means that the version has no such rule; where a rule has parts
+of both kinds, its main part is shown. 0.9 are the drafts on the way to 1.0. The last column tells whether a document is
+checked: by its attributes (yes), its bytes, with what is known of its arrays, not yet (rules of whole hierarchies and
+of voxels), or never (–: rules for readers and writers). [OME-Zarr versions](../explanation/ome-zarr-versions.md) has
+the profiles, and what was decided where the specification contradicts itself."""
+
 
 def rules_page(notice: str) -> str:
     """Return the page."""
-    lines = [
-        notice,
-        "# Rules of OME-Zarr\n",
-        "What `voxarium.spec.ome.rules` checks documents by, in our words. A finding names its rule with the version,",
-        "such as `OZ05-MS-004`. **M** is a demand, S a recommendation, – means that the version has no such rule; where",
-        "a rule has parts of both kinds, its main part is shown. 0.9 are the drafts on the way to 1.0. The last column tells",
-        "whether a document is checked: by its attributes (yes), its bytes, with what is known of its arrays, not yet",
-        "(rules of whole hierarchies and of voxels), or never (–: rules for readers and writers).",
-        "[OME-Zarr versions](../explanation/ome-zarr-versions.md) has the profiles, and what was decided where the",
-        "specification contradicts itself.\n",
-    ]
+    lines = [notice, "# Rules of OME-Zarr\n", f"{_INTRODUCTION}\n"]
     for area, title in AREAS.items():
         lines += [
             f"## {title}\n",

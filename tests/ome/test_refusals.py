@@ -134,7 +134,7 @@ def test_what_is_no_ome_zarr_image_is_not_found(world: Any) -> None:
         ("plain", "without OME-Zarr"),
         ("plate", "plate"),
         ("labels", "list of label"),
-        ("other", "without"),
+        ("other", "another convention"),
         ("series", "collection"),
         ("array", "no group"),
     ):

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voxarium.spec.ome.orientation import ORIENTATIONS
 from voxarium.spec.ome.rules import PROFILES, ROLES, RULES, VERSIONS, ArrayFacts, check_attributes, check_document
-from voxarium.spec.ome.rules.axes import ORIENTATIONS
 from voxarium.spec.ome.rules.place import MAX_FINDINGS
 
 STATED = {"0.4": "0.4", "0.5": "0.5", "0.6": "0.6", "0.9": "0.9.dev1"}

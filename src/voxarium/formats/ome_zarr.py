@@ -1,8 +1,9 @@
-"""OME-Zarr images and labels on Zarr groups: reads 0.1–0.6, writes 0.4, 0.5 and 0.6.
+"""OME-Zarr images and labels on Zarr groups: reads 0.1–0.6 and 0.9.dev1, writes 0.4, 0.5 and 0.6.
 
 Specification: https://ngff.openmicroscopy.org. Dialects seen in the wild and read: metadata of 0.4 in a group
-of Zarr 3 without ``ome``; levels below further groups (``scale0/image``); 0.6.dev1 with texts as `input` and
-`output`; label images without ``image-label``; ``.zattrs`` without ``.zgroup``.
+of Zarr 3 without ``ome``; levels below further groups (``scale0/image``); the drafts 0.6.dev1 to 0.6.dev4, with texts
+as `input` and `output` until dev3; label images without ``image-label``; ``.zattrs`` without ``.zgroup``. Other
+conventions have lists of ``multiscales`` too (COSEM, xarray-multiscale, ndpyramid): theirs are declined.
 """
 
 from __future__ import annotations
@@ -65,9 +66,9 @@ class OmeZarrDriver:
                 code=Code.METADATA_MISSING,
                 fix="check the path; it should hold zarr.json, or .zgroup and .zattrs",
             )
-        if not isinstance(ome.namespace(attributes).get("multiscales"), list):
+        if not isinstance(ome.namespace(attributes).get("multiscales"), list) or ome.is_foreign(attributes):
             _refuse_other(attributes, where)
-        arrays = {p: _open_level(open_array, ome.join(path, p)) for p in ome.level_paths(attributes)}
+        arrays = _open_levels(open_array, path, attributes, where)
         labels, notes = _labels(store, path, zarr_format)
         image = ome.parse_image(attributes, arrays, labels)
         unmarked = image.role == "intensity" and image.levels[0].array.dtype.kind in "iu"
@@ -157,6 +158,8 @@ def _refuse_other(attributes: Mapping[str, object], where: str) -> NoReturn:
     keys = ome.namespace(attributes).keys() | attributes.keys()
     if "multiscales" in ome.namespace(attributes) and "ome" in attributes:
         ome.malformed(where, "has multiscales that are not a list", "write them as a list of objects")
+    if "ome" not in attributes and "multiscales" in attributes:
+        _refuse_foreign(where)
     kinds = {
         "plate": ("a plate of wells", "open one field of view, such as A/1/0 below it"),
         "well": ("a well of images", "open one of its images, such as 0 below it"),
@@ -169,6 +172,31 @@ def _refuse_other(attributes: Mapping[str, object], where: str) -> NoReturn:
         ("a group without OME-Zarr metadata", "open one of the arrays or images below it"),
     )
     raise NotFoundError(f"{where} is {what}, not an image", code=Code.FORMAT_UNRECOGNISED, fix=fix)
+
+
+def _refuse_foreign(where: str) -> NoReturn:
+    raise NotFoundError(
+        f"the multiscales of {where} are not those of OME-Zarr, but of another convention",
+        code=Code.FORMAT_UNRECOGNISED,
+        fix="open one of the arrays below it, or name the format",
+    )
+
+
+def _open_levels(
+    open_array: Callable[[str], ArrayInfo], path: str, attributes: Mapping[str, object], where: str
+) -> dict[str, ArrayInfo]:
+    """Return the arrays of the levels. What might be 0.1 but has not its five axes is of another convention."""
+    paths = ome.level_paths(attributes)
+    if ome.is_unmarked(attributes) and not _has_five_axes(open_array, ome.join(path, paths[0])):
+        _refuse_foreign(where)
+    return {p: _open_level(open_array, ome.join(path, p)) for p in paths}
+
+
+def _has_five_axes(open_array: Callable[[str], ArrayInfo], key: str) -> bool:
+    try:
+        return open_array(key).ndim == 5
+    except NotFoundError:
+        return False
 
 
 def _open_level(open_array: Callable[[str], ArrayInfo], key: str) -> ArrayInfo:

@@ -1,12 +1,14 @@
-"""OME-Zarr 0.1–0.6: metadata of images and labels as JSON in and out, no I/O.
+"""OME-Zarr 0.1–0.6 and 0.9.dev1: metadata of images and labels as JSON in and out, no I/O.
 
-Every version is read into the one image model; 0.4, 0.5 and 0.6 are written. Reading is tolerant: what was
+Every version is read into the one image model; 0.4, 0.5 and 0.6 are written. `rules` checks
+documents strictly. Reading is tolerant: what was
 guessed is noted in the image's source record. Rule ids (``AX-008``) are those of the specification page.
 """
 
 from __future__ import annotations
 
 from voxarium.spec.ome.check import VERSIONS, check_image, check_version
+from voxarium.spec.ome.dialects import is_foreign, is_unmarked
 from voxarium.spec.ome.document import malformed
 from voxarium.spec.ome.groups import (
     add_label,
@@ -30,6 +32,8 @@ __all__ = [
     "dump_attributes",
     "dump_group",
     "group_keys",
+    "is_foreign",
+    "is_unmarked",
     "join",
     "level_paths",
     "malformed",

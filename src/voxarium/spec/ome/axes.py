@@ -1,4 +1,4 @@
-"""Axes: rules AX-001 … AX-015."""
+"""Axes: rules AX-001 … AX-015, OR-001 and OR-002."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from voxarium.model.axes import SPACE_UNITS, TIME_UNITS, Axis, canonical_unit, guess_axis_type
 from voxarium.spec.ome.document import MAX_AXES, as_list, as_text, json_ready, malformed
+from voxarium.spec.ome.orientation import ORIENTATIONS, clashes
 
 __all__ = ["FIVE_AXES", "dump_axis", "parse_axes"]
 
@@ -30,6 +31,8 @@ def parse_axes(found: Any, where: str, notes: list[str]) -> tuple[Axis, ...]:
     names = [a.name for a in axes]
     if len(set(names)) != len(names):
         malformed(where, f"repeats a name: {', '.join(names)}", "give every axis a name of its own")
+    for i, other in clashes(a.orientation for a in axes).items():
+        notes.append(f"{where}[{i}] runs {axes[i].orientation}, beside {other}: at most one of them is true (OR-002)")
     return axes
 
 
@@ -45,6 +48,7 @@ def _parse_axis(found: Any, where: str, notes: list[str]) -> Axis:
     anatomical = _anatomical(orientation)
     if orientation is not None and anatomical is None:
         extra["orientation"] = orientation
+        notes.append(f"{where}.orientation is none of those known (OR-001); carried along")
     return Axis(
         name=name,
         type=_parse_type(found, name, where, notes),
@@ -58,7 +62,7 @@ def _anatomical(found: Any) -> str | None:
     """Return the direction of an RFC-4 orientation; None for anything else."""
     if isinstance(found, dict) and found.keys() == {"type", "value"} and found["type"] == "anatomical":
         value = found["value"]
-        return value if isinstance(value, str) and value else None
+        return value if value in ORIENTATIONS else None
     return None
 
 

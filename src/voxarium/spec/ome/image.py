@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -21,6 +22,7 @@ __all__ = ["FORMAT", "dump_attributes", "level_paths", "namespace", "parse_image
 
 FORMAT: Final = "ome-zarr"
 _RELEASED: Final = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6")
+_DRAFT: Final = re.compile(r"(\d+\.\d+)(?:\.dev\d+|rc\d+|-dev\d*)")
 # What a group says in other roles; it names things that stay behind when the image is written elsewhere.
 _STRUCTURE: Final = frozenset({"plate", "well", "series", "scene", "labels", "bioformats2raw.layout"})
 _OME: Final = _STRUCTURE | {"version", "multiscales", "omero", "image-label"}
@@ -62,7 +64,7 @@ def _stated_version(attributes: Mapping[str, Any], body: Mapping[str, Any], note
     version = holder.get("version")
     if isinstance(version, str) and version:
         if version not in _RELEASED:
-            notes.append(f"version {version!r} is a draft or unknown here; read by its structure")
+            notes.append(_unreleased(version))
         return version
     axes = body.get("axes")
     if "ome" in attributes:
@@ -73,6 +75,15 @@ def _stated_version(attributes: Mapping[str, Any], body: Mapping[str, Any], note
         version = "0.1" if axes is None else "0.4"
     notes.append(f"no version is stated; read as {version}")
     return version
+
+
+def _unreleased(version: str) -> str:
+    """Return the note about a version that is none of the released ones."""
+    draft = _DRAFT.fullmatch(version)
+    if draft is None:
+        return f"the version {version[:40]!r} is unknown here; read by its structure"
+    after = "on the way to 1.0" if draft[1] == "0.9" else f"of {draft[1]}"
+    return f"the version {version[:40]!r} is a draft {after}, whose metadata may change; read by its structure"
 
 
 def _parse_multiscale(attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], str, Multiscale]:

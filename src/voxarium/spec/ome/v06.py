@@ -49,6 +49,8 @@ def parse_multiscale(body: Mapping[str, Any], where: str) -> Multiscale:
             "let the output of every level name the same one",
         )
     intrinsic = systems[targets.pop()] if targets else next(iter(systems.values()))
+    if any(_names_ends_by_texts(dataset) for _, dataset, _ in datasets):
+        notes.append(f"{where}.datasets state input and output as texts, as the drafts 0.6.dev1 to 0.6.dev3 did")
     further = _parse_edges(body, where, systems, notes)
     onward = _onward(intrinsic, further, systems)
     world = intrinsic if onward is None else systems[onward.target]
@@ -68,6 +70,12 @@ def parse_multiscale(body: Mapping[str, Any], where: str) -> Multiscale:
         edges=(*(e for e in levels if e is not None), *further),
         notes=notes,
     )
+
+
+def _names_ends_by_texts(dataset: Mapping[str, Any]) -> bool:
+    """Tell whether the first transformation of a dataset is written as drafts before 0.6.dev4 had it."""
+    first = dataset["coordinateTransformations"][0] if dataset.get("coordinateTransformations") else {}
+    return any(isinstance(first.get(end), str) for end in ("input", "output"))
 
 
 def _parse_systems(body: Mapping[str, Any], where: str, notes: list[str]) -> dict[str, CoordinateSystem]:

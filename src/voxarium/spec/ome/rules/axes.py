@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from voxarium.model.axes import SPACE_UNITS, TIME_UNITS
+from voxarium.spec.ome.orientation import ORIENTATIONS, clashes
 from voxarium.spec.ome.rules.finding import rules
 from voxarium.spec.ome.rules.kinds import FLAG, TEXT, Field, check_fields, check_unique, one_of
 from voxarium.spec.ome.rules.place import Place
 
-__all__ = ["ORIENTATIONS", "RULES", "check_axes"]
+__all__ = ["RULES", "check_axes"]
 
 RULES: Final = rules("""
 AX-001 must=all
@@ -49,13 +50,6 @@ OR-002 must=0.9
     The axes of one coordinate system run along different anatomical directions: of a pair such as
     left-to-right and right-to-left at most one, once.
 """)
-
-_PAIRS: Final = (
-    ("left", "right"), ("anterior", "posterior"), ("inferior", "superior"), ("dorsal", "ventral"), ("dorsal", "palmar"),
-    ("dorsal", "plantar"), ("rostral", "caudal"), ("cranial", "caudal"), ("proximal", "distal"),
-    ("superficial", "deep"), ("apical", "basal"), ("apex", "base"),
-)  # fmt: skip
-ORIENTATIONS: Final = tuple(f"{a}-to-{b}" for pair in _PAIRS for a, b in (pair, pair[::-1]))
 
 # UDUNITS-2 knows these two; the lists of the specification do not.
 _UNITS: Final = {
@@ -200,12 +194,8 @@ def _check_case(axes: list[Place]) -> None:
 
 def _check_directions(axes: list[Place]) -> None:
     """Report axes that run along a direction that another one has, or its opposite."""
-    seen: dict[frozenset[str], str] = {}
-    for axis in axes:
-        value = axis["orientation"].text("value")
-        if value not in ORIENTATIONS:
-            continue
-        other = seen.setdefault(frozenset(value.split("-to-")), value)
-        if other is not value:
-            message = f"is {value}, beside {other} in the same coordinate system"
-            axis["orientation"]["value"].break_("OR-002", message, "give each axis another direction", basis="text")
+    places = [axis["orientation"]["value"] for axis in axes]
+    values = [p.value if isinstance(p.value, str) else None for p in places]
+    for i, other in clashes(values).items():
+        message = f"is {values[i]}, beside {other} in the same coordinate system"
+        places[i].break_("OR-002", message, "give each axis another direction", basis="text")
