@@ -167,7 +167,7 @@ def dump_image_label(
     image: ImageInfo, spec_version: str, default_source: str | None, original: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the ``image-label`` object of a label image; unknown keys of `original` are kept."""
-    out: dict[str, Any] = {"version": "0.4"} if spec_version == "0.4" else {}
+    out: dict[str, Any] = {"version": spec_version} if spec_version < "0.6" else {}  # LB-014
     display = image.display
     if display.label_colors:
         last = {c.label: c for c in display.label_colors}
