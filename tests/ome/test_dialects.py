@@ -121,6 +121,13 @@ def test_the_object_of_zarr_conventions_is_not_taken_for_ome(tmp_path: Path, zar
     assert (voxarium.open(tmp_path)["s0"][...] == data).all()
 
 
+def test_ome_metadata_beside_a_foreign_object_are_found(world: Any, make_array: Any) -> None:
+    world.put_v3("", {"multiscales": {"layout": []}})
+    world.put_v2("", {"multiscales": [{"version": "0.3", "axes": ["y", "x"], "datasets": [{"path": "0"}]}]})
+    world.arrays["0"] = make_array((5, 7))
+    assert world.open().spec_version == "0.3"
+
+
 def test_what_ome_alone_has_makes_broken_metadata_an_error(world: Any) -> None:
     for body in (
         {"version": "0.4", "datasets": [{"path": "0", "transform": {}}]},

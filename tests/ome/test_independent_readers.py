@@ -109,7 +109,7 @@ def test_it_breaks_no_rule(written: Written) -> None:
         assert len(arrays) == 3
         assert rules.check_attributes(attributes(path), version=written.version, arrays=arrays) == ()
     listed = attributes(written.path / "labels")
-    assert rules.check_attributes(listed, version=written.version, role="labels") == ()
+    assert rules.check_attributes(listed, version=written.version, group="labels") == ()
 
 
 def test_the_finest_level_is_the_source_where_it_was(written: Written) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxarium.spec.ome.orientation import ORIENTATIONS
-from voxarium.spec.ome.rules import PROFILES, ROLES, RULES, VERSIONS, ArrayFacts, check_attributes, check_document
+from voxarium.spec.ome.rules import GROUPS, PROFILES, RULES, VERSIONS, ArrayFacts, check_attributes, check_document
 from voxarium.spec.ome.rules.place import MAX_FINDINGS
 
 STATED = {"0.4": "0.4", "0.5": "0.5", "0.6": "0.6", "0.9": "0.9.dev1"}
@@ -104,8 +104,8 @@ BUILD: dict[str, Callable[[str], dict[str, Any]]] = {
 }
 
 
-def document(role: str, version: str) -> dict[str, Any]:
-    found = copy.deepcopy(BUILD[role](version))
+def document(group: str, version: str) -> dict[str, Any]:
+    found = copy.deepcopy(BUILD[group](version))
     return found if version == "0.4" else {"ome": {"version": STATED[version]} | found}
 
 
@@ -119,14 +119,14 @@ def facts(**changes: Any) -> ArrayFacts:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("role", ROLES)
-def test_documents_that_follow_all_rules_have_no_findings(role: str, version: str) -> None:
-    if role == "scene" and version < "0.6":
+@pytest.mark.parametrize("group", GROUPS)
+def test_documents_that_follow_all_rules_have_no_findings(group: str, version: str) -> None:
+    if group == "scene" and version < "0.6":
         return
-    attributes = document(role, version)
+    attributes = document(group, version)
     arrays = {f"s{i}": facts(zarr_format=2 if version == "0.4" else 3, separator="/") for i in range(2)}
     assert check_attributes(attributes, arrays=arrays) == ()
-    assert check_attributes(attributes, role=role, version=version) == ()
+    assert check_attributes(attributes, group=group, version=version) == ()
 
 
 # -- documents that break one
@@ -305,21 +305,21 @@ BREAKS: list[tuple[str, str, Callable[[Any], Any]]] = [
 ]  # fmt: skip
 
 
-def versions_of(rule: str, role: str) -> list[str]:
+def versions_of(rule: str, group: str) -> list[str]:
     having = [v for v in VERSIONS if v in RULES[rule].levels]
-    return [v for v in having if role != "scene" or v >= "0.6"]
+    return [v for v in having if group != "scene" or v >= "0.6"]
 
 
 @pytest.mark.parametrize(
-    ("rule", "role", "change", "version"),
+    ("rule", "group", "change", "version"),
     [
-        pytest.param(rule, role, change, version, id=f"{rule}-{i}-{version}")
-        for i, (rule, role, change) in enumerate(BREAKS)
-        for version in versions_of(rule, role)
+        pytest.param(rule, group, change, version, id=f"{rule}-{i}-{version}")
+        for i, (rule, group, change) in enumerate(BREAKS)
+        for version in versions_of(rule, group)
     ],
 )
-def test_a_broken_rule_is_found(rule: str, role: str, change: Callable[[Any], Any], version: str) -> None:
-    attributes = document(role, version)
+def test_a_broken_rule_is_found(rule: str, group: str, change: Callable[[Any], Any], version: str) -> None:
+    attributes = document(group, version)
     change(inside(attributes))
     findings = check_attributes(attributes, version=version)
     assert f"OZ{version.replace('.', '')}-{rule}" in {f.rule for f in findings}, findings
@@ -449,6 +449,21 @@ def test_any_json_is_checked_without_an_error(attributes: dict[str, Any], versio
     for finding in check_attributes(attributes, version=version):
         assert finding.rule[5:] in RULES
         assert [finding.counts(p) for p in PROFILES]
+
+
+def test_texts_from_outside_are_cut_in_messages() -> None:
+    attributes = document("image", "0.6")
+    long = "x" * 10_000
+    ome = attributes["ome"]
+    all_axes(ome)[4].update(unit=long, name=long)
+    level(ome)["path"] = long
+    level(ome, 1)["coordinateTransformations"][0]["output"]["name"] = long
+    edge(ome).update(type=long, name=long, input={"name": long})
+    ome["omero"]["channels"][0]["color"] = long
+    ome["version"] = long
+    findings = check_attributes(attributes, version="0.6")
+    assert len(findings) > 8
+    assert max(len(f.message) + len(f.fix) for f in findings) < 500
 
 
 def test_deep_and_long_documents_are_checked_in_bounded_time_and_memory() -> None:

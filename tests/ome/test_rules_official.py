@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ COUNTS = {"0.4": 92, "0.5": 86, "0.6": 143}
 
 class Case(NamedTuple):
     version: str
-    role: str
+    group: str
     name: str
     strict: bool
     attributes: dict[str, Any]
@@ -35,23 +36,23 @@ class Case(NamedTuple):
 def documents() -> Iterator[Case]:
     for version in ("0.4", "0.5"):
         for path in sorted((NGFF / version / "tests").glob("*.json")):
-            role = path.stem.removesuffix("_suite")
+            group = path.stem.removesuffix("_suite")
             for test in json.loads(path.read_text())["tests"]:
                 name = test["formerly"].rpartition("/")[2].removesuffix(".json")
-                own = role.removeprefix("strict_")
-                yield Case(version, own, name, own != role, test["data"], test["valid"])
+                own = group.removeprefix("strict_")
+                yield Case(version, own, name, own != group, test["data"], test["valid"])
     root = NGFF / "0.6rc0/tests/attributes"
     for path in sorted(root.rglob("*.json")):
         profile, verdict, folder = path.relative_to(root).parts[:3]
         document = json.loads(path.read_text())
         document.pop("_conformance", None)
-        role = "image" if folder == "transforms" else folder
-        yield Case("0.6", role, path.stem, profile == "strict", document, verdict == "valid")
+        group = "image" if folder == "transforms" else folder
+        yield Case("0.6", group, path.stem, profile == "strict", document, verdict == "valid")
 
 
 CASES = list(documents()) if NGFF.exists() else []
 
-# What each invalid document is about, by its name: role, name, rule in 0.4 and 0.5, rule in 0.6, end of the pointer.
+# What each invalid document is about, by its name: group, name, rule in 0.4 and 0.5, rule in 0.6, end of the pointer.
 REASONS = """
 image duplicate_axes                  AX-002 AX-002 axes/1
 image invalid_axes_count              AX-008 AX-008 axes
@@ -198,25 +199,25 @@ def short(findings: Any) -> set[str]:
 
 
 def against_the_text(case: Case) -> set[str]:
-    named = AGAINST_THE_TEXT.get((case.version, f"{case.role}/{case.name}"))
+    named = AGAINST_THE_TEXT.get((case.version, f"{case.group}/{case.name}"))
     return named or AGAINST_THE_TEXT.get((case.version, case.name), set())
 
 
 def test_every_official_document_gets_the_verdict_of_its_suite() -> None:
     right = dict.fromkeys(COUNTS, 0)
     for case in CASES:
-        findings = check_attributes(case.attributes, version=case.version, role=case.role)
+        findings = check_attributes(case.attributes, version=case.version, group=case.group)
         right[case.version] += case.valid == (not counting(findings, case.profile))
     assert right == COUNTS
 
 
 @pytest.mark.parametrize(
-    "case", [c for c in CASES if not c.valid], ids=lambda c: f"{c.version}-{'strict-' * c.strict}{c.role}-{c.name}"
+    "case", [c for c in CASES if not c.valid], ids=lambda c: f"{c.version}-{'strict-' * c.strict}{c.group}-{c.name}"
 )
 def test_invalid_documents_are_refused_for_the_reason_their_names_state(case: Case) -> None:
-    older, newer, end = TABLE[case.role, case.name.replace(" ", "_")]
+    older, newer, end = TABLE[case.group, case.name.replace(" ", "_")]
     rule = newer if case.version == "0.6" else older
-    findings = counting(check_attributes(case.attributes, version=case.version, role=case.role), case.profile)
+    findings = counting(check_attributes(case.attributes, version=case.version, group=case.group), case.profile)
     reasons = [f for f in findings if f.rule == f"OZ{case.version.replace('.', '')}-{rule}"]
     assert any(f.pointer.endswith("" if end == "-" else end) for f in reasons), findings
     if case.version < "0.6":  # the documents about transformations of 0.6 also have texts as input and output
@@ -224,25 +225,66 @@ def test_invalid_documents_are_refused_for_the_reason_their_names_state(case: Ca
 
 
 @pytest.mark.parametrize(
-    "case", [c for c in CASES if c.valid], ids=lambda c: f"{c.version}-{'strict-' * c.strict}{c.role}-{c.name}"
+    "case", [c for c in CASES if c.valid], ids=lambda c: f"{c.version}-{'strict-' * c.strict}{c.group}-{c.name}"
 )
 def test_valid_documents_break_the_text_only_where_that_is_known(case: Case) -> None:
-    findings = check_attributes(case.attributes, version=case.version, role=case.role)
+    findings = check_attributes(case.attributes, version=case.version, group=case.group)
     assert short(counting(findings, "spec")) == against_the_text(case)
-    without_version = check_attributes(case.attributes, role=case.role)
+    without_version = check_attributes(case.attributes, group=case.group)
     if case.version > "0.4":
         assert without_version == findings
 
 
 def test_findings_point_at_places_that_exist() -> None:
     for case in CASES:
-        for finding in check_attributes(case.attributes, version=case.version, role=case.role):
+        for finding in check_attributes(case.attributes, version=case.version, group=case.group):
             value: Any = case.attributes
             for step in finding.pointer.split("/")[1:]:
                 key = step.replace("~1", "/").replace("~0", "~")
                 value = value[int(key)] if isinstance(value, list) else value[key]
             assert finding.message
             assert finding.fix
+
+
+# -- the examples of the specification
+EXAMPLES = {  # what those that break a rule break
+    "0.4/examples/label_strict/colors_properties.json": {"LB-009"},
+    "0.5/examples/label_strict/colors_properties.json": {"LB-009"},
+    "0.6rc0/examples/multiscales_strict/multiscales_example_relative.json": {"ST-003"},  # a part of a document
+    "0.6rc0/examples/transformations/displacements/displacement_field.json": {"TR-011"},  # the vector has no scale
+    "0.6rc0/examples/transformations/displacements/multiscales.json": {"ST-003"},  # `ome` is a list
+    # parts of documents: as scenes
+    "0.6rc0/examples/transformations/byDimensionInvalid1.json": {"TR-019"},
+    "0.6rc0/examples/transformations/byDimensionInvalid2.json": {"TR-019"},
+    "0.6rc0/examples/transformations/byDimensionXarray.json": {"TR-019"},  # as drafts had it
+    "0.6rc0/examples/transformations/byDimension2.json": {"AX-009"},  # four axes of space
+    "0.6rc0/examples/transformations/projectAxis.json": {"AX-009", "AX-011"},  # axes without types
+    "0.6rc0/examples/transformations/projectAxis2.json": {"AX-009", "AX-011"},
+    "0.6rc0/examples/transformations/sequenceSubspace1.json": {"TR-011"},  # one of two axes
+    "0.6rc0/examples/transformations/bijection_verbose.json": {"SC-001"},  # one transformation alone
+}
+
+
+def without_comments(text: str) -> str:
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("//")]
+    return re.sub(r",(\s*[\]}])", r"\1", re.sub(r"\s//.*", "", "\n".join(lines)))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for v in ("0.4", "0.5", "0.6rc0") for p in sorted((NGFF / v / "examples").rglob("[!.]*.json"))],
+    ids=lambda p: str(p.relative_to(NGFF)),
+)
+def test_examples_of_the_specification_follow_it_but_for_a_few(path: Path) -> None:
+    document = json.loads(without_comments(path.read_text()))
+    attributes = document.get("attributes", document)
+    version = path.relative_to(NGFF).parts[0].removesuffix("rc0")
+    if path.parent.name == "transformations":
+        for edge in document.get("coordinateTransformations", []):
+            edge |= {end: {"name": edge[end]} for end in ("input", "output") if isinstance(edge.get(end), str)}
+        attributes = {"ome": {"version": "0.6", "scene": document}}
+    findings = check_attributes(attributes, version=version)
+    assert short(counting(findings, "spec")) == EXAMPLES.get(str(path.relative_to(NGFF)), set())
 
 
 # -- against the official schemas, on documents that nobody thought of
@@ -357,14 +399,14 @@ def test_verdicts_on_changed_documents_are_those_of_the_official_schemas(version
     schemas: dict[str, Any] = {}
     for _ in range(700):
         case = rng.choice(own)
-        strict = case.role != "scene" and rng.random() < 0.3
-        name = f"{'strict_' * strict}{case.role}"
+        strict = case.group != "scene" and rng.random() < 0.3
+        name = f"{'strict_' * strict}{case.group}"
         document = changed(case.attributes, rng)
         if version == "0.9" and isinstance(document.get("ome"), dict) and "version" in document["ome"]:
             document["ome"]["version"] = "0.9.dev1"
         if name not in schemas:
             schemas[name] = schema(version, name)
-        findings = check_attributes(document, version=version, role=case.role)
+        findings = check_attributes(document, version=version, group=case.group)
         ours = not counting(findings, "schema-strict" if strict else "schema")
         theirs = schemas[name].is_valid(document)
         assert ours == theirs or (theirs and known_to_differ(version, findings)), (document, findings)

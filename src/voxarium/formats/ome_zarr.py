@@ -144,7 +144,7 @@ def _attributes(store: ReadableStore, path: str) -> tuple[Mapping[str, object] |
     key = ome.join(path, "zarr.json")
     raw = store.get(key)
     found = None if raw is None else ome.parse_v3_attributes(raw, key)
-    if found is not None and ("ome" in found or "multiscales" in found):
+    if found is not None and ("ome" in found or "multiscales" in found) and not ome.is_foreign(found):
         return found, 3
     key = ome.join(path, ".zattrs")
     older = store.get(key)

@@ -47,7 +47,7 @@ def check_arrays(ome: Place, arrays: Mapping[str, ArrayFacts]) -> None:
         levels = [(d["path"], arrays.get(d.text("path") or "")) for d in image["datasets"].items() if d.text("path")]
         for path, facts in levels:
             if facts is None:
-                path.break_(
+                path.report(
                     "MS-004", "leads to no array", "copy the missing level, or remove it from the list", basis="text"
                 )
             else:
@@ -73,36 +73,36 @@ def _check_array(path: Place, facts: ArrayFacts, axes: list[Place]) -> None:
     wanted = 2 if path.version == "0.4" else 3
     if facts.zarr_format not in (None, wanted):
         rule = "ST-001" if wanted == 2 else "ST-002"
-        path.break_(rule, f"leads to an array of Zarr {facts.zarr_format}", f"write it as Zarr {wanted}", basis="text")
+        path.report(rule, f"leads to an array of Zarr {facts.zarr_format}", f"write it as Zarr {wanted}", basis="text")
     if facts.separator not in (None, "/"):
-        path.break_("ST-007", f"has chunks separated by {facts.separator!r}", "separate them by '/'", basis="text")
+        path.report("ST-007", f"has chunks separated by {facts.separator!r}", "separate them by '/'", basis="text")
     if axes and len(facts.shape) != len(axes):
         message = f"leads to an array of {len(facts.shape)} dimensions, there are {len(axes)} axes"
-        path.break_("AX-007", message, "list an axis per dimension", basis="text")
+        path.report("AX-007", message, "list an axis per dimension", basis="text")
     names = tuple(axis.text("name") for axis in axes)
     if facts.zarr_format == wanted and axes and facts.dimension_names != names:
         stated = (
             "no names" if facts.dimension_names is None else f"the names {', '.join(map(str, facts.dimension_names))}"
         )
-        path.break_("ST-010", f"has {stated} of dimensions", f"name them {', '.join(map(str, names))}", basis="text")
+        path.report("ST-010", f"has {stated} of dimensions", f"name them {', '.join(map(str, names))}", basis="text")
 
 
 def _compare(levels: list[tuple[Place, ArrayFacts]]) -> None:
     """Compare each level with the one before it."""
     for (_, finer), (path, facts) in pairwise(levels):
         if len(facts.shape) != len(levels[0][1].shape):
-            path.break_("MS-006", f"has {len(facts.shape)} dimensions", "give all levels as many", basis="text")
+            path.report("MS-006", f"has {len(facts.shape)} dimensions", "give all levels as many", basis="text")
         if facts.dtype != levels[0][1].dtype:
             message = f"has the type {facts.dtype}, the first level {levels[0][1].dtype}"
-            path.break_("MS-007", message, "write all levels with one type", basis="text")
+            path.report("MS-007", message, "write all levels with one type", basis="text")
         if math.prod(facts.shape) > math.prod(finer.shape):
-            path.break_("MS-005", "is larger than the level before it", "list the largest first", basis="text")
+            path.report("MS-005", "is larger than the level before it", "list the largest first", basis="text")
 
 
 def _check_label_types(levels: list[tuple[Place, ArrayFacts]]) -> None:
     for path, facts in levels:
         if facts.dtype.kind not in _LABEL_TYPES:
-            path.break_("LB-005", f"has the type {facts.dtype}", "store labels as integers", basis="text")
+            path.report("LB-005", f"has the type {facts.dtype}", "store labels as integers", basis="text")
 
 
 def _check_channels(omero: Place, axes: list[Place], levels: list[tuple[Place, ArrayFacts]]) -> None:
@@ -112,6 +112,6 @@ def _check_channels(omero: Place, axes: list[Place], levels: list[tuple[Place, A
         return
     count = 1 if at is None else levels[0][1].shape[at]
     if len(channels) != count:
-        omero["channels"].break_(
+        omero["channels"].report(
             "OM-002", f"lists {len(channels)} for {count}", "describe every channel once", basis="text"
         )

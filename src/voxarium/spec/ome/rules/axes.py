@@ -8,7 +8,7 @@ from voxarium.model.axes import SPACE_UNITS, TIME_UNITS
 from voxarium.spec.ome.orientation import ORIENTATIONS, clashes
 from voxarium.spec.ome.rules.finding import rules
 from voxarium.spec.ome.rules.kinds import FLAG, TEXT, Field, check_fields, check_unique, one_of
-from voxarium.spec.ome.rules.place import Place
+from voxarium.spec.ome.rules.place import Place, short
 
 __all__ = ["RULES", "check_axes"]
 
@@ -74,7 +74,7 @@ _ORIENTATION: Final = (
 def check_axes(place: Place) -> list[Place]:
     """Check a list of axes; return the axes that are objects."""
     if not isinstance(place.value, list):
-        place.break_("AX-001", "is not a list", "list the axes as objects")
+        place.report("AX-001", "is not a list", "list the axes as objects")
         return []
     axes = [item for item in place.items() if _is_object(item)]
     for axis in axes:
@@ -89,26 +89,26 @@ def check_axes(place: Place) -> list[Place]:
 
 def _is_object(item: Place) -> bool:
     if isinstance(item.value, str):
-        item.break_("AX-015", f"is the bare name {item.value!r:.80}", 'write {"name": …, "type": …, "unit": …}')
+        item.report("AX-015", f"is the bare name {short(item.value)}", 'write {"name": …, "type": …, "unit": …}')
     elif not isinstance(item.value, dict):
-        item.break_("AX-001", "is not an object", 'write {"name": …, "type": …, "unit": …}')
+        item.report("AX-001", "is not an object", 'write {"name": …, "type": …, "unit": …}')
     return isinstance(item.value, dict)
 
 
 def _check_axis(axis: Place) -> None:
     check_fields(axis, _AXIS)
     if axis.text("name") == "":
-        axis["name"].break_("AX-001", "is empty", "give the axis a name", text="0.4 0.5")
+        axis["name"].report("AX-001", "is empty", "give the axis a name", text="0.4 0.5")
     kind = axis.text("type")
     if not axis["type"].there:
-        axis.break_("AX-003", "has no 'type'", "add it, such as space, time or channel", basis="text")
+        axis.report("AX-003", "has no 'type'", "add it, such as space, time or channel", basis="text")
     units = _UNITS.get(kind or "")
     if units is not None and not axis["unit"].there:
-        axis.break_("AX-005", "has no 'unit'", "add it, such as micrometer or second", basis="text")
+        axis.report("AX-005", "has no 'unit'", "add it, such as micrometer or second", basis="text")
     unit = axis.text("unit")
     if units is not None and unit is not None and unit not in units:
         fix = f"use a name of UDUNITS-2 for {kind}, such as {'micrometer' if kind == 'space' else 'second'}"
-        axis["unit"].break_("AX-006", f"is {unit!r:.80}", fix, basis="text")
+        axis["unit"].report("AX-006", f"is {short(unit)}", fix, basis="text")
     if axis["orientation"].there:
         _check_orientation(axis)
 
@@ -116,27 +116,27 @@ def _check_axis(axis: Place) -> None:
 def _check_orientation(axis: Place) -> None:
     found = axis["orientation"]
     if not isinstance(found.value, dict):
-        found.break_("OR-001", "is not an object", 'write {"type": "anatomical", "value": "left-to-right"}')
+        found.report("OR-001", "is not an object", 'write {"type": "anatomical", "value": "left-to-right"}')
         return
     check_fields(found, _ORIENTATION)
     if axis.text("type") != "space":
-        found.break_("OR-001", "belongs to an axis that is not of type space", "remove it", basis="text")
+        found.report("OR-001", "belongs to an axis that is not of type space", "remove it", basis="text")
 
 
 # -- how many
 def _check_numbers(place: Place, axes: list[Place]) -> None:
     count = len(place.value)
     if count == 0:
-        place.break_("AX-008" if place.version != "0.9" else "AX-001", "is empty", "list the axes")
+        place.report("AX-008" if place.version != "0.9" else "AX-001", "is empty", "list the axes")
     elif not 2 <= count <= 5:
-        place.break_("AX-008", f"has {count} axes", "keep 2 to 5 axes in an image")
+        place.report("AX-008", f"has {count} axes", "keep 2 to 5 axes in an image")
     kinds = [axis.text("type") for axis in axes]
     _check_space(place, axes, kinds)
     if kinds.count("time") > 1:
-        place.break_("AX-010", "has several axes of type time", "keep one", basis="text")
+        place.report("AX-010", "has several axes of type time", "keep one", basis="text")
     others = [a for a, kind in zip(axes, kinds, strict=True) if kind not in ("space", "time", "array")]
     if len(others) > 1:
-        place.break_("AX-011", f"has {len(others)} axes that are neither space nor time", "keep one", basis="text")
+        place.report("AX-011", f"has {len(others)} axes that are neither space nor time", "keep one", basis="text")
 
 
 def _check_space(place: Place, axes: list[Place], kinds: list[str | None]) -> None:
@@ -150,7 +150,7 @@ def _check_space(place: Place, axes: list[Place], kinds: list[str | None]) -> No
         schema = 2 <= sum(_may_be_space(axis) for axis in axes) <= 3
     if not (schema and enough):
         basis: Any = "both" if not schema and not enough else "text" if schema else "schema"
-        place.break_("AX-009", f"has {stated} axes of type space", "give 2 or 3 axes the type space", basis=basis)
+        place.report("AX-009", f"has {stated} axes of type space", "give 2 or 3 axes the type space", basis=basis)
 
 
 def _may_be_space(axis: Place) -> bool:
@@ -163,10 +163,10 @@ def _check_order(place: Place, axes: list[Place]) -> None:
     kinds = [axis.text("type") for axis in axes]
     order = [{"time": 0, "space": 2, "array": 2}.get(kind or "", 1) for kind in kinds]
     if order != sorted(order):
-        place.break_("AX-012", "does not follow the order time, channel, space", "transpose the arrays", basis="text")
+        place.report("AX-012", "does not follow the order time, channel, space", "transpose the arrays", basis="text")
     names = [axis.text("name") for axis, kind in zip(axes, kinds, strict=True) if kind == "space"]
     if sorted(n or "" for n in names) == ["x", "y", "z"] and names != ["z", "y", "x"]:
-        place.break_("AX-013", "does not order the axes z, y, x", "transpose the arrays", basis="text")
+        place.report("AX-013", "does not order the axes z, y, x", "transpose the arrays", basis="text")
     if place.version == "0.9":
         _check_usual_names(axes)
 
@@ -177,7 +177,7 @@ def _check_usual_names(axes: list[Place]) -> None:
         names, name = usual.get(axis.text("type") or ""), axis.text("name")
         if names is not None and name is not None and name not in names:
             fix = f"call it {' or '.join(names)}"
-            axis["name"].break_("AX-013", f"is {name!r:.80}", fix, basis="text")
+            axis["name"].report("AX-013", f"is {short(name)}", fix, basis="text")
 
 
 def _check_case(axes: list[Place]) -> None:
@@ -188,8 +188,8 @@ def _check_case(axes: list[Place]) -> None:
         name = axis.text("name") or ""
         other = seen.setdefault(name.lower(), name)
         if other != name:
-            message = f"is {name!r:.80}, which differs from {other!r:.80} by case alone"
-            axis["name"].break_("AX-002", message, "call it something else", basis="text", level="should")
+            message = f"is {short(name)}, which differs from {short(other)} by case alone"
+            axis["name"].report("AX-002", message, "call it something else", basis="text", level="should")
 
 
 def _check_directions(axes: list[Place]) -> None:
@@ -198,4 +198,4 @@ def _check_directions(axes: list[Place]) -> None:
     values = [p.value if isinstance(p.value, str) else None for p in places]
     for i, other in clashes(values).items():
         message = f"is {values[i]}, beside {other} in the same coordinate system"
-        places[i].break_("OR-002", message, "give each axis another direction", basis="text")
+        places[i].report("OR-002", message, "give each axis another direction", basis="text")

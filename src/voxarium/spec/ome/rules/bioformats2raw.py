@@ -30,13 +30,13 @@ _LAYOUT: Final = 3
 def check_layout(place: Place) -> None:
     """Check the number of the layout."""
     if isinstance(place.value, bool) or place.value != _LAYOUT:
-        place.break_("BF-001", "is not 3", "make it the number 3")
+        place.report("BF-001", "is not 3", "make it the number 3")
 
 
 def check_series(place: Place) -> None:
     """Check the list of images of the group OME."""
     if not isinstance(place.value, list):
-        place.break_("BF-004", "is not a list", "list the paths of the images")
+        place.report("BF-004", "is not a list", "list the paths of the images")
     for item in place.items():
         if not isinstance(item.value, str):
-            item.break_("BF-004", "is not a text", "name the path of an image")
+            item.report("BF-004", "is not a text", "name the path of an image")

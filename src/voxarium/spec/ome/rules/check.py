@@ -21,10 +21,10 @@ from voxarium.spec.ome.rules.storage import KEYS, check_namespace, rules_of, sta
 from voxarium.spec.ome.rules.systems import check_scene
 from voxarium.spec.ome.rules.well import check_well
 
-__all__ = ["ROLES", "check_attributes", "check_document"]
+__all__ = ["GROUPS", "check_attributes", "check_document"]
 
 # The key that makes a group what it is, and the rule that is broken where a group that is meant so has none.
-ROLES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+GROUPS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "image": ("multiscales", "MS-001"),
         "label": ("image-label", "LB-010"),
@@ -54,7 +54,7 @@ def check_attributes(
     attributes: Mapping[str, Any],
     *,
     version: str | None = None,
-    role: str | None = None,
+    group: str | None = None,
     arrays: Mapping[str, ArrayFacts] | None = None,
 ) -> tuple[Finding, ...]:
     """Return all findings about a group's attributes.
@@ -65,8 +65,8 @@ def check_attributes(
         Content of ``.zattrs``, or of ``attributes`` in ``zarr.json``. Any JSON: nothing is refused by an error.
     version : str or None
         Whose rules to follow: 0.4, 0.5, 0.6 or 0.9. By default those of the version the document states.
-    role : str or None
-        What the group is meant to be, a key of `ROLES`. By default whatever it says, but it must say something.
+    group : str or None
+        What the group is meant to be, a key of `GROUPS`. By default whatever it says, but it must say something.
     arrays : mapping of str to ArrayFacts, or None
         The arrays that exist, by their path below the group; None when that is not known.
     """
@@ -76,8 +76,8 @@ def check_attributes(
     ome = check_namespace(root)
     if not isinstance(ome.value, dict):
         return tuple(sheet.findings)
-    present = frozenset(key for key in KEYS if ome[key].there and (role == "image" or not _is_foreign(key, ome)))
-    _check_role(ome, role, present)
+    present = frozenset(key for key in KEYS if ome[key].there and (group == "image" or not _is_foreign(key, ome)))
+    _check_group(ome, group, present)
     for key, check in _CHECKS.items():
         if key in present:
             check(ome[key])
@@ -88,15 +88,15 @@ def check_attributes(
     return tuple(sheet.findings)
 
 
-def _check_role(ome: Place, role: str | None, present: frozenset[str]) -> None:
-    if role is not None:
-        key, rule = ROLES[role]
+def _check_group(ome: Place, group: str | None, present: frozenset[str]) -> None:
+    if group is not None:
+        key, rule = GROUPS[group]
         if key not in present:  # the schemas of 0.4 do not ask for any key but that of images
-            fix = f"add it, as the group is meant to be: {role}"
-            ome.break_(rule, f"has no {key!r}", fix, text="" if role == "image" else "0.4")
+            fix = f"add it, as the group is meant to be: {group}"
+            ome.report(rule, f"has no {key!r}", fix, text="" if group == "image" else "0.4")
     elif not present - {"omero"}:
-        fix = f"add one of {', '.join(key for key, _ in ROLES.values())}"
-        ome.break_("ST-003", "has no metadata of OME-Zarr", fix)
+        fix = f"add one of {', '.join(key for key, _ in GROUPS.values())}"
+        ome.report("ST-003", "has no metadata of OME-Zarr", fix)
 
 
 def _is_foreign(key: str, ome: Place) -> bool:
@@ -110,7 +110,7 @@ def check_document(raw: bytes, *, version: str | None = None) -> tuple[Finding, 
         found = parse_json(raw, "the document")
     except FormatError as error:
         sheet = Sheet(version if version in VERSIONS else "0.5", RULES)
-        Place(None, "", sheet).break_("ST-008", error.message.removeprefix("the document "), error.fix, basis="text")
+        Place(None, "", sheet).report("ST-008", error.message.removeprefix("the document "), error.fix, basis="text")
         return tuple(sheet.findings)
     attributes = found.get("attributes") if "zarr_format" in found else found
     return check_attributes(attributes if isinstance(attributes, dict) else {}, version=version)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from voxarium.spec.ome.rules.finding import rules
-from voxarium.spec.ome.rules.kinds import NUMBERS, WHOLE, list_of
+from voxarium.spec.ome.rules.kinds import NUMBERS, list_of, whole
 from voxarium.spec.ome.rules.place import Place
 
 __all__ = ["RULES", "check_dimensions", "given_by"]
@@ -17,7 +17,7 @@ TR-011 must=0.6,0.9
     Parameters fit the number of axes a transformation takes and gives, all along a chain.
 """)
 
-_INDICES: Final = list_of(WHOLE(0))
+_INDICES: Final = list_of(whole(0))
 _DEEPEST: Final = 32
 
 
@@ -26,7 +26,7 @@ def check_dimensions(item: Place, taken: int | None, wanted: int | None) -> None
     given = given_by(item, taken)
     if given is not None and wanted is not None and given != wanted:
         message = f"gives {given} coordinates where the output has {wanted} axes"
-        item.break_("TR-011", message, "correct its parameters, or the coordinate systems it joins", basis="text")
+        item.report("TR-011", message, "correct its parameters, or the coordinate systems it joins", basis="text")
 
 
 def given_by(item: Place, taken: int | None, depth: int = 0) -> int | None:
@@ -40,7 +40,7 @@ def given_by(item: Place, taken: int | None, depth: int = 0) -> int | None:
 def _expect(place: Place, found: int, taken: int | None) -> None:
     if taken is not None and found != taken:
         message = f"is for {found} coordinates, and gets {taken}"
-        place.break_("TR-011", message, "give it as many numbers as there are axes", basis="text")
+        place.report("TR-011", message, "give it as many numbers as there are axes", basis="text")
 
 
 def _same(item: Place, taken: int | None, depth: int) -> int | None:
@@ -74,7 +74,7 @@ def _project(item: Place, taken: int | None, depth: int) -> int | None:
     given = taken - len(dropped) + len(created)
     for key, numbers, count in (("droppedInputs", dropped, taken), ("createdOutputs", created, given)):
         if any(n >= count for n in numbers):
-            item[key].break_("TR-013", f"names an axis beyond the {count} there are", "count axes from 0", basis="text")
+            item[key].report("TR-013", f"names an axis beyond the {count} there are", "count axes from 0", basis="text")
     return max(given, 0)
 
 
@@ -91,12 +91,12 @@ def _by_dimension(item: Place, taken: int | None, depth: int) -> int | None:
         if not _INDICES.holds(inputs) or not _INDICES.holds(outputs):
             return None
         if taken is not None and any(n >= taken for n in inputs):
-            part["inputAxes"].break_(
+            part["inputAxes"].report(
                 "TR-019", f"names an axis beyond the {taken} there are", "count axes from 0", basis="text"
             )
         given = given_by(part["transformation"], len(inputs), depth + 1)
         if given is not None and given != len(outputs):
-            part["outputAxes"].break_(
+            part["outputAxes"].report(
                 "TR-019", f"names {len(outputs)} axes for {given}", "name one axis per coordinate", basis="text"
             )
         total += len(outputs)
@@ -107,7 +107,7 @@ def _bijection(item: Place, taken: int | None, depth: int) -> int | None:
     given = given_by(item["forward"], taken, depth + 1)
     back = given_by(item["inverse"], given, depth + 1)
     if taken is not None and back is not None and back != taken:
-        item["inverse"].break_("TR-020", f"gives {back} coordinates instead of {taken}", "correct it", basis="text")
+        item["inverse"].report("TR-020", f"gives {back} coordinates instead of {taken}", "correct it", basis="text")
     return given
 
 

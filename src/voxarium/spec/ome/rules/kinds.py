@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from voxarium.spec.ome.rules.place import ABSENT, Place
+from voxarium.spec.ome.rules.place import ABSENT, Place, short
 
 __all__ = [
-    "FLAG", "LIST", "NAME", "NUMBER", "NUMBERS", "OBJECT", "TEXT", "WHOLE",
-    "Field", "Kind", "check_fields", "check_unique", "frozen", "list_of", "matching", "objects", "one_of",
+    "FLAG", "LIST", "NAME", "NUMBER", "NUMBERS", "OBJECT", "TEXT",
+    "Field", "Kind", "check_fields", "check_unique", "frozen", "list_of", "matching", "objects", "one_of", "whole",
 ]  # fmt: skip
 
 _DEEP: Final = 64
@@ -42,7 +42,7 @@ OBJECT: Final = Kind("an object", lambda v: isinstance(v, dict))
 NUMBERS: Final = Kind("a list of numbers", lambda v: isinstance(v, list) and all(map(_is_number, v)))
 
 
-def WHOLE(least: int | None = None, most: int | None = None) -> Kind:  # noqa: N802  reads like the constants
+def whole(least: int | None = None, most: int | None = None) -> Kind:
     """Return the kind of whole numbers within limits."""
     limits = "" if least is None else f" from {least}" + ("" if most is None else f" to {most}")
 
@@ -108,7 +108,7 @@ def check_fields(place: Place, fields: Iterable[Field]) -> None:
         member = place[field.name]
         if member.value is ABSENT:
             if field.needed != "may":
-                place.break_(
+                place.report(
                     field.rule,
                     f"has no {field.name!r}",
                     f"add it: {field.kind.text}",
@@ -116,7 +116,7 @@ def check_fields(place: Place, fields: Iterable[Field]) -> None:
                     text=field.text,
                 )
         elif not field.kind.holds(member.value):
-            member.break_(
+            member.report(
                 field.rule,
                 f"is {_shown(member.value)}",
                 f"make it {field.kind.text}",
@@ -125,31 +125,31 @@ def check_fields(place: Place, fields: Iterable[Field]) -> None:
             )
 
 
+_CONSTANTS: Final = {True: "true", False: "false", None: "null"}
+
+
 def _shown(value: Any) -> str:
     """Return what a value is, in a few words."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
-        return (
-            f"a list of {len(value)}"
-            if len(value) > 5 or any(isinstance(v, list | dict) for v in value)
-            else f"{value!r:.80}"
-        )
-    return "true" if value is True else "false" if value is False else "null" if value is None else f"{value!r:.80}"
+        simple = len(value) <= 5 and not any(isinstance(v, list | dict) for v in value)
+        return short(value) if simple else f"a list of {len(value)}"
+    return _CONSTANTS[value] if value is None or isinstance(value, bool) else short(value)
 
 
 def objects(place: Place, rule: str, *, least: int = 1, text: str = "") -> list[Place]:
     """Return the items of a list that are objects; report what is no list, too short, or no object."""
     if not isinstance(place.value, list):
         if place.there:
-            place.break_(rule, f"is {_shown(place.value)}", "make it a list of objects", text=text)
+            place.report(rule, f"is {_shown(place.value)}", "make it a list of objects", text=text)
         return []
     if len(place.value) < least:
-        place.break_(rule, "is empty", "list at least one object", text=text)
+        place.report(rule, "is empty", "list at least one object", text=text)
     items = place.items()
     for item in items:
         if not isinstance(item.value, dict):
-            item.break_(rule, f"is {_shown(item.value)}", "make it an object", text=text)
+            item.report(rule, f"is {_shown(item.value)}", "make it an object", text=text)
     return [item for item in items if isinstance(item.value, dict)]
 
 
@@ -157,21 +157,21 @@ def check_unique(
     items: Sequence[Place], rule: str, name: str | None = None, *, text: str = "", names_rule: str | None = None
 ) -> None:
     """Report items that repeat an earlier one; and, as the text alone demands, those that only share its `name`."""
-    whole: dict[Any, int] = {}
+    seen: dict[Any, int] = {}
     named: dict[Any, int] = {}
     for i, item in enumerate(items):
         own, key = frozen(item.value), None if name is None else frozen(item[name].value)
-        if own in whole:
-            item.break_(rule, f"repeats item {whole[own]}", "list everything once", text=text)
+        if own in seen:
+            item.report(rule, f"repeats item {seen[own]}", "list everything once", text=text)
         elif name is not None and item[name].there and key in named:
             shown = _shown(item[name].value)
-            item[name].break_(
+            item[name].report(
                 names_rule or rule,
                 f"is {shown}, as in item {named[key]}",
                 f"give each a {name} of its own",
                 basis="text",
             )
-        whole.setdefault(own, i)
+        seen.setdefault(own, i)
         named.setdefault(key, i)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from voxarium.spec.ome.rules.finding import rules
-from voxarium.spec.ome.rules.kinds import NUMBER, TEXT, WHOLE, Field, check_fields, check_unique, list_of, objects
+from voxarium.spec.ome.rules.kinds import NUMBER, TEXT, Field, check_fields, check_unique, list_of, objects, whole
 from voxarium.spec.ome.rules.place import Place
 from voxarium.spec.ome.rules.versions import check_own_version
 
@@ -49,32 +49,32 @@ LB-016 should=0.5,0.6,0.9 needs=nothing
 
 _COLOR: Final = (
     Field("label-value", NUMBER, "LB-010", "must"),
-    Field("rgba", list_of(WHOLE(0, 255), 4, 4), "LB-010"),
+    Field("rgba", list_of(whole(0, 255), 4, 4), "LB-010"),
 )
-_PROPERTY: Final = (Field("label-value", WHOLE(), "LB-012", "must"),)
+_PROPERTY: Final = (Field("label-value", whole(), "LB-012", "must"),)
 
 
 def check_labels(place: Place) -> None:
     """Check the list of a group of labels; no official schema has it."""
     if not isinstance(place.value, list):
-        place.break_("LB-001", "is not a list", "list the paths of the label images", basis="text")
+        place.report("LB-001", "is not a list", "list the paths of the label images", basis="text")
     for item in place.items():
         if not isinstance(item.value, str):
-            item.break_("LB-001", "is not a text", "name the path of a label image", basis="text")
+            item.report("LB-001", "is not a text", "name the path of a label image", basis="text")
 
 
 def check_image_label(place: Place, siblings: Place) -> None:
     """Check ``image-label``, and that an image is beside it."""
     if not isinstance(place.value, dict):
-        place.break_("LB-010", "is not an object", "write {…}")
+        place.report("LB-010", "is not an object", "write {…}")
         return
     if not siblings["multiscales"].there:
-        place.break_(
+        place.report(
             "LB-009", "is no image: there are no multiscales", "describe the label image's levels", basis="text"
         )
     check_own_version(place, "LB-014")
     if not place["colors"].there:
-        place.break_("LB-010", "has no 'colors'", "give every label a colour", level="should")
+        place.report("LB-010", "has no 'colors'", "give every label a colour", level="should")
     _check_colors(place["colors"])
     _check_properties(place["properties"])
     _check_source(place["source"])
@@ -85,8 +85,8 @@ def _check_colors(place: Place) -> None:
     for color in colors:
         check_fields(color, _COLOR)
         value = color["label-value"]
-        if NUMBER.holds(value.value) and not WHOLE().holds(value.value):
-            value.break_("LB-010", "is not whole", "use the integer that stands in the array", basis="text")
+        if NUMBER.holds(value.value) and not whole().holds(value.value):
+            value.report("LB-010", "is not whole", "use the integer that stands in the array", basis="text")
     check_unique(colors, "LB-010", "label-value", names_rule="LB-011")
 
 
@@ -101,6 +101,6 @@ def _check_source(place: Place) -> None:
     if not place.there:
         return
     if not isinstance(place.value, dict):
-        place.break_("LB-013", "is not an object", 'write {"image": "../../"}')
+        place.report("LB-013", "is not an object", 'write {"image": "../../"}')
         return
     check_fields(place, (Field("image", TEXT, "LB-013"),))

@@ -7,7 +7,7 @@ from typing import Final
 from voxarium.spec.ome.rules.axes import check_axes
 from voxarium.spec.ome.rules.finding import rules
 from voxarium.spec.ome.rules.kinds import NUMBER, TEXT, Field, check_fields, check_unique, list_of, objects, one_of
-from voxarium.spec.ome.rules.place import Place
+from voxarium.spec.ome.rules.place import Place, short
 from voxarium.spec.ome.rules.systems import check_graph
 
 __all__ = ["RULES", "check_multiscales"]
@@ -72,7 +72,7 @@ def _check_image(image: Place) -> None:
     check_fields(image, (Field("name", TEXT, "MS-009", "should"),))
     for key in _STATED:
         if not image[key].there:
-            image.break_("MS-009", f"has no {key!r}", "say how the levels were made")
+            image.report("MS-009", f"has no {key!r}", "say how the levels were made")
     datasets = _datasets(image)
     if image.version < "0.6":
         _check_older(image, datasets)
@@ -83,26 +83,26 @@ def _check_image(image: Place) -> None:
 def _datasets(image: Place) -> list[Place]:
     """Return the datasets; report what they lack in every version."""
     if not image["datasets"].there:
-        image.break_("MS-003", "has no 'datasets'", "list the levels, the largest first")
+        image.report("MS-003", "has no 'datasets'", "list the levels, the largest first")
     datasets = objects(image["datasets"], "MS-003")
     for dataset in datasets:
         check_fields(dataset, (Field("path", TEXT, "MS-004", "must"),))
         _check_path(dataset["path"])
         if not dataset["coordinateTransformations"].there:
-            dataset.break_("MS-008", "has no 'coordinateTransformations'", "add the level's scale")
+            dataset.report("MS-008", "has no 'coordinateTransformations'", "add the level's scale")
     return datasets
 
 
 def _check_path(path: Place) -> None:
     value = path.value
     if isinstance(value, str) and (value.startswith("/") or ".." in value.split("/") or not value):
-        path.break_("MS-004", f"is {value!r:.80}", "name an array below the group", basis="text")
+        path.report("MS-004", f"is {short(value)}", "name an array below the group", basis="text")
 
 
 # -- 0.4 and 0.5
 def _check_older(image: Place, datasets: list[Place]) -> None:
     if not image["axes"].there:
-        image.break_("MS-002", "has no 'axes'", "list the axes")
+        image.report("MS-002", "has no 'axes'", "list the axes")
         count = None
     else:
         check_axes(image["axes"])
@@ -123,22 +123,22 @@ def _check_transforms(place: Place, kinds_rule: str, count: int | None) -> None:
         _check_transform(item, kinds_rule, count)
     kinds = [item.text("type") for item in items]
     if place.value and kinds.count("scale") != 1:
-        place.break_(kinds_rule, f"has {kinds.count('scale')} transformations of type scale", "keep exactly one")
+        place.report(kinds_rule, f"has {kinds.count('scale')} transformations of type scale", "keep exactly one")
     elif kinds.count("translation") > 1:
-        place.break_(kinds_rule, "has several translations", "add them up to one", basis="text")
+        place.report(kinds_rule, "has several translations", "add them up to one", basis="text")
     elif kinds[:2] == ["translation", "scale"]:
         fix = "put the scale first, and multiply the translation by it"
-        place.break_(kinds_rule, "has the translation before the scale", fix, basis="text")
+        place.report(kinds_rule, "has the translation before the scale", fix, basis="text")
 
 
 def _check_transform(item: Place, kinds_rule: str, count: int | None) -> None:
     kind = item.text("type")
     if kind is None:
-        item.break_("CT-001", "has no 'type'", "make it a scale or a translation")
+        item.report("CT-001", "has no 'type'", "make it a scale or a translation")
     elif kind == "identity":
-        item.break_("CT-006", "is an identity", "write a scale of ones")
+        item.report("CT-006", "is an identity", "write a scale of ones")
     elif kind not in ("scale", "translation"):
-        item["type"].break_(kinds_rule, f"is {kind!r:.80}", "use scale and translation only; others came with 0.6")
+        item["type"].report(kinds_rule, f"is {short(kind)}", "use scale and translation only; others came with 0.6")
     else:
         _check_numbers(item, kind, count)
 
@@ -146,9 +146,9 @@ def _check_transform(item: Place, kinds_rule: str, count: int | None) -> None:
 def _check_numbers(item: Place, kind: str, count: int | None) -> None:
     numbers = item[kind]
     if not numbers.there and item["path"].there:
-        item.break_("CT-004", "refers to an array", f"write the numbers as {kind!r}")
+        item.report("CT-004", "refers to an array", f"write the numbers as {kind!r}")
     elif not numbers.there or not _PAIR.holds(numbers.value):
         check_fields(item, (Field(kind, _PAIR, "CT-003", "must"),))
     elif count is not None and len(numbers.value) != count:
         message = f"has {len(numbers.value)} numbers for {count} axes"
-        numbers.break_("CT-003", message, "give one number per axis", basis="text")
+        numbers.report("CT-003", message, "give one number per axis", basis="text")

@@ -6,7 +6,7 @@ from typing import Final
 
 from voxarium.spec.ome.rules.finding import rules
 from voxarium.spec.ome.rules.kinds import FLAG, NUMBER, OBJECT, TEXT, Field, check_fields, matching, objects
-from voxarium.spec.ome.rules.place import Place
+from voxarium.spec.ome.rules.place import Place, short
 
 __all__ = ["RULES", "check_omero"]
 
@@ -37,14 +37,14 @@ _HEX: Final = matching("[0-9A-Fa-f]{6}", "six hexadecimal digits")
 def check_omero(place: Place) -> None:
     """Check the channels of an image."""
     if not isinstance(place.value, dict):
-        place.break_("OM-001", "is not an object", 'write {"channels": […]}')
+        place.report("OM-001", "is not an object", 'write {"channels": […]}')
         return
     if not place["channels"].there:
-        place.break_("OM-001", "has no 'channels'", "list one object per channel")
+        place.report("OM-001", "has no 'channels'", "list one object per channel")
     for channel in objects(place["channels"], "OM-001", least=0):
         check_fields(channel, _CHANNEL)
         color, window = channel["color"], channel["window"]
         if isinstance(color.value, str) and not _HEX.holds(color.value):
-            color.break_("OM-001", f"is {color.value!r:.80}", f"make it {_HEX.text}", basis="text")
+            color.report("OM-001", f"is {short(color.value)}", f"make it {_HEX.text}", basis="text")
         if isinstance(window.value, dict):
             check_fields(window, _LIMITS + (_RANGE_IF if place.version == "0.9" else _RANGE))

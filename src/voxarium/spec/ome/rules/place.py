@@ -8,11 +8,16 @@ from typing import Any, Final
 
 from voxarium.spec.ome.rules.finding import Basis, Finding, Level, Rule
 
-__all__ = ["ABSENT", "MAX_FINDINGS", "Place", "Sheet"]
+__all__ = ["ABSENT", "MAX_FINDINGS", "Place", "Sheet", "short"]
 
 ABSENT: Final = object()
 MAX_FINDINGS: Final = 10_000  # a plate of wells that are all wrong must not fill the memory
 _MORE: Final = ("there is more than is listed here", "correct what is listed and check again")
+
+
+def short(value: Any) -> str:
+    """Return a value for a message: texts from outside may be long."""
+    return repr(value[:60]) if isinstance(value, str) else f"{value!r:.80}"
 
 
 @dataclass(slots=True)
@@ -31,7 +36,7 @@ class Sheet:
     rules: Mapping[str, Rule]
     findings: list[Finding] = field(default_factory=list)
 
-    def report(self, rule: str, pointer: str, say: tuple[str, str], basis: Basis, level: Level | None) -> None:
+    def add(self, rule: str, pointer: str, say: tuple[str, str], basis: Basis, level: Level | None) -> None:
         """Add a finding, unless the version does not have the rule.
 
         `say` is message and fix; `level`, where given, replaces the rule's own.
@@ -95,9 +100,9 @@ class Place:
         found = self[key].value
         return found if isinstance(found, str) else None
 
-    def break_(
+    def report(
         self, rule: str, message: str, fix: str, *, basis: Basis = "both", level: Level | None = None, text: str = ""
     ) -> None:
         """Report that a rule is broken here; in the versions of `text` the specification's text alone says so."""
         said: Basis = "text" if self.version in text.split() else basis
-        self.sheet.report(rule, self.pointer, (message, fix), said, level)
+        self.sheet.add(rule, self.pointer, (message, fix), said, level)

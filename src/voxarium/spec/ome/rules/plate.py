@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from voxarium.spec.ome.rules.finding import rules
-from voxarium.spec.ome.rules.kinds import TEXT, WHOLE, Field, check_fields, check_unique, matching, objects
-from voxarium.spec.ome.rules.place import Place
+from voxarium.spec.ome.rules.kinds import TEXT, Field, check_fields, check_unique, matching, objects, whole
+from voxarium.spec.ome.rules.place import Place, short
 from voxarium.spec.ome.rules.versions import check_own_version
 
 __all__ = ["RULES", "check_plate"]
@@ -37,20 +37,20 @@ _PATH: Final = matching("[A-Za-z0-9]+/[A-Za-z0-9]+", "a row and a column, such a
 _NAMED: Final = (Field("name", _NAME, "PL-001", "must"),)
 _WELL: Final = (
     Field("path", _PATH, "PL-002", "must"),
-    Field("rowIndex", WHOLE(0), "PL-003", "must"),
-    Field("columnIndex", WHOLE(0), "PL-003", "must"),
+    Field("rowIndex", whole(0), "PL-003", "must"),
+    Field("columnIndex", whole(0), "PL-003", "must"),
 )
 _ACQUISITION: Final = (
-    Field("id", WHOLE(0), "PL-004", "must"),
+    Field("id", whole(0), "PL-004", "must"),
     Field("name", TEXT, "PL-004", "should"),
-    Field("maximumfieldcount", WHOLE(1), "PL-004", "should"),
+    Field("maximumfieldcount", whole(1), "PL-004", "should"),
     Field("description", TEXT, "PL-004"),
-    Field("starttime", WHOLE(0), "PL-004"),
-    Field("endtime", WHOLE(0), "PL-004"),
+    Field("starttime", whole(0), "PL-004"),
+    Field("endtime", whole(0), "PL-004"),
 )
 _PLATE: Final = (
     Field("name", TEXT, "PL-005", "should"),
-    Field("field_count", WHOLE(1), "PL-005", "should", text="0.4 0.5 0.6 0.9"),
+    Field("field_count", whole(1), "PL-005", "should", text="0.4 0.5 0.6 0.9"),
 )
 # The suite of 0.5 refuses wells that name the column first; those of 0.4 and 0.6 have them among what is valid.
 _LENIENT: Final = "0.4 0.6 0.9"
@@ -59,11 +59,11 @@ _LENIENT: Final = "0.4 0.6 0.9"
 def check_plate(place: Place) -> None:
     """Check a plate."""
     if not isinstance(place.value, dict):
-        place.break_("PL-002", "is not an object", "write {…}")
+        place.report("PL-002", "is not an object", "write {…}")
         return
     for key, rule_id in (("rows", "PL-001"), ("columns", "PL-001"), ("wells", "PL-002")):
         if not place[key].there:
-            place.break_(rule_id, f"has no {key!r}", "list at least one")
+            place.report(rule_id, f"has no {key!r}", "list at least one")
     check_fields(place, _PLATE)
     check_own_version(place, "PL-006")
     _check_acquisitions(place["acquisitions"])
@@ -82,9 +82,9 @@ def _check_acquisitions(place: Place) -> None:
     ids: dict[object, int] = {}
     for i, acquisition in enumerate(acquisitions):
         number = acquisition["id"]
-        if WHOLE(0).holds(number.value) and ids.setdefault(number.value, i) != i:
-            number.break_(
-                "PL-004", f"is {number.value!r:.80}, as of another one", "give each an id of its own", basis="text"
+        if whole(0).holds(number.value) and ids.setdefault(number.value, i) != i:
+            number.report(
+                "PL-004", f"is {short(number.value)}, as of another one", "give each an id of its own", basis="text"
             )
 
 
@@ -103,8 +103,8 @@ def _names(place: Place) -> Mapping[str, int]:
         found.setdefault(name, i)
         other = lower.setdefault(name.lower(), name)
         if other != name:
-            message = f"is {name!r:.80}, which differs from {other!r:.80} by case alone"
-            item["name"].break_("PL-001", message, "give it another name", basis="text", level="should")
+            message = f"is {short(name)}, which differs from {short(other)} by case alone"
+            item["name"].report("PL-001", message, "give it another name", basis="text", level="should")
     return found
 
 
@@ -117,8 +117,8 @@ def _check_place(well: Place, rows: Mapping[str, int], columns: Mapping[str, int
     for name, names, what in ((row, rows, "row"), (column, columns, "column")):
         index = well[f"{what}Index"]
         if names and name not in names:
-            message = f"is {path!r:.80}; {name!r:.80} is no {what}"
-            well["path"].break_("PL-002", message, "name the row first, then the column", text=_LENIENT)
-        elif names and WHOLE(0).holds(index.value) and index.value != names[name]:
-            message = f"is {index.value!r:.80}, but the {what} {name!r:.80} has the index {names[name]}"
-            index.break_("PL-003", message, "correct the index, or the path", basis="text")
+            message = f"is {short(path)}; {short(name)} is no {what}"
+            well["path"].report("PL-002", message, "name the row first, then the column", text=_LENIENT)
+        elif names and whole(0).holds(index.value) and index.value != names[name]:
+            message = f"is {short(index.value)}, but the {what} {short(name)} has the index {names[name]}"
+            index.report("PL-003", message, "correct the index, or the path", basis="text")

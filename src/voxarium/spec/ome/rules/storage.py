@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from voxarium.spec.ome.rules.finding import VERSIONS, rules
 from voxarium.spec.ome.rules.kinds import NAME, Field, check_fields
-from voxarium.spec.ome.rules.place import Place
+from voxarium.spec.ome.rules.place import Place, short
 
 __all__ = ["KEYS", "RULES", "check_namespace", "rules_of", "stated_version"]
 
@@ -86,14 +86,14 @@ def check_namespace(root: Place) -> Place:
     ome = root["ome"]
     if root.version == "0.4":
         if ome.there and not any(root[k].there for k in KEYS):
-            ome.break_("ST-003", "is a namespace, which 0.4 does not have", "move its keys to the top of .zattrs")
+            ome.report("ST-003", "is a namespace, which 0.4 does not have", "move its keys to the top of .zattrs")
             return ome
         return root
     if not ome.there:
-        root.break_("ST-003", "has no 'ome'", 'put the metadata in "ome": {…}')
+        root.report("ST-003", "has no 'ome'", 'put the metadata in "ome": {…}')
         return root
     if not isinstance(ome.value, dict):
-        ome.break_("ST-003", "is not an object", 'put the metadata in "ome": {…}')
+        ome.report("ST-003", "is not an object", 'put the metadata in "ome": {…}')
         return ome
     _check_version(ome)
     return ome
@@ -103,6 +103,6 @@ def _check_version(ome: Place) -> None:
     check_fields(ome, [Field("version", NAME, "ST-004", "must")])
     version, accepted = ome.text("version"), ACCEPTED[ome.version]
     if version and version not in accepted:
-        ome["version"].break_(
-            "ST-005", f"is {version!r}", f"make it {accepted[0]!r}, or follow the rules of that version"
+        ome["version"].report(
+            "ST-005", f"is {short(version)}", f"make it {accepted[0]!r}, or follow the rules of that version"
         )

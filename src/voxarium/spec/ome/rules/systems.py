@@ -10,7 +10,7 @@ from voxarium.spec.ome.rules.axes import check_axes
 from voxarium.spec.ome.rules.dimensions import check_dimensions
 from voxarium.spec.ome.rules.finding import rules
 from voxarium.spec.ome.rules.kinds import NAME, OBJECT, TEXT, Field, check_fields, check_unique, objects
-from voxarium.spec.ome.rules.place import Place
+from voxarium.spec.ome.rules.place import Place, short
 from voxarium.spec.ome.rules.transforms import check_transform
 
 __all__ = ["RULES", "check_graph", "check_scene"]
@@ -55,14 +55,14 @@ _Systems = Mapping[str, int]  # numbers of axes by name
 def check_graph(image: Place, datasets: list[Place]) -> None:
     """Check coordinate systems and transformations of an image."""
     if not image["coordinateSystems"].there:
-        image.break_("MS-002", "has no 'coordinateSystems'", "describe the space the levels lie in")
+        image.report("MS-002", "has no 'coordinateSystems'", "describe the space the levels lie in")
     systems = _check_systems(image["coordinateSystems"], "MS-002", least=1)
     targets = [_check_dataset(dataset, systems) for dataset in datasets]
     named = [t for t in targets if t is not None]
     for dataset, target in zip(datasets, targets, strict=True):
         if target is not None and target != named[0]:
-            message = f"leads to {target!r:.80}, the first one to {named[0]!r:.80}"
-            dataset.break_("TR-006", message, "let all levels lead to the same coordinate system", basis="text")
+            message = f"leads to {short(target)}, the first one to {short(named[0])}"
+            dataset.report("TR-006", message, "let all levels lead to the same coordinate system", basis="text")
     edges = image["coordinateTransformations"]
     if edges.there:
         _check_edges(edges, systems, named[0] if named else None)
@@ -78,7 +78,7 @@ def _check_systems(place: Place, list_rule: str, least: int) -> _Systems:
         if item["axes"].there:
             check_axes(item["axes"])
         else:
-            item.break_("TR-001", "has no 'axes'", "list its axes")
+            item.report("TR-001", "has no 'axes'", "list its axes")
     check_unique(items, "TR-001", "name", text="0.6 0.9" if list_rule == "MS-002" else "")
     return {item.text("name") or "": len(item["axes"].items()) for item in reversed(items)}
 
@@ -88,7 +88,7 @@ def _check_dataset(dataset: Place, systems: _Systems) -> str | None:
     place = dataset["coordinateTransformations"]
     items = objects(place, "TR-004")
     if len(items) > 1:
-        place.break_("TR-004", f"has {len(items)} transformations", "keep exactly one")
+        place.report("TR-004", f"has {len(items)} transformations", "keep exactly one")
     targets = [_check_level(item, dataset, systems) for item in items]
     return targets[0] if targets else None
 
@@ -101,15 +101,15 @@ def _check_level(item: Place, dataset: Place, systems: _Systems) -> str | None:
     _check_level_type(item)
     path, source = dataset.text("path"), item["input"].text("path")
     if path is not None and source is not None and path != source:
-        item["input"]["path"].break_(
-            "TR-005", f"is {source!r:.80}, not {path!r:.80}", "name the dataset itself", basis="text"
+        item["input"]["path"].report(
+            "TR-005", f"is {short(source)}, not {short(path)}", "name the dataset itself", basis="text"
         )
     for end, key in (("input", "name"), ("output", "path")):
         if item[end][key].there:
-            item[end][key].break_("TR-005", "does not belong here", "remove it", basis="text")
+            item[end][key].report("TR-005", "does not belong here", "remove it", basis="text")
     target = item["output"].text("name")
     if target is not None and target not in systems:
-        item["output"]["name"].break_("TR-005", f"is {target!r:.80}", _name_one(systems), basis="text")
+        item["output"]["name"].report("TR-005", f"is {short(target)}", _name_one(systems), basis="text")
     elif target is not None:
         check_dimensions(item, systems[target], systems[target])
     return target
@@ -118,17 +118,17 @@ def _check_level(item: Place, dataset: Place, systems: _Systems) -> str | None:
 def _check_level_type(item: Place) -> None:
     kind = item.text("type")
     if kind not in _LEVEL_TYPES:
-        shown = f"is a {kind!r:.80}" if kind else "has no 'type'"
-        item.break_("TR-004", shown, "use a scale, an identity, or a sequence of a scale and a translation")
+        shown = f"is of type {short(kind)}" if kind else "has no 'type'"
+        item.report("TR-004", shown, "use a scale, an identity, or a sequence of a scale and a translation")
         return
     check_transform(item)
     if kind != "sequence" or not isinstance(item["transformations"].value, list):
         return
     kinds = [step.text("type") for step in item["transformations"].items()]
     if len(kinds) != 2 or not {"scale", "translation"} >= set(kinds):
-        item["transformations"].break_("TR-004", "is not a scale and a translation", "keep these two")
+        item["transformations"].report("TR-004", "is not a scale and a translation", "keep these two")
     elif kinds != ["scale", "translation"]:
-        item["transformations"].break_(
+        item["transformations"].report(
             "TR-004", "is not a scale and then a translation", "put the scale first", basis="text"
         )
 
@@ -147,7 +147,7 @@ def _check_edges(edges: Place, systems: _Systems, intrinsic: str | None) -> None
         for end in ("input", "output"):
             _check_end(item, end)
             if isinstance(item[end].value, dict) and not item[end]["name"].there:
-                item[end].break_("TR-003", "has no 'name'", _name_one(systems))
+                item[end].report("TR-003", "has no 'name'", _name_one(systems))
             _check_known(item[end], systems)
         _check_sides(item, intrinsic)
         check_dimensions(item, *(_axes_at(item[end], systems) for end in ("input", "output")))
@@ -157,7 +157,7 @@ def _check_edges(edges: Place, systems: _Systems, intrinsic: str | None) -> None
 def _check_known(end: Place, systems: _Systems) -> None:
     name = end.text("name")
     if name is not None and not end["path"].there and name not in systems:
-        end["name"].break_("TR-009", f"is {name!r:.80}, which is not described", _name_one(systems), basis="text")
+        end["name"].report("TR-009", f"is {short(name)}, which is not described", _name_one(systems), basis="text")
 
 
 def _check_sides(item: Place, intrinsic: str | None) -> None:
@@ -165,11 +165,12 @@ def _check_sides(item: Place, intrinsic: str | None) -> None:
     if intrinsic is None or any(not isinstance(end.value, dict) for end in ends):
         return
     if not any(end.text("name") == intrinsic and not end["path"].there for end in ends):
-        fix = f"let it begin or end at {intrinsic!r:.80}"
-        item.break_("TR-007", "does not touch the coordinate system of the datasets", fix, basis="text")
+        fix = f"let it begin or end at {short(intrinsic)}"
+        item.report("TR-007", "does not touch the coordinate system of the datasets", fix, basis="text")
     if any(end["path"].there for end in ends) and item.text("type") not in _TO_LABELS:
         fix = "use an identity, a scale, a translation, or a sequence of these two"
-        item.break_("TR-008", f"is a {item.text('type')!r:.80} between image and label image", fix, basis="text")
+        shown = f"is of type {short(item.text('type'))}, between image and label image"
+        item.report("TR-008", shown, fix, basis="text")
 
 
 def _axes_at(end: Place, systems: _Systems) -> int | None:
@@ -178,7 +179,7 @@ def _axes_at(end: Place, systems: _Systems) -> int | None:
 
 def _name_one(systems: Iterable[str]) -> str:
     shown = [s for s in islice(systems, 10) if s]
-    return f"name one of {', '.join(repr(s) for s in shown)}"[:200] if shown else "describe it in coordinateSystems"
+    return f"name one of {', '.join(short(s) for s in shown)}"[:200] if shown else "describe it in coordinateSystems"
 
 
 def _check_names(items: list[Place]) -> None:
@@ -187,8 +188,8 @@ def _check_names(items: list[Place]) -> None:
     for item in items:
         name = item.text("name")
         if name is not None and name in seen:
-            item["name"].break_(
-                "TR-002", f"is {name!r:.80} as that of another one", "give it another name", basis="text"
+            item["name"].report(
+                "TR-002", f"is {short(name)} as that of another one", "give it another name", basis="text"
             )
         seen.add(name or "")
 
@@ -208,8 +209,8 @@ def _check_connected(place: Place, edges: list[Place], systems: _Systems, start:
     for item in place.items():
         name = item.text("name")
         if name in systems and name not in found:
-            item.break_(
-                "TR-010", f"{name!r:.80} cannot be reached", "add a transformation that leads to it", basis="text"
+            item.report(
+                "TR-010", f"{short(name)} cannot be reached", "add a transformation that leads to it", basis="text"
             )
 
 
@@ -223,10 +224,10 @@ def _node(end: Place) -> str:
 def check_scene(scene: Place) -> None:
     """Check a scene."""
     if not isinstance(scene.value, dict):
-        scene.break_("SC-001", "is not an object", 'write {"coordinateTransformations": […]}')
+        scene.report("SC-001", "is not an object", 'write {"coordinateTransformations": […]}')
         return
     if not scene["coordinateTransformations"].there:
-        scene.break_("SC-001", "has no 'coordinateTransformations'", "say how the images lie to each other")
+        scene.report("SC-001", "has no 'coordinateTransformations'", "say how the images lie to each other")
     systems = _check_systems(scene["coordinateSystems"], "SC-001", least=0)
     edges = objects(scene["coordinateTransformations"], "SC-001")
     for item in edges:
@@ -246,6 +247,6 @@ def _check_scene_end(item: Place, end: str) -> None:
     if not isinstance(item[end].value, dict):
         return
     if not item[end]["name"].there:
-        item[end].break_("SC-002", "has no 'name'", "name a coordinate system")
+        item[end].report("SC-002", "has no 'name'", "name a coordinate system")
     if more := sorted(k for k in item[end].value if k not in ("name", "path")):
-        item[end].break_("SC-002", f"has {more[0]!r:.80}", "keep name and path only")
+        item[end].report("SC-002", f"has {short(more[0])}", "keep name and path only")

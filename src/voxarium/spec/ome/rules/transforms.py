@@ -14,7 +14,6 @@ from voxarium.spec.ome.rules.kinds import (
     NUMBERS,
     OBJECT,
     TEXT,
-    WHOLE,
     Field,
     Kind,
     check_fields,
@@ -22,8 +21,9 @@ from voxarium.spec.ome.rules.kinds import (
     list_of,
     objects,
     one_of,
+    whole,
 )
-from voxarium.spec.ome.rules.place import Place
+from voxarium.spec.ome.rules.place import Place, short
 
 __all__ = ["RULES", "TYPES", "check_transform"]
 
@@ -68,18 +68,18 @@ _NAMED: Final = (Field("name", TEXT, "TR-002"),)
 def check_transform(item: Place, depth: int = 0) -> None:
     """Check one transformation and those within it, but not the systems it joins."""
     if not isinstance(item.value, dict):
-        item.break_("TR-002", "is not an object", 'write {"type": …}')
+        item.report("TR-002", "is not an object", 'write {"type": …}')
         return
     check_fields(item, _NAMED)
     kind = item.text("type")
     checker = TYPES.get(kind or "")
     if depth > _DEEPEST:
-        item.break_("TR-017", "is nested too deeply to be checked", "flatten the sequence", basis="text")
+        item.report("TR-017", "is nested too deeply to be checked", "flatten the sequence", basis="text")
     elif not item["type"].there:
-        item.break_("TR-002", "has no 'type'", f"use one of {', '.join(TYPES)}")
+        item.report("TR-002", "has no 'type'", f"use one of {', '.join(TYPES)}")
     elif checker is None:
-        shown = f"is {kind!r:.80}" if kind is not None else "is not a text"
-        item["type"].break_("TR-002", shown, f"use one of {', '.join(TYPES)}")
+        shown = f"is {short(kind)}" if kind is not None else "is not a text"
+        item["type"].report("TR-002", shown, f"use one of {', '.join(TYPES)}")
     else:
         checker(item, depth)
 
@@ -91,29 +91,29 @@ def _identity(item: Place, depth: int) -> None:
 
 def _map_axis(item: Place, depth: int) -> None:
     limits = (2, 5) if item.version == "0.6" else (0, None)
-    kind = list_of(WHOLE(0, 4 if item.version == "0.6" else None), *limits)
+    kind = list_of(whole(0, 4 if item.version == "0.6" else None), *limits)
     check_fields(item, (Field("mapAxis", kind, "TR-012", "must"),))
     numbers = item["mapAxis"]
     if not kind.holds(numbers.value):
         return
     if len({frozen(n) for n in numbers.value}) != len(numbers.value):
-        numbers.break_("TR-012", "names an axis twice", "name every input axis once")
+        numbers.report("TR-012", "names an axis twice", "name every input axis once")
     elif sorted(numbers.value) != list(range(len(numbers.value))):
         fix = f"list the numbers 0 to {len(numbers.value) - 1} in some order"
-        numbers.break_("TR-012", "does not name every input axis", fix, basis="text")
+        numbers.report("TR-012", "does not name every input axis", fix, basis="text")
 
 
 def _project_axis(item: Place, depth: int) -> None:
     keys = ("droppedInputs", "createdOutputs")
     limits, largest = ((1, 3), 4) if item.version == "0.6" else ((1, None), None)
-    kind = list_of(WHOLE(0, largest), *limits)
+    kind = list_of(whole(0, largest), *limits)
     check_fields(item, (Field(key, kind, "TR-013") for key in keys))
     if not any(item[key].there for key in keys):
-        item.break_("TR-013", "has neither droppedInputs nor createdOutputs", "say which axes go or come")
+        item.report("TR-013", "has neither droppedInputs nor createdOutputs", "say which axes go or come")
     for key in keys:
         numbers = item[key]
         if kind.holds(numbers.value) and len({frozen(n) for n in numbers.value}) != len(numbers.value):
-            numbers.break_("TR-013", "names an axis twice", "name every axis once")
+            numbers.report("TR-013", "names an axis twice", "name every axis once")
 
 
 def _positive(value: Any) -> bool:
@@ -134,7 +134,7 @@ def _translation(item: Place, depth: int) -> None:
 def _inline(item: Place, key: str, kind: Kind) -> None:
     check_fields(item, (Field(key, kind, "TR-014", "must"),))
     if item[key].there and item["path"].there:
-        item["path"].break_("TR-014", "is not used here", f"remove it; {key!r} has the numbers", basis="text")
+        item["path"].report("TR-014", "is not used here", f"remove it; {key!r} has the numbers", basis="text")
 
 
 # -- matrices
@@ -143,7 +143,7 @@ _MATRIX: Final = list_of(NUMBERS)
 
 def _affine(item: Place, depth: int) -> None:
     if _one_source(item, "affine", _MATRIX, "TR-015") and len({len(row) for row in item["affine"].value}) != 1:
-        item["affine"].break_("TR-015", "has rows of different lengths", "give every row N + 1 numbers", basis="text")
+        item["affine"].report("TR-015", "has rows of different lengths", "give every row N + 1 numbers", basis="text")
 
 
 def _rotation(item: Place, depth: int) -> None:
@@ -158,7 +158,7 @@ def _rotation(item: Place, depth: int) -> None:
         right = turned and np.linalg.det(matrix) > 0
     if not right:
         message = "mirrors" if turned else "is not orthonormal"
-        item["rotation"].break_("TR-016", message, "correct it, or write it as an affine", basis="text")
+        item["rotation"].report("TR-016", message, "correct it, or write it as an affine", basis="text")
 
 
 def _is_square(value: Any) -> bool:
@@ -169,10 +169,10 @@ def _one_source(item: Place, key: str, kind: Kind, rule_id: str) -> bool:
     """Check that numbers stand in the document or at a path; tell whether they stand here and are of their kind."""
     inline, path = kind.holds(item[key].value), isinstance(item["path"].value, str)
     if inline and path:
-        item.break_(rule_id, f"has both {key!r} and 'path'", "keep one of them")
+        item.report(rule_id, f"has both {key!r} and 'path'", "keep one of them")
     elif not inline and not path:
         target = item[key] if item[key].there else item
-        target.break_(rule_id, f"has no usable {key!r}", f"write {key!r}: {kind.text}; or 'path', a text")
+        target.report(rule_id, f"has no usable {key!r}", f"write {key!r}: {kind.text}; or 'path', a text")
     return inline
 
 
@@ -181,7 +181,7 @@ def _sequence(item: Place, depth: int) -> None:
     check_fields(item, (Field("transformations", LIST, "TR-017", "must"),))
     steps = item["transformations"]
     if steps.value == []:
-        steps.break_("TR-017", "is empty", "write an identity instead", basis="text")
+        steps.report("TR-017", "is empty", "write an identity instead", basis="text")
     for step in steps.items():
         check_transform(step, depth + 1)
 
@@ -191,7 +191,7 @@ _BY_DIMENSION: Final = (
     Field("outputAxes", NUMBERS, "TR-019", "must"),
     Field("transformation", OBJECT, "TR-019", "must"),
 )
-_INDICES: Final = list_of(WHOLE(0))
+_INDICES: Final = list_of(whole(0))
 
 
 def _by_dimension(item: Place, depth: int) -> None:
@@ -203,29 +203,29 @@ def _by_dimension(item: Place, depth: int) -> None:
             check_transform(part["transformation"], depth + 1)
         for key in ("inputAxes", "outputAxes"):
             if NUMBERS.holds(part[key].value) and not _INDICES.holds(part[key].value):
-                part[key].break_("TR-019", "does not list numbers of axes", "count axes from 0", basis="text")
+                part[key].report("TR-019", "does not list numbers of axes", "count axes from 0", basis="text")
         produced += [frozen(n) for n in part["outputAxes"].value] if NUMBERS.holds(part["outputAxes"].value) else []
     if len(set(produced)) != len(produced):
-        item.break_("TR-019", "gives an output axis twice", "give every output axis once", basis="text")
+        item.report("TR-019", "gives an output axis twice", "give every output axis once", basis="text")
 
 
 def _bijection(item: Place, depth: int) -> None:
     for key in ("forward", "inverse"):
         side = item[key]
         if not side.there:
-            item.break_("TR-020", f"has no {key!r}", f"add the {key} transformation")
+            item.report("TR-020", f"has no {key!r}", f"add the {key} transformation")
             continue
         check_transform(side, depth + 1)
         if side.text("type") in _INVERTIBLE:
             message = f"is a {side.text('type')}, whose inverse follows from it"
-            side.break_("TR-020", message, "write it without a bijection", basis="text", level="should")
+            side.report("TR-020", message, "write it without a bijection", basis="text", level="should")
 
 
 def _field(item: Place, depth: int) -> None:
     check_fields(item, (Field("path", TEXT, "TR-018", "must"),))
     stated = item["interpolation"]
     if stated.value == "bspline-cubic":  # the text's word for what the schema calls cubic
-        stated.break_("TR-018", "is 'bspline-cubic'", "write 'cubic'", basis="schema")
+        stated.report("TR-018", "is 'bspline-cubic'", "write 'cubic'", basis="schema")
     elif stated.there:
         check_fields(item, (Field("interpolation", one_of("nearest", "linear", "cubic"), "TR-018"),))
 

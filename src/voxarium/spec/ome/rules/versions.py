@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voxarium.spec.ome.rules.place import Place
+from voxarium.spec.ome.rules.place import Place, short
 
 __all__ = ["check_own_version"]
 
@@ -11,8 +11,8 @@ def check_own_version(place: Place, rule: str) -> None:
     """Report an object of 0.4 that states no version or another one; since 0.5 the schema does not look."""
     version = place["version"]
     if not version.there:
-        place.break_(rule, "has no 'version'", f"add it: {place.version!r}", text="0.5")
+        place.report(rule, "has no 'version'", f"add it: {place.version!r}", text="0.5")
     elif place.version == "0.4" and version.value != "0.4":
-        version.break_(
-            rule, f"is {version.value!r:.80}", "make it '0.4', or follow the rules of that version", level="must"
+        version.report(
+            rule, f"is {short(version.value)}", "make it '0.4', or follow the rules of that version", level="must"
         )

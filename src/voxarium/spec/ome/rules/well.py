@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from voxarium.spec.ome.rules.finding import rules
-from voxarium.spec.ome.rules.kinds import WHOLE, Field, check_fields, check_unique, matching, objects
+from voxarium.spec.ome.rules.kinds import Field, check_fields, check_unique, matching, objects, whole
 from voxarium.spec.ome.rules.place import Place
 from voxarium.spec.ome.rules.versions import check_own_version
 
@@ -30,15 +30,15 @@ _NEWER: Final = matching(r"(?!\.+\Z)(?!__)[A-Za-z0-9_.-]+", "a name of letters, 
 def check_well(place: Place) -> None:
     """Check a well."""
     if not isinstance(place.value, dict):
-        place.break_("WL-001", "is not an object", 'write {"images": […]}')
+        place.report("WL-001", "is not an object", 'write {"images": […]}')
         return
     if not place["images"].there:
-        place.break_("WL-001", "has no 'images'", "list the fields of view")
+        place.report("WL-001", "has no 'images'", "list the fields of view")
     check_own_version(place, "WL-004")
     path = _OLDER if place.version < "0.6" else _NEWER
     images = objects(place["images"], "WL-001")
     for image in images:
         if not image["path"].there:
-            image.break_("WL-001", "has no 'path'", "name the folder of the image")
-        check_fields(image, (Field("path", path, "WL-002"), Field("acquisition", WHOLE(), "WL-003")))
+            image.report("WL-001", "has no 'path'", "name the folder of the image")
+        check_fields(image, (Field("path", path, "WL-002"), Field("acquisition", whole(), "WL-003")))
     check_unique(images, "WL-001", "path")
