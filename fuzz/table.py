@@ -54,6 +54,7 @@ LINES: Final = (
     Line("spec.n5_viewer", "parse_image", "mapping levels", "attributes.json"),
     Line("spec.neuroglancer_state", "parse_state", "document"),
     Line("spec.neuroglancer_state", "parse_link", "text"),
+    Line("spec.nifti", "parse_header", "bytes where", "*.nii"),
     Line("spec.npy_header", "parse_npy_header", "bytes", "*.npy"),
     Line("spec.npy_header", "parse_plain_dtype", "text"),
     Line("spec.ome", "calls:ome_image", "mapping", ".zattrs"),

@@ -21,7 +21,7 @@ from voxarium.model.codec import (
 )
 from voxarium.model.fields import Fields
 
-__all__ = ["Gzip", "Zlib"]
+__all__ = ["Gzip", "Zlib", "inflated_head"]
 
 _RATIO: Final = 1032  # of deflate, at most
 
@@ -111,3 +111,11 @@ class Zlib(_Deflate):
     name: ClassVar[str] = "zlib"
     key: ClassVar[Hashable] = "zlib"
     window_bits: ClassVar[int] = 15
+
+
+def inflated_head(data: Buffer, length: int) -> bytes:
+    """Return up to `length` first bytes of what a gzip stream holds, of which `data` is the beginning."""
+    try:
+        return zlib.decompressobj(31).decompress(data, length)
+    except zlib.error as error:
+        raise corrupt(f"gzip stream cannot be decoded: {error}") from error
