@@ -160,21 +160,26 @@ def open_member(store: ReadableStore, path: str, info: CollectionInfo, member: M
     """
     below = member_key(path, member.path)
     names = {*(d.name for d in image_drivers()), *(d.name for d in collection_drivers())}
-    known = info.format if info.format in names else None
-    try:
-        found = _find(store, below, known, {}, collections=True)
-    except NotFoundError as error:
-        if known is None or error.code not in _NOT_MINE:
-            raise
-        try:
-            return open_in(store, below)
-        except NotFoundError as other:
-            raise (error if other.code in _NOT_MINE else other) from None
-    if not isinstance(found, Image):
-        return _dataset(store, below, found)
-    if member.kind == "label" and found.role == "intensity" and found.dtype.kind in "iu":
+    found = _known_or_any(store, below, info.format if info.format in names else None)
+    if member.kind == "label" and isinstance(found, Image) and found.role == "intensity" and found.dtype.kind in "iu":
         return Image(store, below, replace(found.info, role="label"), found.arrays)
     return found
+
+
+def _known_or_any(store: ReadableStore, path: str, format: str | None) -> Image | Dataset:
+    """Open what is most likely of one format, asking nobody else then; else whatever is there."""
+    if format is None:
+        return open_in(store, path)
+    try:
+        found = _find(store, path, format, {}, collections=True)
+    except NotFoundError as error:
+        if error.code not in _NOT_MINE:
+            raise
+        try:
+            return open_in(store, path)
+        except NotFoundError as other:
+            raise (error if other.code in _NOT_MINE else other) from None
+    return found if isinstance(found, Image) else _dataset(store, path, found)
 
 
 def find(store: ReadableStore, path: str = "") -> Image | Dataset:
@@ -291,8 +296,16 @@ def _find(
     listed = lists.ask(None)
     if listed is not None:
         return listed
-    if refused is not None and format is not None and not _named(array_drivers(), format):
-        raise refused  # the convention that was asked for says best why this is none of its images
+    if format is not None and not _named(array_drivers(), format):
+        if refused is not None:
+            raise refused  # the convention that was asked for says best why this is none of its images
+        if collections and _named(collection_drivers(), format):
+            where = "/".join(p for p in (store.uri, path) if p)
+            raise NotFoundError(
+                f"no {format} collection at {where}",
+                code=Code.FORMAT_UNRECOGNISED,
+                fix="check the path, or leave the format open",
+            )
     return as_image(open_array_asking(store, asked, path, format, options))
 
 
