@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from voxarium.core.dataset import Dataset
     from voxarium.core.image import Image
     from voxarium.core.opening import open, open_array
-    from voxarium.core.registry import register_array_driver, register_image_driver
+    from voxarium.core.registry import register_array_driver, register_collection_driver, register_image_driver
     from voxarium.core.scenes import dump_scene, open_scene
     from voxarium.errors import Code, VoxariumError
     from voxarium.model.axes import Axis
@@ -41,6 +41,7 @@ _NAMES = {
     "open_scene": "voxarium.core.scenes",
     "plan": "voxarium.conversion",
     "register_array_driver": "voxarium.core.registry",
+    "register_collection_driver": "voxarium.core.registry",
     "register_image_driver": "voxarium.core.registry",
     "virtualize": "voxarium.conversion",
 }
@@ -62,6 +63,7 @@ __all__ = [
     "open_scene",
     "plan",
     "register_array_driver",
+    "register_collection_driver",
     "register_image_driver",
     "virtualize",
 ]

@@ -405,7 +405,9 @@ def test_a_dataset_opens_with_its_layers_and_says_what_is_wrong_with_others(kit,
     )
     found = open_in(store)
     assert isinstance(found, Dataset)
-    assert found.keys() == ["em", "seg"] and found["seg"].role == "label"
+    assert found.keys() == ["em", "seg", "bad"] and found["seg"].role == "label"
+    assert [m.kind for m in found.members] == ["image", "label", "image"] and not found.problems
+    assert [key for key, _ in found.iter_images()] == ["em", "seg"]
     assert list(found.problems) == ["bad"]
 
 
@@ -422,10 +424,12 @@ def test_a_dataset_opens_where_nothing_can_be_listed(kit, store, data):
     entries = kit.entry("em"), kit.entry("gone"), kit.entry("../x"), kit.entry("a/b")
     kit.put_properties(store, *entries, folder="ds")
     found = open_in(unlisted(store), "ds")
-    assert found.keys() == ["em"] and (found["em"][...] == data).all()
+    assert found.keys() == ["em", "gone"] and (found["em"][...] == data).all()
+    with pytest.raises(FormatError):
+        found["gone"]
     assert [e.code for e in found.problems.values()] == [Code.LEVEL_MISSING]
     listed = open_in(store, "ds")
-    assert listed.keys() == ["em"] and list(listed.problems) == ["ds/gone"]
+    assert [key for key, _ in listed.iter_images()] == ["em"] and list(listed.problems) == ["gone"]
 
 
 def test_a_broken_document_is_told(kit, store, data):

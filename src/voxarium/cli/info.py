@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
 from voxarium.cli.arguments import (
     AsJson,
@@ -19,6 +19,8 @@ from voxarium.cli.printing import print_json, say
 
 __all__ = ["info"]
 
+_MOST_IMAGES: Final = 50  # of a folder, that are described one by one
+
 
 def info(
     uri: Uri,
@@ -30,13 +32,14 @@ def info(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Describe an image: format, axes, voxel size, levels, chunks, shards, codecs.
+    """Describe an image: format, axes, voxel size, levels, chunks, shards, codecs; or what a collection lists.
 
     With --quiet only the exit code tells whether it can be opened.
     """
     from voxarium.core.dataset import Dataset
+    from voxarium.core.image import Image
     from voxarium.core.opening import open as open_any
-    from voxarium.core.report import image_json, image_text
+    from voxarium.core.report import dataset_json, image_json, image_text
 
     options = source_options(source_format, shape, source_dtype, byte_offset, source_order)
     found = open_any(uri, **options)
@@ -44,18 +47,11 @@ def info(
         return
     if isinstance(found, Dataset):
         if as_json:
-            print_json(_dataset_json(found))
+            print_json(dataset_json(found))
         else:
-            say("\n\n".join([repr(found), *(image_text(found[key]) for key in found)]))
+            opened = (found.opened(key) for key in found.keys()[:_MOST_IMAGES])
+            say("\n\n".join([repr(found), *(image_text(image) for image in opened if isinstance(image, Image))]))
     elif as_json:
         print_json({**image_json(found), "complete": True})
     else:
         say(image_text(found))
-
-
-def _dataset_json(dataset: Any) -> dict[str, Any]:  # Any: Dataset, which is not imported for --help
-    from voxarium.core.report import image_json
-
-    images = [{"key": key, **image_json(dataset[key])} for key in dataset]
-    uri = "/".join(p for p in (dataset.store.uri, dataset.path) if p)
-    return {"format": "dataset", "uri": uri, "complete": True, "images": images}

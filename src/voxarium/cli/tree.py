@@ -20,6 +20,10 @@ __all__ = ["tree"]
 _STYLES = {
     "group": "bold",
     "image": "bold cyan",
+    "plate": "bold magenta",
+    "well": "bold magenta",
+    "series": "bold magenta",
+    "collection": "bold magenta",
     "array": "green",
     "file": "yellow",
     "incomplete": "bold yellow",
@@ -56,6 +60,8 @@ def _branch(node: Node, parent: Any) -> Any:  # Any: rich.tree.Tree, which is no
             branch.add(_level(level.path, level.array.shape))
     for child in node.children:
         _branch(child, branch)
+    if node.more and node.dataset is not None:
+        branch.add(f"… {node.more:,} more of {len(node.dataset):,}")
     return branch
 
 
@@ -75,6 +81,10 @@ def _label(node: Node) -> Text:
         facts = f"{image.role} image, {image.info.format}{version}, {image.dtype.name}"
     elif image is not None:
         facts = f"{image.info.format} array, {image.dtype.name} {' × '.join(f'{n:,}' for n in image.shape)}"
+    elif node.dataset is not None:
+        info = node.dataset.info
+        version = f" {info.spec_version}" if info.spec_version else ""
+        facts = f"{node.kind} of {len(node.dataset):,}, {info.format}{version}"
     elif node.problem:
         facts = f"{node.kind}: {node.problem}"
     style = "" if node.problem else "dim"

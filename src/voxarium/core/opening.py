@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from voxarium.core.array import Array
+from voxarium.core.array_opening import as_image, how_unlikely, is_accepted, open_array, open_array_asking
 from voxarium.core.cropped import PartOfArray
-from voxarium.core.dataset import Dataset
+from voxarium.core.dataset import Dataset, names_text
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_KEY
-from voxarium.core.registry import array_driver, array_drivers, image_driver, image_drivers
+from voxarium.core.registry import array_drivers, collection_drivers, image_drivers
 from voxarium.core.remembering import remembering
 from voxarium.core.uri import iter_above, open_source_store
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError, VoxariumError
-from voxarium.model.axes import Axis
+from voxarium.model.collection import CollectionDriver, CollectionInfo, Member, MemberKind, member_key
 from voxarium.model.image import ArrayInfo, ImageInfo, LevelInfo
 from voxarium.model.keys import resolved_key
 from voxarium.model.protocols import ArrayDriver, ImageDriver, ListableStore, ReadableStore
-from voxarium.model.transforms import Identity
 
-__all__ = ["as_image", "images_below", "open", "open_array", "open_image", "open_in", "open_one"]
+__all__ = [
+    "as_image",
+    "find",
+    "images_below",
+    "only_image",
+    "open",
+    "open_array",
+    "open_image",
+    "open_in",
+    "open_member",
+    "open_one",
+]
+
+_T = TypeVar("_T")
+_NOT_MINE: Final = (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING)
 
 
 def open(
@@ -92,61 +108,107 @@ def open_one(uri: str | os.PathLike[str], *, format: str | None = None, **option
     InputError
         If several images are there.
     """
-    found = open(uri, format=format, **options)
-    if isinstance(found, Dataset):
-        raise InputError(
-            f"{os.fspath(uri)} is no image, but a folder with {len(found)}",
-            code=Code.ARGUMENT_INVALID,
-            fix=f"name one of them: {', '.join(found.keys())}",
-        )
-    return found
+    return only_image(open(uri, format=format, **options), os.fspath(uri))
+
+
+def only_image(found: Image | Dataset, uri: str) -> Image:
+    """Return the only image of what was opened.
+
+    Raises
+    ------
+    InputError
+        If several images are there.
+    """
+    while isinstance(found, Dataset) and len(found) == 1:
+        found = found[found.keys()[0]]
+    if isinstance(found, Image):
+        return found
+    what = "a folder" if found.kind == "folder" else f"a {found.kind}"
+    example = found.keys()[0] if found.members else ""
+    where = f"{uri.rstrip('/')}{'' if example.startswith('::') else '/'}{example}"
+    raise InputError(
+        f"{uri} is no image, but {what} with {len(found):,}: {names_text(found.keys())}",
+        code=Code.ARGUMENT_INVALID,
+        fix=f"name one of them, such as {where}",
+    )
 
 
 def open_in(store: ReadableStore, path: str = "", *, format: str | None = None, **options: Any) -> Image | Dataset:
     """Open what is at `path` in a store; see `open`."""
     try:
-        return open_image(store, path, format=format, **options)
+        found = _complete(store, path, format, lambda: _find(store, path, format, options, collections=True))
     except NotFoundError as error:
-        if error.code not in (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING):
+        if error.code not in _NOT_MINE or not isinstance(store, ListableStore):
             raise
-        images, problems = images_below(store, path) if isinstance(store, ListableStore) else ([], {})
-        _add_listed(store, path, images, problems)
-        if not images and problems:
-            raise next(iter(problems.values())) from error
-        if not images:
+        folder = _search(store, path, 2)
+        if not folder.members and folder.problems:
+            raise next(iter(folder.problems.values())) from error
+        if not folder.members:
             raise
-        return Dataset(store, path, tuple(images), problems)
+        return folder
+    return found if isinstance(found, Image) else _dataset(store, path, found)
 
 
-def _add_listed(store: ReadableStore, path: str, images: list[Image], problems: dict[str, VoxariumError]) -> None:
-    """Add images that a document at `path` lists and a search of folders did not meet, or could not.
+# -- collections
+def _dataset(store: ReadableStore, path: str, info: CollectionInfo) -> Dataset:
+    return Dataset(store, path, info, lambda member: open_member(store, path, info, member))
 
-    Drivers of conventions with such documents have a method ``members(store, path)``: names below `path`.
+
+def open_member(store: ReadableStore, path: str, info: CollectionInfo, member: Member) -> Image | Dataset:
+    """Open a member of the collection at `path`.
+
+    Raises
+    ------
+    NotFoundError, FormatError, UnsupportedError
+        If it is not there, or cannot be opened.
     """
-    known = {image.path for image in images} | problems.keys()
-    for driver in image_drivers():
-        for name in _members(driver, store, path, problems):
-            below = f"{path}/{name}" if path else name
-            if below in known:
-                continue
-            known.add(below)
-            try:
-                images.append(open_image(store, below, format=driver.name))
-            except VoxariumError as error:
-                problems[below] = error
+    below = member_key(path, member.path)
+    names = {*(d.name for d in image_drivers()), *(d.name for d in collection_drivers())}
+    found = _known_or_any(store, below, info.format if info.format in names else None)
+    if member.kind == "label" and isinstance(found, Image) and found.role == "intensity" and found.dtype.kind in "iu":
+        return Image(store, below, replace(found.info, role="label"), found.arrays)
+    return found
 
 
-def _members(
-    driver: ImageDriver, store: ReadableStore, path: str, problems: dict[str, VoxariumError]
-) -> tuple[str, ...]:
-    members: Callable[[ReadableStore, str], tuple[str, ...]] | None = getattr(driver, "members", None)
-    if members is None:
-        return ()
+def _known_or_any(store: ReadableStore, path: str, format: str | None) -> Image | Dataset:
+    """Open what is most likely of one format, asking nobody else then; else whatever is there."""
+    if format is None:
+        return open_in(store, path)
     try:
-        return members(store, path)
-    except FormatError as error:  # a broken list does not hide what was found without it
-        problems[path] = error
-        return ()
+        found = _find(store, path, format, {}, collections=True)
+    except NotFoundError as error:
+        if error.code not in _NOT_MINE:
+            raise
+        try:
+            return open_in(store, path)
+        except NotFoundError as other:
+            raise (error if other.code in _NOT_MINE else other) from None
+    return found if isinstance(found, Image) else _dataset(store, path, found)
+
+
+def find(store: ReadableStore, path: str = "") -> Image | Dataset:
+    """Open what is at `path`: an image, or a collection that a document lists; folders are not searched."""
+    found = _complete(store, path, None, lambda: _find(store, path, None, {}, collections=True))
+    return found if isinstance(found, Image) else _dataset(store, path, found)
+
+
+def _search(store: ListableStore, path: str, depth: int) -> Dataset:
+    """Return what is found in the folders below `path`."""
+    found: dict[str, Image] = {}
+    members: list[Member] = []
+    problems: dict[str, VoxariumError] = {}
+    for below, item in _iter_below(store, path, depth, collections=True):
+        key = below.removeprefix(f"{path}/") if path else below
+        if isinstance(item, VoxariumError):
+            problems[key] = item
+            continue
+        kind: MemberKind = "label" if isinstance(item, Image) and item.role == "label" else "image"
+        if isinstance(item, Image):
+            found[key] = item
+        members.append(Member(path=key, name=key, kind=kind if isinstance(item, Image) else "collection"))
+    info = CollectionInfo(format="folder", kind="folder", members=tuple(members))
+    opener = partial(open_member, store, path, info)
+    return Dataset(store, path, info, opener, opened=found, problems=problems)
 
 
 def images_below(store: ListableStore, path: str = "", depth: int = 2) -> tuple[list[Image], dict[str, VoxariumError]]:
@@ -159,29 +221,48 @@ def images_below(store: ListableStore, path: str = "", depth: int = 2) -> tuple[
     """
     found: list[Image] = []
     problems: dict[str, VoxariumError] = {}
-    for name in store.list_dir(path)[1]:
-        below = f"{path}/{name}" if path else name
-        try:
-            found.append(open_image(store, below))
-        except NotFoundError as error:
-            if error.code == Code.IMAGE_INCOMPLETE:
-                problems[below] = error
-            elif depth > 1:
-                deeper, wrong = images_below(store, below, depth - 1)
-                found.extend(deeper)
-                problems |= wrong
-        except (FormatError, UnsupportedError) as error:
-            problems[below] = error
+    for below, item in _iter_below(store, path, depth, collections=False):
+        if isinstance(item, Image):
+            found.append(item)
+        elif isinstance(item, VoxariumError):
+            problems[below] = item
     return found, problems
 
 
+def _iter_below(
+    store: ListableStore, path: str, depth: int, *, collections: bool
+) -> Iterator[tuple[str, Image | CollectionInfo | VoxariumError]]:
+    """Yield (path, what it is) of images and collections in folders, and of such that do not open."""
+    for name in store.list_dir(path)[1]:
+        below = f"{path}/{name}" if path else name
+        looking = partial(_find, store, below, None, {}, collections=collections)
+        try:
+            yield below, _complete(store, below, None, looking)
+        except NotFoundError as error:
+            if error.code == Code.IMAGE_INCOMPLETE:
+                yield below, error
+            elif depth > 1:
+                yield from _iter_below(store, below, depth - 1, collections=collections)
+        except (FormatError, UnsupportedError) as error:
+            yield below, error
+
+
+# -- images and arrays
 def open_image(store: ReadableStore, path: str = "", *, format: str | None = None, **options: Any) -> Image:
     """Open an image, or an array as an image with one level."""
+    found = _complete(store, path, format, lambda: _find(store, path, format, options, collections=False))
+    if isinstance(found, Image):
+        return found
+    raise TypeError("not an image")  # pragma: no cover  collections were not asked for
+
+
+def _complete(store: ReadableStore, path: str, format: str | None, look: Callable[[], _T]) -> _T:
+    """Return what is found at `path`, unless a job has not finished it."""
     local = store.concurrency == 1  # elsewhere the question costs a request: asked when nothing opens
     if local:
         _refuse_incomplete(store, path)
     try:
-        return _open_complete(store, path, format, options)
+        return look()
     except NotFoundError:
         if not local:
             _refuse_incomplete(store, path)
@@ -200,97 +281,81 @@ def _refuse_incomplete(store: ReadableStore, path: str) -> None:
     )
 
 
-def _open_complete(store: ReadableStore, path: str, format: str | None, options: dict[str, Any]) -> Image:
-    opened: dict[str, Array] = {}
+def _find(
+    store: ReadableStore, path: str, format: str | None, options: dict[str, Any], *, collections: bool
+) -> Image | CollectionInfo:
+    """Ask image drivers, then drivers of collections, then array drivers."""
     asked = remembering(store)
+    lists = _Lists(asked, path, format if collections else None, collections and not options)
+    refused: NotFoundError | None = None
+    for driver in _named(image_drivers(), format):
+        try:
+            return _image_of(driver, store, asked, path, options)
+        except NotFoundError as error:
+            refused = error
+            # A driver that knows the document, but as something else than an image, knows best who to ask.
+            listed = lists.ask(driver.name) if error.code == Code.FORMAT_UNRECOGNISED else None
+            if listed is not None:
+                return listed
+    listed = lists.ask(None)
+    if listed is not None:
+        return listed
+    if format is not None and not _named(array_drivers(), format):
+        if refused is not None:
+            raise refused  # the convention that was asked for says best why this is none of its images
+        if collections and _named(collection_drivers(), format):
+            where = "/".join(p for p in (store.uri, path) if p)
+            raise NotFoundError(
+                f"no {format} collection at {where}",
+                code=Code.FORMAT_UNRECOGNISED,
+                fix="check the path, or leave the format open",
+            )
+    return as_image(open_array_asking(store, asked, path, format, options))
+
+
+def _image_of(
+    driver: ImageDriver, store: ReadableStore, asked: ReadableStore, path: str, options: dict[str, Any]
+) -> Image:
+    opened: dict[str, Array] = {}
 
     def open_level(key: str) -> ArrayInfo:
-        array = opened[key] = _open_array(store, asked, key, None, {})
+        array = opened[key] = open_array_asking(store, asked, key, None, {})
         return array.info
 
-    arrays_too = format is None or any(d.name == format for d in array_drivers())
-    for driver in _image_candidates(format):
-        try:
-            info = driver.open(asked, path, open_level)
-        except NotFoundError:
-            if not arrays_too:
-                raise  # the convention that was asked for says best why this is none of its images
-            continue
-        arrays = tuple(_level_array(opened[resolved_key(path, level.path)], level) for level in info.levels)
-        return Image(store, path, info, arrays)
-    array = _open_array(store, asked, path, format, options)
-    return as_image(array)
+    own = options if options and is_accepted(driver, options) else {}
+    opening: Any = driver.open  # Any: options that only some drivers take
+    info: ImageInfo = opening(asked, path, open_level, **own)
+    arrays = tuple(_level_array(opened[resolved_key(path, level.path)], level) for level in info.levels)
+    return Image(store, path, info, arrays)
+
+
+class _Lists:
+    """Asks drivers of collections about one place, each once."""
+
+    def __init__(self, asked: ReadableStore, path: str, format: str | None, wanted: bool) -> None:
+        self._asked = asked
+        self._path = path
+        drivers = _named(collection_drivers(), format) if wanted else ()
+        self._left = [d for d in drivers if how_unlikely(d, path) < 2]
+
+    def ask(self, name: str | None) -> CollectionInfo | None:
+        """Return what the drivers of a name, or all that were not asked yet, find."""
+        for driver in [d for d in self._left if name in (None, d.name)]:
+            self._left.remove(driver)
+            try:
+                return driver.open(self._asked, self._path)
+            except NotFoundError as error:
+                if error.code not in _NOT_MINE:
+                    raise
+        return None
+
+
+_D = TypeVar("_D", ArrayDriver, ImageDriver, CollectionDriver)
+
+
+def _named(drivers: tuple[_D, ...], name: str | None) -> tuple[_D, ...]:
+    return drivers if name is None else tuple(d for d in drivers if d.name == name)[:1]
 
 
 def _level_array(stored: Array, level: LevelInfo) -> Array:
     return stored if level.part is None else PartOfArray(stored, level.part, level.array)
-
-
-def _image_candidates(name: str | None) -> tuple[ImageDriver, ...]:
-    if name is None:
-        return image_drivers()
-    return (image_driver(name),) if any(d.name == name for d in image_drivers()) else ()
-
-
-def _accepted(driver: ArrayDriver, options: dict[str, Any]) -> bool:
-    return set(options) <= set(getattr(driver, "options", ()))
-
-
-def _unlikely(driver: ArrayDriver, path: str) -> int:
-    """Return how late to ask a driver: every question is a request, and a name mostly tells whose file it is."""
-    suffixes = getattr(driver, "suffixes", ())
-    if not suffixes:
-        return 1
-    return 0 if path.partition("::")[0].lower().endswith(tuple(suffixes)) else 2
-
-
-def open_array(store: ReadableStore, path: str = "", *, format: str | None = None, **options: Any) -> Array:
-    """Open one stored grid, whatever its container.
-
-    Raises
-    ------
-    NotFoundError
-        If no driver recognises it.
-    InputError
-        If no driver takes these options.
-    """
-    return _open_array(store, remembering(store), path, format, options)
-
-
-def _open_array(
-    store: ReadableStore, asked: ReadableStore, path: str, format: str | None, options: dict[str, Any]
-) -> Array:
-    """Open an array of `store`, whose documents are asked for through `asked`."""
-    options = {k: v for k, v in options.items() if v is not None}
-    candidates = array_drivers() if format is None else (array_driver(format),)
-    able = [d for d in candidates if _accepted(d, options)]
-    if not able:
-        raise InputError(
-            f"no driver takes the option {', '.join(options)}",
-            code=Code.ARGUMENT_INVALID,
-            fix="name the format, and check its options in the documentation",
-        )
-    telling: NotFoundError | None = None
-    for driver in sorted(able, key=lambda d: _unlikely(d, path)):
-        try:
-            return Array(driver, store, path, driver.open(asked, path, **options))
-        except NotFoundError as error:
-            if error.code not in (Code.METADATA_MISSING, Code.FORMAT_UNRECOGNISED):
-                telling = telling or error  # a driver that knows better than "not mine"
-    if telling is not None:
-        raise telling
-    where = "/".join(p for p in (store.uri, path) if p)
-    raise NotFoundError(
-        f"nothing that can be opened at {where}",
-        code=Code.FORMAT_UNRECOGNISED,
-        fix=f"check the path; formats known here: {', '.join(sorted({d.name for d in array_drivers()}))}",
-    )
-
-
-def as_image(array: Array) -> Image:
-    """Present one array as an image with one level; axes it does not name get placeholders."""
-    info = array.info
-    axes = info.axes or tuple(Axis(name=f"dim_{i}") for i in range(info.ndim))
-    level = LevelInfo(path="", array=info, transform=info.transform or Identity())
-    image = ImageInfo(format=info.format, axes=axes, levels=(level,), axes_stated=info.axes is not None)
-    return Image(array.store, array.path, image, (array,))

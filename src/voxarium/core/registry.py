@@ -7,14 +7,17 @@ from importlib.metadata import entry_points
 from typing import Any, Final
 
 from voxarium.errors import Code, UnsupportedError
+from voxarium.model.collection import CollectionDriver
 from voxarium.model.protocols import ArrayDriver, ImageDriver, WritableArrayDriver, WritableImageDriver
 
 __all__ = [
     "array_driver",
     "array_drivers",
+    "collection_drivers",
     "image_driver",
     "image_drivers",
     "register_array_driver",
+    "register_collection_driver",
     "register_image_driver",
     "writable_array_driver",
     "writable_image_driver",
@@ -22,7 +25,8 @@ __all__ = [
 
 _ARRAYS: Final = "voxarium.array_drivers"
 _IMAGES: Final = "voxarium.image_drivers"
-_added: dict[str, list[Any]] = {_ARRAYS: [], _IMAGES: []}  # Any: drivers of either kind
+_COLLECTIONS: Final = "voxarium.collection_drivers"
+_added: dict[str, list[Any]] = {_ARRAYS: [], _IMAGES: [], _COLLECTIONS: []}  # Any: drivers of any kind
 
 
 @cache
@@ -46,6 +50,11 @@ def register_image_driver(driver: ImageDriver) -> None:
     _added[_IMAGES].append(driver)
 
 
+def register_collection_driver(driver: CollectionDriver) -> None:
+    """Add a driver of collections for this process; see `register_array_driver`."""
+    _added[_COLLECTIONS].append(driver)
+
+
 def array_drivers() -> tuple[ArrayDriver, ...]:
     """Return every array driver in the order in which they are tried."""
     return (*_added[_ARRAYS], *_installed(_ARRAYS))
@@ -54,6 +63,11 @@ def array_drivers() -> tuple[ArrayDriver, ...]:
 def image_drivers() -> tuple[ImageDriver, ...]:
     """Return every image driver in the order in which they are tried."""
     return (*_added[_IMAGES], *_installed(_IMAGES))
+
+
+def collection_drivers() -> tuple[CollectionDriver, ...]:
+    """Return every driver of collections in the order in which they are tried."""
+    return (*_added[_COLLECTIONS], *_installed(_COLLECTIONS))
 
 
 def _writable(drivers: tuple[Any, ...]) -> str:  # Any: drivers of either kind

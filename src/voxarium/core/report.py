@@ -13,9 +13,24 @@ from voxarium.model.transforms import scale_translation
 
 if TYPE_CHECKING:
     from voxarium.core.array import Array
+    from voxarium.core.dataset import Dataset
     from voxarium.core.image import Image
+    from voxarium.model.collection import Member
 
-__all__ = ["array_html", "array_text", "bytes_text", "image_html", "image_json", "image_text", "stored_bytes"]
+__all__ = [
+    "array_html",
+    "array_text",
+    "bytes_text",
+    "dataset_html",
+    "dataset_json",
+    "dataset_text",
+    "image_html",
+    "image_json",
+    "image_text",
+    "stored_bytes",
+]
+
+_MOST_ROWS = 20  # members that are shown to people
 
 _SYMBOLS = {
     "nanometer": "nm", "micrometer": "µm", "millimeter": "mm", "meter": "m", "angstrom": "Å", "second": "s",
@@ -211,3 +226,92 @@ def array_html(array: Array) -> str:
         f"<tr><th style='text-align:left'>{esc(k)}</th><td>{esc(v)}</td></tr>" for k, v in _array_lines(array)
     )
     return f"<div><b>Array {esc(array.path or array.store.uri)}</b><table>{rows}</table></div>"
+
+
+# -- datasets
+def _counted(dataset: Dataset) -> str:
+    """Return how many members there are, in the words of their kind."""
+    of = {"plate": "wells", "well": "images", "series": "images"}.get(dataset.kind)
+    if of is None:
+        kinds = {m.kind for m in dataset.members}
+        of = "images" if kinds <= {"image", "label"} else "members"
+    return f"{len(dataset):,} {of}"
+
+
+def _dataset_title(dataset: Dataset) -> str:
+    version = f" {dataset.info.spec_version}" if dataset.info.spec_version else ""
+    what = "" if dataset.kind == "folder" else f", {dataset.kind} of {dataset.info.format}{version}"
+    return f"Dataset {dataset.name}: {_counted(dataset)}{what}"
+
+
+def _member_facts(dataset: Dataset, member: Member) -> str:
+    """Return what is known about a member; its size when it is open."""
+    from voxarium.core.image import Image
+
+    found = dataset.opened(member.path)
+    if isinstance(found, Image):
+        return f"{found.role}, {found.dtype} {_times(found.shape)}, {len(found.levels)} levels"
+    named = [member.name] if member.name and member.name != member.path else []
+    return ", ".join([*named, member.kind if found is None else _counted(found)])
+
+
+def _plain_facts(dataset: Dataset) -> list[str]:
+    out = []
+    for key, value in dataset.info.facts.items():
+        if isinstance(value, (str, int, float)):
+            out.append(f"{key}: {value}")
+        elif isinstance(value, (list, tuple)) and value and all(isinstance(v, (str, int)) for v in value):
+            shown = " ".join(str(v) for v in value[:12])
+            out.append(f"{key}: {shown}{' …' if len(value) > 12 else ''}")
+    return out
+
+
+def dataset_text(dataset: Dataset) -> str:
+    """Return a description for people; opens nothing."""
+    lines = [_dataset_title(dataset), *(f"  {fact}" for fact in _plain_facts(dataset))]
+    members = dataset.members[:_MOST_ROWS]
+    lines.extend(f"  {m.path}: {_member_facts(dataset, m)}" for m in members)
+    if len(dataset) > len(members):
+        lines.append(f"  … and {len(dataset) - len(members):,} more")
+    lines.extend(f"  note: {note}" for note in dataset.info.notes[:_MOST_ROWS])
+    problems = list(dataset.problems.items())
+    lines.extend(f"  {path}: cannot be opened: {error}" for path, error in problems[:_MOST_ROWS])
+    if len(problems) > _MOST_ROWS:
+        lines.append(f"  … and {len(problems) - _MOST_ROWS:,} more that cannot be opened")
+    return "\n".join(lines)
+
+
+def dataset_html(dataset: Dataset) -> str:
+    """Return a description for notebooks; opens nothing."""
+    esc = html.escape
+    members = dataset.members[:_MOST_ROWS]
+    rows = "".join(
+        f"<tr><td>{esc(m.path)}</td><td style='text-align:left'>{esc(_member_facts(dataset, m))}</td></tr>"
+        for m in members
+    )
+    rest = [f"… and {len(dataset) - len(members):,} more"] if len(dataset) > len(members) else []
+    said = [*rest, *_plain_facts(dataset), *dataset.info.notes[:_MOST_ROWS]]
+    return (
+        f"<div><b>{esc(_dataset_title(dataset))}</b><table><tbody>{rows}</tbody></table>"
+        f"{''.join(f'<div>{esc(text)}</div>' for text in said)}</div>"
+    )
+
+
+def dataset_json(dataset: Dataset) -> dict[str, Any]:
+    """Return the description of a dataset for scripts. Nothing is opened: images that are open are described."""
+    from voxarium.core.image import Image
+
+    opened = ((m.path, dataset.opened(m.path)) for m in dataset.members)
+    return {
+        "format": "dataset" if dataset.kind == "folder" else dataset.info.format,
+        "spec_version": dataset.info.spec_version,
+        "kind": dataset.kind,
+        "name": dataset.name,
+        "uri": "/".join(p for p in (dataset.store.uri, dataset.path) if p),
+        "complete": True,
+        "facts": dict(dataset.info.facts),
+        "members": [{"path": m.path, "name": m.name, "kind": m.kind, "facts": dict(m.facts)} for m in dataset.members],
+        "images": [{"key": key, **image_json(found)} for key, found in opened if isinstance(found, Image)],
+        "notes": list(dataset.info.notes),
+        "problems": {path: error.message for path, error in dataset.problems.items()},
+    }

@@ -15,14 +15,15 @@ from voxarium.errors import Code, FormatError, InputError, NotFoundError, Unsupp
 from voxarium.model.abilities import NUMBERS, Holds, ReaderLimit
 from voxarium.model.array_specs import join_key
 from voxarium.model.axes import SPACE_UNITS, Axis
-from voxarium.model.image import ArrayInfo, ImageInfo
+from voxarium.model.collection import CollectionInfo, Member
+from voxarium.model.image import ArrayInfo, Bag, ImageInfo, SourceRecord
 from voxarium.model.keys import resolved_key
 from voxarium.model.protocols import ReadableStore
 from voxarium.model.transforms import Transform
 from voxarium.spec import webknossos
 from voxarium.spec.webknossos import Layer, Mag, StoredMag
 
-__all__ = ["WebknossosDriver"]
+__all__ = ["WebknossosDatasetDriver", "WebknossosDriver"]
 
 
 class WebknossosDriver:
@@ -88,18 +89,6 @@ class WebknossosDriver:
         stored, notes = _stored(store, path, folder, layer, open_array)
         return webknossos.with_notes(webknossos.parse_image(properties, layer, stored), notes)
 
-    def members(self, store: ReadableStore, path: str, /) -> tuple[str, ...]:
-        """Return the names of the layers of the dataset at `path`; none when there is no dataset.
-
-        Raises
-        ------
-        FormatError
-            If its document breaks the specification.
-        """
-        key = join_key(path, webknossos.DOCUMENT)
-        raw = None if "::" in path else store.get(key)
-        return () if raw is None else webknossos.layer_names(webknossos.parse_properties(raw, key))
-
     # -- writing
     def array_driver(self, _spec_version: str, /) -> str:
         """Return ``wkw``."""
@@ -144,6 +133,41 @@ class WebknossosDriver:
             If the present document cannot be read.
         """
         return {webknossos.DOCUMENT: webknossos.dump_properties(path, image, existing.get(webknossos.DOCUMENT))}
+
+
+class WebknossosDatasetDriver:
+    """The dataset around WEBKNOSSOS layers, which its document lists."""
+
+    name: ClassVar[str] = webknossos.FORMAT
+    spec_url: ClassVar[str] = "https://docs.webknossos.org/webknossos/data/concepts.html"
+    capabilities: ClassVar[frozenset[str]] = frozenset({"read"})
+
+    def open(self, store: ReadableStore, path: str, /) -> CollectionInfo:
+        """Return the layers of the dataset at `path`.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no ``datasource-properties.json``.
+        FormatError
+            If it breaks the specification.
+        """
+        key = join_key(path, webknossos.DOCUMENT)
+        raw = None if "::" in path else store.get(key)
+        if raw is None:
+            raise NotFoundError(
+                f"no {webknossos.DOCUMENT} at {'/'.join(p for p in (store.uri, path) if p)}",
+                code=Code.METADATA_MISSING,
+                fix="name the folder of a WEBKNOSSOS dataset",
+            )
+        properties = webknossos.parse_properties(raw, key)
+        labels = webknossos.segmentation_names(properties)
+        members = tuple(
+            Member(path=name, name=name, kind="label" if name in labels else "image")
+            for name in webknossos.layer_names(properties)
+        )
+        record = SourceRecord(format=self.name, metadata={"dataset": dict(properties.metadata)})
+        return CollectionInfo(format=self.name, kind="collection", members=members, bag=Bag(records=(record,)))
 
 
 def _stored(

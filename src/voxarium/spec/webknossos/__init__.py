@@ -17,7 +17,7 @@ from voxarium.spec.webknossos.geometry import (
     native_corner,
 )
 from voxarium.spec.webknossos.image import FORMAT, StoredMag, parse_image, with_notes
-from voxarium.spec.webknossos.names import layer_names, mag_literal, mag_paths
+from voxarium.spec.webknossos.names import layer_names, mag_literal, mag_paths, segmentation_names
 from voxarium.spec.webknossos.properties import (
     DOCUMENT,
     FORMATS,
@@ -53,6 +53,7 @@ __all__ = [
     "parse_image",
     "parse_layer",
     "parse_properties",
+    "segmentation_names",
     "stored_extent",
     "with_notes",
 ]

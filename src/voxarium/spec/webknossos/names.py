@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from voxarium.errors import InputError
@@ -12,7 +12,7 @@ from voxarium.model.keys import checked_key
 if TYPE_CHECKING:
     from voxarium.spec.webknossos.properties import Layer, Mag, Properties
 
-__all__ = ["layer_names", "mag_literal", "mag_paths"]
+__all__ = ["layer_names", "mag_literal", "mag_paths", "segmentation_names"]
 
 
 def layer_names(properties: Properties) -> tuple[str, ...]:
@@ -23,6 +23,15 @@ def layer_names(properties: Properties) -> tuple[str, ...]:
             if "/" not in checked_key(name):
                 names.append(name)
     return tuple(names)
+
+
+def segmentation_names(properties: Properties) -> frozenset[str]:
+    """Return the names of layers that say they are segmentations."""
+    return frozenset(
+        name
+        for name, entry in properties.layers.items()
+        if isinstance(entry, Mapping) and entry.get("category") == "segmentation"
+    )
 
 
 def mag_literal(factors: Sequence[int]) -> str:
