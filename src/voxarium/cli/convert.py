@@ -145,6 +145,24 @@ def convert(
         str | None,
         typer.Option(metavar="UNIT", help="Unit of both: nanometer, micrometer …", rich_help_panel=_MEANING),
     ] = None,
+    time_step: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="Time from one time point to the next.", rich_help_panel=_MEANING),
+    ] = None,
+    time_unit: Annotated[
+        str | None, typer.Option(metavar="UNIT", help="Its unit: second, ms …", rich_help_panel=_MEANING)
+    ] = None,
+    channels: Annotated[
+        str | None, typer.Option(metavar="NAME,…", help="Names of the channels.", rich_help_panel=_MEANING)
+    ] = None,
+    colors: Annotated[
+        str | None,
+        typer.Option(metavar="COLOR,…", help="Colours of the channels: 00FF00, green …", rich_help_panel=_MEANING),
+    ] = None,
+    series: Annotated[
+        str | None,
+        typer.Option(metavar="N|NAME", help="Which image of a source that holds several.", rich_help_panel=_MEANING),
+    ] = None,
     role: Annotated[RoleName | None, typer.Option(help="What samples are.", rich_help_panel=_MEANING)] = None,
     source_format: SourceFormat = None,
     shape: SourceShape = None,
@@ -215,6 +233,10 @@ def convert(
         "voxel_size": numbers("--voxel-size", voxel_size),
         "translation": numbers("--translation", translation),
         "unit": unit,
+        "time_step": time_step,
+        "time_unit": time_unit,
+        "channels": channels,
+        "colors": colors,
         "role": None if role is None else role.value,
         "memory": byte_count("--memory", memory),
     }
@@ -225,7 +247,7 @@ def convert(
             code=Code.ARGUMENT_INVALID,
             fix="use --resume to go on with an interrupted conversion, --overwrite to begin anew",
         )
-    image = open_source(source, **options)
+    image = open_source(source, series=series, **options)
     choices["crop"] = resolve_region("--crop", cut, image.shape)
     plan = plan_for(image, target, choices)
     if dry_run:

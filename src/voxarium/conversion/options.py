@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
 from voxarium.errors import Code, InputError
-from voxarium.model.axes import SPACE_UNITS, Axis, canonical_unit, guess_axis_type
+from voxarium.model.axes import SPACE_UNITS, TIME_UNITS, Axis, canonical_unit, guess_axis_type
 from voxarium.model.box import Box
 
 __all__ = ["DEFAULT_FORMAT", "ConvertOptions", "as_choices", "described_axes", "per_space_axis"]
@@ -43,6 +43,12 @@ class ConvertOptions:
         Per space axis of the source, or per axis.
     unit : str or None
         Unit of the space axes.
+    time_step : float or None
+        Time from one time point to the next.
+    time_unit : str or None
+        Unit of the time axis.
+    channels, colors : tuple of str or None
+        Name and colour of every channel: six hexadecimal digits, or a word such as ``green``.
     role : str or None
         intensity, label or prediction.
     dtype : str or None
@@ -75,6 +81,10 @@ class ConvertOptions:
     voxel_size: tuple[float, ...] | None = None
     translation: tuple[float, ...] | None = None
     unit: str | None = None
+    time_step: float | None = None
+    time_unit: str | None = None
+    channels: tuple[str, ...] | None = None
+    colors: tuple[str, ...] | None = None
     role: Literal["intensity", "label", "prediction"] | None = None
     name: str | None = None
     dtype: str | None = None
@@ -88,7 +98,7 @@ class ConvertOptions:
 
 
 def described_axes(
-    stated: Sequence[Axis], known: bool, names: tuple[str, ...] | None, unit: str | None
+    stated: Sequence[Axis], known: bool, names: tuple[str, ...] | None, unit: str | None, time_unit: str | None = None
 ) -> tuple[Axis, ...]:
     """Return the source's axes as stated by the file or, where given, by the user.
 
@@ -118,18 +128,23 @@ def described_axes(
         kind = axis.type if same else guess_axis_type(name)
         of = axis.unit if same else None
         if unit is not None and kind == "space":
-            of = _space_unit(unit)
+            of = _unit_of(unit, SPACE_UNITS)
+        if time_unit is not None and kind == "time":
+            of = _unit_of(time_unit, TIME_UNITS)
         axes.append(Axis(name=name, type=kind, unit=of, labels=axis.labels, extra=axis.extra if same else {}))
     return tuple(axes)
 
 
-def _space_unit(name: str) -> str:
+def _unit_of(name: str, table: Mapping[str, float]) -> str:
     unit = canonical_unit(name)
-    if unit not in SPACE_UNITS:
+    if unit not in table:
+        what, examples = ("time", "second, millisecond, minute")
+        if table is SPACE_UNITS:
+            what, examples = ("length", "nanometer, micrometer, millimeter, angstrom")
         raise InputError(
-            f"the unit {name!r} is no length",
+            f"the unit {name!r} is no {what}",
             code=Code.UNIT_UNKNOWN,
-            fix="use nanometer, micrometer, millimeter, angstrom …, in full or short (nm, um, mm)",
+            fix=f"use {examples} …, in full or short",
         )
     return unit
 
@@ -172,21 +187,30 @@ def as_choices(choices: dict[str, Any]) -> dict[str, Any]:
             code=Code.ARGUMENT_INVALID,
             fix=f"its options are {', '.join(sorted(known))}",
         )
-    out = {k: v for k, v in choices.items() if v is not None}
-    for key in ("chunk", "shard", "factors", "voxel_size", "translation"):
-        value = out.get(key)
-        if isinstance(value, (int, float)):
-            out[key] = (value,)
-        elif value is not None:
-            out[key] = tuple(value)
-    if isinstance(out.get("accept"), str):
-        out["accept"] = tuple(out["accept"].split(","))
-    elif "accept" in out:
-        out["accept"] = tuple(out["accept"])
-    for key in ("axes", "order"):
-        if isinstance(out.get(key), str):
-            text = out[key]
-            out[key] = tuple(text.split(",")) if "," in text else tuple(text)
-        elif key in out:
-            out[key] = tuple(out[key])
-    return out
+    return {k: _CAST.get(k, _same)(v) for k, v in choices.items() if v is not None}
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _some(value: Any) -> tuple[Any, ...]:
+    """Return one number, or several, as a tuple."""
+    return (value,) if isinstance(value, int | float) else tuple(value)
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    """Return ``a,b`` as words."""
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else tuple(value)
+
+
+def _axis_names(value: Any) -> tuple[str, ...]:
+    """Return ``zyx`` and ``z,y,x`` as names."""
+    return _words(value) if isinstance(value, str) and "," in value else tuple(value)
+
+
+_CAST: Final[dict[str, Callable[[Any], Any]]] = {
+    **dict.fromkeys(("chunk", "shard", "factors", "voxel_size", "translation"), _some),
+    **dict.fromkeys(("accept", "channels", "colors"), _words),
+    **dict.fromkeys(("axes", "order"), _axis_names),
+}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from voxarium.conversion.channels import described_display, time_step
 from voxarium.conversion.losses import check_dtype, find_losses, fitting_units, reader_warnings, snapped
 from voxarium.conversion.options import ConvertOptions, described_axes, per_space_axis
 from voxarium.conversion.plan import Plan, PlannedLevel, Selection, choose_block, reread_factor
@@ -59,7 +60,7 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
             fix=f"choose one of {', '.join(convention.spec_versions)}",
         )
     container = writable_array_driver(convention.array_driver(version))
-    stated = described_axes(source.axes, source.info.axes_stated, options.axes, options.unit)
+    stated = described_axes(source.axes, source.info.axes_stated, options.axes, options.unit, options.time_unit)
     permutation = _permutation(stated, options.order or convention.axis_order(stated))
     axes = tuple(stated[p] for p in permutation)
     role: Role = options.role or source.info.role
@@ -174,6 +175,7 @@ def _base_geometry(
             fix="give --voxel-size to write it unrotated; its own transform is then not applied",
         )
     given = per_space_axis(options.voxel_size, axes, "the voxel size")
+    given = tuple(g if t is None else t for g, t in zip(given, time_step(axes, options), strict=True))
     moved = per_space_axis(options.translation, axes, "the translation")
     scale, translation = [], []
     for i, axis in enumerate(axes):
@@ -359,6 +361,7 @@ def _image_info(
         systems=(),
         edges=(),
         labels=(),
+        display=described_display(source.info.display, axes, levels[0].info.shape, options),
         method=method if len(levels) > 1 else None,
     )
 

@@ -31,7 +31,8 @@ from voxarium.conversion.target import (
 from voxarium.core.executor import Cancel, Executor, ThreadExecutor
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_FOLDER, JOB_KEY
-from voxarium.core.opening import open_one
+from voxarium.core.opening import only_image, open_one
+from voxarium.core.opening import open as open_any
 from voxarium.core.registry import writable_array_driver, writable_image_driver
 from voxarium.errors import (
     Code,
@@ -355,8 +356,8 @@ def _already_complete(place: Target) -> None:
     )
 
 
-def open_source(source: str | os.PathLike[str] | Image, **options: Any) -> Image:
-    """Return the image to convert.
+def open_source(source: str | os.PathLike[str] | Image, *, series: str | int | None = None, **options: Any) -> Image:
+    """Return the image to convert; `series` is which one of several, by number or key.
 
     Raises
     ------
@@ -365,4 +366,17 @@ def open_source(source: str | os.PathLike[str] | Image, **options: Any) -> Image
     """
     if isinstance(source, Image):
         return source
-    return open_one(source, **options)
+    if series is None:
+        return open_one(source, **options)
+    found = open_any(source, **options)
+    if isinstance(found, Image):
+        if str(series) in ("0", found.name):
+            return found
+        raise InputError(
+            f"{os.fspath(source)} is one image, not a series of them",
+            code=Code.ARGUMENT_INVALID,
+            fix="leave out the series",
+        )
+    keys = found.keys()
+    key = keys[int(series)] if str(series).isdecimal() and int(series) < len(keys) else str(series)
+    return only_image(found[key], key)
