@@ -57,6 +57,8 @@ LINES: Final = (
     Line("spec.npy_header", "parse_npy_header", "bytes", "*.npy"),
     Line("spec.npy_header", "parse_plain_dtype", "text"),
     Line("spec.ome", "calls:ome_image", "mapping", ".zattrs"),
+    Line("spec.ome", "calls:ome_collections", "mapping", ".zattrs"),
+    Line("spec.ome", "image_names", "bytes", "*.ome.xml"),
     Line("spec.ome", "parse_v3_attributes", "document where", "zarr.json"),
     Line("spec.ome_n5", "c_order", "mapping", "attributes.json"),
     Line("spec.openorganelle", "parse_manifest", "document", "*.json"),
