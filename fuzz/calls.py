@@ -41,6 +41,20 @@ def ome_rules(attributes: Mapping[str, Any]) -> object:
     return [rules.check_attributes(attributes, version=v, arrays=arrays) for v in (None, *rules.VERSIONS)]
 
 
+def ome_collections(attributes: Mapping[str, Any]) -> object:
+    """Parse what a group may be besides an image."""
+    from voxarium.errors import FormatError
+    from voxarium.spec import ome
+
+    found: list[object] = []
+    for parse in (ome.parse_plate, ome.parse_well, ome.parse_series, ome.scene_paths, ome.is_container):
+        try:
+            found.append(parse(attributes))
+        except FormatError:
+            continue
+    return found
+
+
 def slice_names(text: str) -> object:
     """Look at the names of a folder."""
     from voxarium.spec import slice_names as module

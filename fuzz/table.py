@@ -58,6 +58,8 @@ LINES: Final = (
     Line("spec.npy_header", "parse_npy_header", "bytes", "*.npy"),
     Line("spec.npy_header", "parse_plain_dtype", "text"),
     Line("spec.ome", "calls:ome_image", "mapping", ".zattrs"),
+    Line("spec.ome", "calls:ome_collections", "mapping", ".zattrs"),
+    Line("spec.ome", "image_names", "bytes", "*.ome.xml"),
     Line("spec.ome", "parse_v3_attributes", "document where", "zarr.json"),
     Line("spec.ome", "calls:ome_rules", "mapping", ".zattrs"),
     Line("spec.ome", "calls:ome_rules", "mapping", "*.json"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -141,13 +142,27 @@ class Dataset:
         for i in range(len(parts) - 1, 0, -1):
             place = self._place("/".join(parts[:i]))
             if place is not None and self.members[place].kind == "collection":
-                inner = self._member(self.members[place])
-                if isinstance(inner, Dataset):
-                    return inner["/".join(parts[i:])]
+                return self._through(self.members[place], "/".join(parts[i:]))
         raise NotFoundError(
             f"{self.name} has no image {key!r}",
             code=Code.PATH_MISSING,
             fix=f"choose one of {names_text(self.keys(), 10)}" if self.members else "nothing is in it",
+        )
+
+    def _through(self, member: Member, rest: str) -> Image | Dataset:
+        """Return a member of a member; of a plate without asking the well about it first."""
+        direct = f"{member.path}/{rest}"
+        if self.kind == "plate":
+            with contextlib.suppress(NotFoundError):
+                return self._member(Member(path=direct))
+            self.problems.pop(direct, None)
+        inner = self._member(member)
+        if isinstance(inner, Dataset):
+            return inner[rest]
+        raise NotFoundError(
+            f"{member.path} of {self.name} is an image, and has nothing {rest!r} in it",
+            code=Code.PATH_MISSING,
+            fix=f"use {member.path}",
         )
 
     def __iter__(self) -> Iterator[str]:

@@ -34,6 +34,7 @@ class OmeZarrDriver:
     spec_url: ClassVar[str] = "https://ngff.openmicroscopy.org/0.5/"
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
     spec_versions: ClassVar[tuple[str, ...]] = ome.VERSIONS
+    options: ClassVar[tuple[str, ...]] = ("multiscale",)
     hierarchy_markers: ClassVar[tuple[str, ...]] = ("zarr.json", ".zgroup", ".zattrs")
     holds: ClassVar[Holds] = Holds(
         dtypes=NUMERIC,
@@ -48,8 +49,16 @@ class OmeZarrDriver:
     )
 
     # -- reading
-    def open(self, store: ReadableStore, path: str, open_array: Callable[[str], ArrayInfo], /) -> ImageInfo:
-        """Parse the image at `path`.
+    def open(
+        self,
+        store: ReadableStore,
+        path: str,
+        open_array: Callable[[str], ArrayInfo],
+        /,
+        *,
+        multiscale: str | int | None = None,
+    ) -> ImageInfo:
+        """Parse the image at `path`; the one called `multiscale`, by name or number, where the group holds several.
 
         Raises
         ------
@@ -57,6 +66,8 @@ class OmeZarrDriver:
             If there is no group, or one that is no image.
         FormatError
             If the metadata cannot be read, contradict the arrays, or name an array that is not there.
+        InputError
+            If there is no such multiscale.
         """
         where = ome.join(store.uri, path)
         attributes, zarr_format = _attributes(store, path)
@@ -68,8 +79,12 @@ class OmeZarrDriver:
             )
         if not isinstance(ome.namespace(attributes).get("multiscales"), list) or ome.is_foreign(attributes):
             _refuse_other(attributes, where)
+        notes = ome.multiscale_notes(attributes)
+        if multiscale is not None:
+            attributes = ome.with_chosen(attributes, multiscale)
         arrays = _open_levels(open_array, path, attributes, where)
-        labels, notes = _labels(store, path, zarr_format)
+        labels, wrong = _labels(store, path, zarr_format)
+        notes += wrong
         image = ome.parse_image(attributes, arrays, labels)
         unmarked = image.role == "intensity" and image.levels[0].array.dtype.kind in "iu"
         if unmarked and _listed_as_label(store, path, zarr_format):
