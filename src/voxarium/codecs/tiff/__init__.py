@@ -1,0 +1,17 @@
+"""TIFF files as tifffile reads them, by tile and strip, without a lock and without keeping a file open."""
+
+from __future__ import annotations
+
+from voxarium.codecs.tiff.catalogue import TiffFile, TiffSeries, files_level, open_plane, open_series, open_tiff
+from voxarium.codecs.tiff.segments import TiffLevel, read_level
+
+__all__ = [
+    "TiffFile",
+    "TiffLevel",
+    "TiffSeries",
+    "files_level",
+    "open_plane",
+    "open_series",
+    "open_tiff",
+    "read_level",
+]

@@ -1,0 +1,12 @@
+"""TIFF files as microscopes write them: OME-TIFF, BigTIFF, ImageJ, LSM, STK, SVS, NDPI, Micro-Manager and more.
+
+Specs: TIFF 6.0, https://docs.openmicroscopy.org/ome-model/latest/ome-tiff/. A file with one image opens as that image;
+with several it is a collection, whose images are ``file.tif::/0``, ``file.tif::/1`` …
+"""
+
+from __future__ import annotations
+
+from voxarium.formats.tiff.arrays import TiffArrayDriver, TiffRegionDriver
+from voxarium.formats.tiff.images import TiffDriver
+
+__all__ = ["TiffArrayDriver", "TiffDriver", "TiffRegionDriver"]
