@@ -68,6 +68,8 @@ LINES: Final = (
     Line("spec.precomputed", "calls:precomputed_shard", "bytes", "0.shard"),
     Line("spec.scene_bdv", "parse_spim_data", "bytes", "*.xml"),
     Line("spec.slice_names", "calls:slice_names", "text"),
+    Line("spec.tiff_parts", "parse_level", "document where"),
+    Line("spec.tiff_parts", "parse_file", "document where"),
     Line("spec.tiff_metadata", "calls:tiff_stated", "mapping"),
     Line("spec.webknossos", "calls:webknossos", "document", "datasource-properties.json"),
     Line("spec.webknossos_scene", "parse_datasource", "document", "datasource-properties.json"),

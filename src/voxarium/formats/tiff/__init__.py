@@ -7,6 +7,16 @@ with several it is a collection, whose images are ``file.tif::/0``, ``file.tif::
 from __future__ import annotations
 
 from voxarium.formats.tiff.arrays import TiffArrayDriver, TiffRegionDriver
+from voxarium.formats.tiff.collections import TiffCollectionDriver
 from voxarium.formats.tiff.images import TiffDriver
+from voxarium.formats.tiff.parts import TiffPartsDriver
+from voxarium.formats.tiff.writing import OmeTiffDriver
 
-__all__ = ["TiffArrayDriver", "TiffDriver", "TiffRegionDriver"]
+__all__ = [
+    "OmeTiffDriver",
+    "TiffArrayDriver",
+    "TiffCollectionDriver",
+    "TiffDriver",
+    "TiffPartsDriver",
+    "TiffRegionDriver",
+]

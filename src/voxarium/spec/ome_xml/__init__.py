@@ -9,12 +9,14 @@ from __future__ import annotations
 from voxarium.spec.ome_xml.carrying import NAMESPACE, only_image
 from voxarium.spec.ome_xml.document import OmeDocument, OmeImage, TiffBlock, WellImage
 from voxarium.spec.ome_xml.reading import image_of, parse_ome_xml
+from voxarium.spec.ome_xml.tree import UNITS
 from voxarium.spec.ome_xml.writing import OME_XML, RECORD, dump_ome_xml
 
 __all__ = [
     "NAMESPACE",
     "OME_XML",
     "RECORD",
+    "UNITS",
     "OmeDocument",
     "OmeImage",
     "TiffBlock",

@@ -12,6 +12,7 @@ from voxarium.model.axes import SPACE_UNITS, TIME_UNITS, canonical_unit, unit_fa
 from voxarium.model.xml_tree import Element
 
 __all__ = [
+    "UNITS",
     "children",
     "converted",
     "copied",
@@ -35,6 +36,8 @@ _UNITS: Final[Mapping[str, str]] = MappingProxyType(
     | {"min": "minute", "h": "hour", "d": "day"}
 )
 _SHORT: Final[Mapping[str, str]] = MappingProxyType({name: short for short, name in _UNITS.items()})
+UNITS: Final = tuple(_SHORT)
+"""UDUNITS-2 names of the units that OME can name."""
 
 
 def local(element: Element) -> str:
