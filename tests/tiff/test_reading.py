@@ -18,6 +18,11 @@ from voxarium.model.transforms import Scale
 from voxarium.stores.memory import MemoryStore
 
 
+def first_image(path):
+    found = voxarium.open(path)
+    return found if isinstance(found, voxarium.Image) else found[next(iter(found))]
+
+
 def volume(dtype, shape=(5, 37, 43)):
     n = int(np.prod(shape))
     return (np.arange(n) * 7919 % 65521).reshape(shape).astype(dtype)
@@ -299,7 +304,7 @@ def test_damaged_files_give_our_errors_only(tmp_path):
         raw[places] = random.integers(0, 256, 3)
         (tmp_path / "a.tif").write_bytes(raw.tobytes())
         with contextlib.suppress(VoxariumError):
-            image = voxarium.open(tmp_path / "a.tif")
+            image = first_image(tmp_path / "a.tif")
             image.read(Box.whole(tuple(min(n, 50) for n in image.shape)))
 
 
@@ -319,7 +324,7 @@ def test_enormous_sizes_cost_nothing(tmp_path, tag, value):
     tifffile.imwrite(tmp_path / "a.tif", volume("u1"), photometric="minisblack", compression="zlib", **options)
     _patched(tmp_path / "a.tif", tag, value)
     with contextlib.suppress(VoxariumError):
-        image = voxarium.open(tmp_path / "a.tif")
+        image = first_image(tmp_path / "a.tif")
         image.read(Box((0,) * image.ndim, (1,) * image.ndim))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from voxarium.conversion.losses import check_dtype, find_losses, fitting_units, reader_warnings, snapped
-from voxarium.conversion.options import ConvertOptions, described_axes, per_space_axis
+from voxarium.conversion.options import ConvertOptions, described_axes, per_space_axis, reduced_axes
 from voxarium.conversion.plan import Plan, PlannedLevel, Selection, choose_block, reread_factor
 from voxarium.core.image import Image
 from voxarium.core.pools import cpu_count
@@ -73,7 +73,7 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
     placed = _placed(_base_geometry(source, stated, selection, options, notes), source, options, holds)
     axes, (scale, translation) = fitting_units(axes, placed, holds)
     method = check_method(options.method, role) if options.method else default_method(role)
-    steps = _factors(selection.shape, _reduced_axes(axes, convention, options, notes), scale, options, notes)
+    steps = _factors(selection.shape, reduced_axes(axes, convention, options, notes), scale, options, notes)
     kind = (axes, role, str(method))
     base = (scale, translation)
     wanted = tuple(level_transform(*base, steps[:i], method) for i in range(len(steps) + 1))
@@ -207,19 +207,6 @@ def _placed(base: _Geometry, source: Image, options: ConvertOptions, holds: Hold
     if holds.translation != "voxels" or not free:
         return base
     return scale, tuple(s / 2 for s in scale)
-
-
-def _reduced_axes(
-    axes: tuple[Axis, ...], convention: WritableImageDriver, options: ConvertOptions, notes: list[str]
-) -> tuple[Axis, ...]:
-    """Return the axes as a pyramid may treat them: a convention may name, as ``reducible``, those that can shrink."""
-    reducible = getattr(convention, "reducible", None)
-    if reducible is None or all(a.name in reducible for a in axes if a.type == "space"):
-        return axes
-    if options.levels != 1:
-        names = ", ".join(a.name for a in axes if a.name in reducible)
-        notes.append(f"levels of {convention.name} are smaller along {names} only")
-    return tuple(a if a.name in reducible else replace(a, type="other") for a in axes)
 
 
 def _factors(

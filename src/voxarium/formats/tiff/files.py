@@ -55,6 +55,8 @@ class Opened:
         Levels of images that were opened, by number.
     missing : dict
         How many planes of an image are nowhere, by number.
+    generations : dict
+        Files of an image and their state, by number, where they can be compared at no cost.
     """
 
     key: str
@@ -65,6 +67,7 @@ class Opened:
     scattered: bool = False
     levels: dict[int, tuple[TiffLevel, ...]] = field(default_factory=dict)
     missing: dict[int, int] = field(default_factory=dict)
+    generations: dict[int, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     def described(self, number: int) -> OmeImage | None:
         """Return what OME-XML says about an image."""
@@ -243,6 +246,8 @@ def levels_of(store: ReadableStore, opened: Opened, number: int) -> tuple[TiffLe
         If a file is not there.
     """
     found = opened.levels.get(number)
+    if any(_state(store, key) != state for key, state in opened.generations.get(number, ())):
+        found = None
     if found is None:
         if opened.scattered:
             found = _gathered(store, opened, number)
@@ -266,7 +271,7 @@ def _gathered(store: ReadableStore, opened: Opened, number: int) -> tuple[TiffLe
         first = {"Z": block.z or 0, "C": block.c or 0, "T": block.t or 0}
         start = 0
         for letter, length in leading:
-            start = start * length + min(first[letter], length)
+            start = total if first[letter] >= length else start * length + first[letter]
         page = block.page or 0
         count = block.count
         if count is None:
@@ -284,8 +289,16 @@ def _gathered(store: ReadableStore, opened: Opened, number: int) -> tuple[TiffLe
     if missing == total:
         raise FormatError(f"{where} has no planes", code=Code.METADATA_INVALID, fix="add TiffData to the OME-XML")
     opened.missing[number] = missing
+    if store.concurrency == 1:
+        keys = dict.fromkeys(entry[0] for entry in planes if entry is not None)
+        opened.generations[number] = tuple((key, _state(store, key)) for key in keys)
     kept = [(a, n) for a, n in leading if n > 1]
     return files_level(store, planes, kept, check=check_page_chain, where=where)
+
+
+def _state(store: ReadableStore, key: str) -> str:
+    stat = store.stat(key)
+    return "" if stat is None else stat.generation
 
 
 class _Files:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from voxarium.formats.tiff.describing import image_info
 from voxarium.formats.tiff.files import SUFFIXES, levels_of, number_of, open_any, split
@@ -12,6 +12,8 @@ from voxarium.model.protocols import ReadableStore
 from voxarium.model.sources import declined
 
 __all__ = ["TiffDriver"]
+
+_OME: Final = "ome-tiff"  # such files can be written too
 
 
 class TiffDriver:
@@ -49,4 +51,5 @@ class TiffDriver:
         up = "../" * (path.count("/") - key.count("/") + 1)
         inside = f"{up}{base.rpartition('::')[0].rpartition('/')[2]}::/{number}"
         paths = [f"{inside}/{i}" for i in range(len(levels))]
-        return image_info(self.name, opened, number, list(zip(paths, arrays, strict=True)), levels)
+        name = _OME if opened.document is not None else self.name
+        return image_info(name, opened, number, list(zip(paths, arrays, strict=True)), levels)

@@ -12,6 +12,7 @@ from voxarium.model.xml_tree import Element
 __all__ = ["channel_element", "new_document"]
 
 _SCHEMA: Final = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+_MOST_PLANES: Final = 100_000
 _DATE: Final = re.compile(r"-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?\Z", re.ASCII)
 _IMMERSIONS: Final = ("Oil", "Water", "WaterDipping", "Air", "Multi", "Glycerol")
 _CORRECTIONS: Final = (
@@ -64,7 +65,7 @@ def new_document(acquisition: Acquisition, sizes: Mapping[str, int]) -> Element:
     pixels = image.add("Pixels", ID="Pixels:0")
     channels = acquisition.channels if len(acquisition.channels) == sizes["C"] else (None,) * sizes["C"]
     pixels.children.extend(channel_element("Channel", i, facts) for i, facts in enumerate(channels))
-    pixels.children.extend(_planes(acquisition.planes, sizes))
+    pixels.children.extend(_planes(acquisition, sizes))
     root.children.append(image)
     return root
 
@@ -131,14 +132,24 @@ def channel_element(tag: str, number: int, facts: ChannelFacts | None) -> Elemen
     return out
 
 
-def _planes(planes: tuple[PlaneFacts, ...], sizes: Mapping[str, int]) -> Iterator[Element]:
-    for plane in planes:
-        index = {a: plane.index.get(a.lower(), 0) for a in "ZCT"}
-        if any(i >= sizes[a] for a, i in index.items()):
-            continue
-        attributes = {f"The{a}": str(i) for a, i in index.items()}
-        if plane.time is not None:
-            attributes |= {"DeltaT": repr(plane.time), "DeltaTUnit": "s"}
-        if plane.exposure is not None:
-            attributes |= {"ExposureTime": repr(plane.exposure), "ExposureTimeUnit": "s"}
+def _planes(acquisition: Acquisition, sizes: Mapping[str, int]) -> Iterator[Element]:
+    """Yield planes: those something is known of, or all where channels or time points say it for all."""
+    known = {(p.index.get("t", 0), p.index.get("c", 0), p.index.get("z", 0)): p for p in acquisition.planes}
+    exposures = [c.exposure for c in acquisition.channels] if len(acquisition.channels) == sizes["C"] else []
+    times = acquisition.times if len(acquisition.times) == sizes["T"] else ()
+    total = sizes["T"] * sizes["C"] * sizes["Z"]
+    if total <= _MOST_PLANES and (times or any(e is not None for e in exposures)):
+        wanted = [(t, c, z) for t in range(sizes["T"]) for c in range(sizes["C"]) for z in range(sizes["Z"])]
+    else:
+        wanted = [(t, c, z) for t, c, z in known if t < sizes["T"] and c < sizes["C"] and z < sizes["Z"]]
+    for index in wanted:
+        t, c, z = index
+        plane = known.get(index, PlaneFacts(index={}))
+        time = times[t] if plane.time is None and times else plane.time
+        exposure = exposures[c] if plane.exposure is None and exposures else plane.exposure
+        attributes = {"TheZ": str(z), "TheC": str(c), "TheT": str(t)}
+        if time is not None:
+            attributes |= {"DeltaT": repr(time), "DeltaTUnit": "s"}
+        if exposure is not None:
+            attributes |= {"ExposureTime": repr(exposure), "ExposureTimeUnit": "s"}
         yield Element("Plane", attributes | _position(plane.position, "Position"))

@@ -154,7 +154,7 @@ def _samples(pixels: Element | None) -> Iterator[int]:
 def _block(element: Element) -> TiffBlock:
     def number(name: str) -> int | None:
         value = int_attribute(element, name)
-        return value if value is None or 0 <= value < 1 << 40 else None
+        return None if value is None or value < 0 else min(value, 1 << 40)
 
     identifier = first(element, "UUID")
     return TiffBlock(

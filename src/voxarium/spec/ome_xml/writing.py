@@ -104,7 +104,7 @@ def dump_ome_xml(image: ImageInfo) -> bytes:
     _put_channels(pixels, known, sizes["C"], image)
     _put_planes(pixels, known, sizes)
     without_private(root, element)
-    annotate(root, element, _facts(image, geometry))
+    annotate(root, element, _facts(image, geometry, known))
     return dump_xml(root)
 
 
@@ -126,10 +126,10 @@ def _base(image: ImageInfo, sizes: Mapping[str, int]) -> tuple[Element, Element,
         root.children = [e for e in root.children if local(e) not in ("Image", "BinaryOnly") or e is images[number]]
         root.attributes = {k: v for k, v in root.attributes.items() if k != "UUID"} | {"Creator": "Voxarium"}
         return root, images[number], document.images[number]
-    acquisition = replace(acquisition_of(image.bag), extra={})
-    root = new_document(acquisition, sizes)
+    root = new_document(acquisition_of(image.bag), sizes)
     element = next(children(root, "Image"))
-    return root, element, replace(OmeImage(), sizes=dict(sizes), acquisition=acquisition)
+    known = parse_ome_xml(dump_xml(root), "a new document").images[0]
+    return root, element, replace(known, sizes=dict(sizes), physical={})
 
 
 def _originals(bag: Bag) -> list[tuple[bytes, int]]:
@@ -222,7 +222,7 @@ def _put_planes(pixels: Element, known: OmeImage, sizes: Mapping[str, int]) -> N
     pixels.children = [*rest[:at], planes, *rest[at:]]
 
 
-def _facts(image: ImageInfo, geometry: _Geometry) -> dict[str, Any]:  # Any: JSON
+def _facts(image: ImageInfo, geometry: _Geometry, known: OmeImage) -> dict[str, Any]:  # Any: JSON
     out: dict[str, Any] = {}
     geometry_now = geometry.rest()
     if geometry_now is not None:
@@ -233,6 +233,9 @@ def _facts(image: ImageInfo, geometry: _Geometry) -> dict[str, Any]:  # Any: JSO
     if any(w is not None for w in windows):
         out["windows"] = windows
     extra = {k: v for k, v in image.bag.extra.items() if k not in (OME_XML, ACQUISITION)}
+    facts = acquisition_of(image.bag)
+    if facts and facts != known.acquisition:
+        extra[ACQUISITION] = facts.to_json()
     if extra:
         out["extra"] = extra
     return out
