@@ -34,6 +34,7 @@ BEGIN, END = "<!-- support table: begin -->", "<!-- support table: end -->"
 SCENES_BEGIN, SCENES_END = "<!-- scene table: begin -->", "<!-- scene table: end -->"
 
 EXTRAS = {"hdf5": "hdf5", "imaris": "hdf5", "knossos": "images (PNG, JPEG)", "stack": "tiff, images"}
+EXTRAS |= {"tiff": "tiff", "ome-tiff": "tiff (to read)"}
 
 MEANINGS = {
     Code.ARGUMENT_INVALID: "A value cannot be used; the message names it and the fix shows a good one.",

@@ -74,11 +74,21 @@ def image_header(data: bytes) -> object:
     return image_headers.check_page_chain(read, len(data)) if header and header.kind == "tiff" else header
 
 
-def imagej(description: Mapping[str, Any]) -> object:
-    """Parse ImageJ's description."""
+def tiff_stated(found: Mapping[str, Any]) -> object:
+    """Parse the same mapping as every dialect of TIFF files."""
     from voxarium.spec import tiff_metadata
 
-    return tiff_metadata.parse_imagej(description, 2.0, None)
+    kinds = ("imagej", "lsm", "stk", "svs", "ndpi", "mmstack", "micromanager", "x")
+    stated = dict.fromkeys(kinds, found)
+    return [tiff_metadata.parse_stated(kind, stated, (2.0, None, "inch")) for kind in kinds]
+
+
+def ome_xml(raw: bytes) -> object:
+    """Parse a document, and take single images out of it."""
+    from voxarium.spec import ome_xml as spec
+
+    document = spec.parse_ome_xml(raw, "fuzz")
+    return [spec.only_image(document, i) for i in range(min(3, len(document.images)))]
 
 
 def zip_file(data: bytes) -> object:

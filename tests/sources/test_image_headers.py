@@ -17,7 +17,7 @@ from voxarium.model.axes import Axis
 from voxarium.spec.array_attributes import json_value, stated_axes
 from voxarium.spec.image_headers import check_page_chain, parse_image_header
 from voxarium.spec.slice_names import missing_numbers
-from voxarium.spec.tiff_metadata import PlaneMetadata, axes_of, parse_imagej, parse_ome_xml
+from voxarium.spec.tiff_metadata import PlaneMetadata, axes_of, parse_imagej
 
 
 def parse(raw: bytes):
@@ -119,38 +119,10 @@ def test_circular_pages_end():
         check_page_chain(lambda start, length: bytes(raw[start : start + length]), len(raw))
 
 
-@given(st.text(max_size=200))
-def test_any_text_is_ome_xml_or_a_format_error(text):
-    with contextlib.suppress(FormatError):
-        parse_ome_xml(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<OME/>",
-        "<OME><Image/></OME>",
-        '<!DOCTYPE x [<!ENTITY a "b">]><OME/>',
-        "<OME><Image><Pixels></Image></OME>",
-    ],
-)
-def test_broken_ome_xml_is_a_format_error(text):
-    with pytest.raises(FormatError):
-        parse_ome_xml(text)
-
-
-def test_ome_sizes_without_known_unit_are_unknown():
-    text = (
-        '<OME><Image><Pixels PhysicalSizeX="4" PhysicalSizeXUnit="pixel" PhysicalSizeY="-1" '
-        'PhysicalSizeZ="nan" TimeIncrement="2"/></Image></OME>'
-    )
-    assert parse_ome_xml(text).sizes == {"T": (2.0, "second")}
-
-
 def test_imagej_sizes_need_a_unit():
-    assert parse_imagej({"spacing": 2}, 0.5, 0.5).sizes == {}
-    assert parse_imagej({"spacing": 2, "unit": "pixel"}, 0.5, 0.5).sizes == {}
-    found = parse_imagej({"spacing": 2, "unit": "nm", "finterval": 0.5}, 0.5, None).sizes
+    assert parse_imagej({"spacing": 2}, (0.5, 0.5, "")).sizes == {}
+    assert parse_imagej({"spacing": 2, "unit": "pixel"}, (0.5, 0.5, "")).sizes == {}
+    found = parse_imagej({"spacing": 2, "unit": "nm", "finterval": 0.5}, (0.5, None, "")).sizes
     assert found == {"X": (2.0, "nanometer"), "Z": (2.0, "nanometer"), "T": (0.5, "second")}
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal
 
 from voxarium.errors import Code, InputError
 from voxarium.model.axes import SPACE_UNITS, TIME_UNITS, Axis, canonical_unit, guess_axis_type
 from voxarium.model.box import Box
+from voxarium.model.protocols import WritableImageDriver
 
-__all__ = ["DEFAULT_FORMAT", "ConvertOptions", "as_choices", "described_axes", "per_space_axis"]
+__all__ = ["DEFAULT_FORMAT", "ConvertOptions", "as_choices", "described_axes", "per_space_axis", "reduced_axes"]
 
 DEFAULT_FORMAT: Final = "ome-zarr"
 """What is written until a user asks for something else."""
@@ -175,6 +176,19 @@ def per_space_axis(values: Sequence[float] | None, axes: Sequence[Axis], what: s
     for i, v in zip(space, values, strict=True):
         out[i] = v
     return tuple(out)
+
+
+def reduced_axes(
+    axes: tuple[Axis, ...], convention: WritableImageDriver, options: ConvertOptions, notes: list[str]
+) -> tuple[Axis, ...]:
+    """Return the axes as a pyramid may treat them: a convention may name, as ``reducible``, those that can shrink."""
+    reducible = getattr(convention, "reducible", None)
+    if reducible is None or all(a.name in reducible for a in axes if a.type == "space"):
+        return axes
+    if options.levels != 1:
+        names = ", ".join(a.name for a in axes if a.name in reducible)
+        notes.append(f"levels of {convention.name} are smaller along {names} only")
+    return tuple(a if a.name in reducible else replace(a, type="other") for a in axes)
 
 
 def as_choices(choices: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from voxarium.conversion.channels import described_display, time_step
 from voxarium.conversion.losses import check_dtype, find_losses, fitting_units, reader_warnings, snapped
-from voxarium.conversion.options import ConvertOptions, described_axes, per_space_axis
+from voxarium.conversion.options import ConvertOptions, described_axes, per_space_axis, reduced_axes
 from voxarium.conversion.plan import Plan, PlannedLevel, Selection, choose_block, reread_factor
 from voxarium.core.image import Image
 from voxarium.core.pools import cpu_count
@@ -74,7 +74,7 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
     placed = _placed(_base_geometry(source, stated, selection, options, notes), source, options, holds)
     axes, (scale, translation) = fitting_units(axes, placed, holds)
     method = check_method(options.method, role) if options.method else default_method(role)
-    steps = _factors(selection.shape, axes, scale, options, notes)
+    steps = _factors(selection.shape, reduced_axes(axes, convention, options, notes), scale, options, notes)
     kind = (axes, role, str(method))
     base = (scale, translation)
     wanted = tuple(level_transform(*base, steps[:i], method) for i in range(len(steps) + 1))

@@ -1,9 +1,8 @@
-"""Stacks of images: a folder or glob of slices, or one file with many pages (TIFF, OME-TIFF, ImageJ).
+"""Stacks of images: a folder or glob of slices, or one picture. TIFF files with many pages are `formats.tiff`.
 
-Specs: TIFF 6.0, https://docs.openmicroscopy.org/ome-model/latest/ome-tiff/, PNG, JPEG. Slices are taken in
-natural order (``slice_2`` before ``slice_10``) and must agree in size and type: the header of every local
-slice is read at opening. Colours are a last axis ``c``, and then the axes have names; writers that want
-``c`` first permute. One image that is no stack keeps its two axes.
+Specs: TIFF 6.0, PNG, JPEG. Slices are taken in natural order (``slice_2`` before ``slice_10``) and must agree in size
+and type: the header of every local slice is read at opening. Colours are a last axis ``c``, and then the axes have
+names; writers that want ``c`` first permute. One image that is no stack keeps its two axes.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxarium.codecs.images import decode_image, open_other_image
-from voxarium.codecs.tiff_pages import TiffImage, open_tiff, read_tiff
+from voxarium.codecs.tiff import open_plane, read_level
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError, VoxariumError
 from voxarium.model.axes import Axis
 from voxarium.model.box import Box
@@ -31,7 +30,6 @@ from voxarium.model.protocols import FileStore, ListableStore, ReadableStore
 from voxarium.model.sources import declined, gone, opened, place, read_head, truncated
 from voxarium.spec.image_headers import check_page_chain, image_kind, parse_image_header
 from voxarium.spec.slice_names import IMAGE_SUFFIXES, kind_of, missing_numbers, one_kind
-from voxarium.spec.tiff_metadata import PlaneMetadata, axes_of, parse_imagej, parse_ome_xml
 
 __all__ = ["StackDriver"]
 
@@ -59,9 +57,8 @@ class StackDriver:
     spec_url: ClassVar[str] = "https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf"
     capabilities: ClassVar[frozenset[str]] = frozenset({"read"})
     suffixes: ClassVar[tuple[str, ...]] = IMAGE_SUFFIXES
-    options: ClassVar[frozenset[str]] = frozenset({"series"})
 
-    def open(self, store: ReadableStore, path: str, /, *, series: int | None = None) -> ArrayInfo:
+    def open(self, store: ReadableStore, path: str, /) -> ArrayInfo:
         """Open a folder of slices, a glob such as ``slices/*.tif``, or one image file.
 
         Parameters
@@ -70,15 +67,13 @@ class StackDriver:
             Where the images are.
         path : str
             Folder (empty for the store itself), glob, or file.
-        series : int or None
-            Which image of a TIFF file that holds several.
 
         Raises
         ------
         NotFoundError
             If there are no images, or the folder is empty.
         InputError
-            If a folder mixes formats, or slices differ in size or type, or a series must be chosen.
+            If a folder mixes formats, or slices differ in size or type.
         FormatError
             If a file is cut off or corrupt.
         UnsupportedError
@@ -87,8 +82,8 @@ class StackDriver:
         if "::" in path:
             raise declined(self.name, store, path)
         if path and store.stat(path) is not None:
-            return self._open_file(store, path, series)
-        if series is not None or not isinstance(store, ListableStore):
+            return self._open_file(store, path)
+        if not isinstance(store, ListableStore):
             raise declined(self.name, store, path)
         return self._open_slices(store, path)
 
@@ -101,9 +96,7 @@ class StackDriver:
     def read_region(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /) -> None:
         """Fill `out` with the voxels of `box`. Every slice the box touches is decoded once."""
         details = info.details
-        if isinstance(details, TiffImage):
-            read_tiff(details, store, path, box, out)
-        elif isinstance(details, ImageHeader):
+        if isinstance(details, ImageHeader):
             _read_slice(store, path, details, box, out)
         else:
             slices = cast(_Slices, details)
@@ -112,16 +105,14 @@ class StackDriver:
                 _read_slice(store, slices.key(box.origin[0] + i), slices.header, plane, out[i])
 
     # ------------------------------------------------------------------------------------------ one file
-    def _open_file(self, store: ReadableStore, path: str, series: int | None) -> ArrayInfo:
+    def _open_file(self, store: ReadableStore, path: str) -> ArrayInfo:
         found = read_head(store, path, 16)
         kind = None if found is None else image_kind(found[0])
         by_name = kind_of(path)
-        if found is None or (kind is None and by_name is None):
+        if found is None or "tiff" in (kind, by_name) or (kind is None and by_name is None):
             raise declined(self.name, store, path)
         if found[1] < 16:
             raise truncated(place(store, path), found[1], None)
-        if kind == "tiff":
-            return self._open_tiff(store, path, series)
         header = _read_header(store, path)
         axes = tuple(Axis(name=n, type="space") for n in "yx")
         return ArrayInfo(
@@ -132,37 +123,6 @@ class StackDriver:
             codecs=(header.kind,),
             axes=None if header.samples == 1 else (*axes, Axis(name="c", type="channel")),
             details=header,
-        )
-
-    def _open_tiff(self, store: ReadableStore, path: str, series: int | None) -> ArrayInfo:
-        with _named(store, path), opened(store, path) as (file, size):
-            pages = check_page_chain(file.read_at, size)
-        image = open_tiff(store, path, series)
-        with _named(store, path):
-            found: PlaneMetadata | None = None
-            if image.ome_xml is not None and image.kind == "ome":
-                found = parse_ome_xml(image.ome_xml, image.series)
-            elif image.kind == "imagej":
-                found = parse_imagej(image.imagej, *image.resolution[:2])
-            axes, transform = axes_of(image.letters, found, image.shape)
-        attributes: dict[str, Any] = {"tiff": {"pages": pages, "axes": image.letters}}
-        if image.ome_xml is not None:
-            attributes["ome_xml"] = image.ome_xml
-        if image.imagej:
-            attributes["imagej"] = {str(k): _plain(v) for k, v in image.imagej.items()}
-        if image.resolution[:2] != (None, None):
-            x, y, unit = image.resolution
-            attributes["tiff"]["resolution"] = {"x": x, "y": y, "per": unit or "unknown"}
-        return ArrayInfo(
-            format=self.name,
-            shape=image.shape,
-            dtype=image.dtype,
-            chunk_shape=image.chunk_shape,
-            codecs=("tiff", image.compression),
-            axes=axes,
-            transform=transform,
-            attributes=attributes,
-            details=image,
         )
 
     # ----------------------------------------------------------------------------------------- many files
@@ -330,25 +290,19 @@ def _read_tiff_slice(store: ReadableStore, key: str, expected: ImageHeader, box:
         layout = FlatArray(shape=header.shape, dtype=header.dtype, byte_offset=header.byte_offset)
         layout.read(store, key, box, out)
         return
-    image = open_tiff(store, key)
-    if image.shape == header.shape and image.dtype == header.dtype.newbyteorder("="):
-        read_tiff(image, store, key, box, out)
-    elif image.shape == (header.samples, *header.shape[:2]):
+    level = open_plane(store, key, check_page_chain)
+    if level.shape == header.shape and level.dtype == header.dtype.newbyteorder("="):
+        read_level(level, store, box, out)
+    elif level.shape == (header.samples, *header.shape[:2]):
         # Colours in separate planes.
         moved = Box((box.origin[-1], *box.origin[:-1]), (box.shape[-1], *box.shape[:-1]))
-        read_tiff(image, store, key, moved, np.moveaxis(out, -1, 0))
+        read_level(level, store, moved, np.moveaxis(out, -1, 0))
     else:
         raise UnsupportedError(
-            f"{place(store, key)} was announced as {header}, but decodes to {image.shape} {image.dtype}",
+            f"{place(store, key)} was announced as {header}, but decodes to {level.shape} {level.dtype}",
             code=Code.FEATURE_UNSUPPORTED,
             fix="save it as plain greyscale or RGB",
         )
-
-
-def _plain(value: Any) -> Any:  # Any: ImageJ's values; JSON out
-    if isinstance(value, (str, bool, int, float)) or value is None:
-        return value
-    return repr(value)[:1000]
 
 
 def _gap_remark(missing: Sequence[int]) -> tuple[str, ...]:
