@@ -45,6 +45,7 @@ LINES: Final = (
     Line("spec.matlab", "check_version", "bytes where"),
     Line("spec.matlab", "is_image_class", "mapping"),
     Line("spec.mobie", "calls:mobie", "mapping mapping"),
+    Line("spec.mrc", "parse_header", "bytes where"),
     Line("spec.n5", "parse_array", "document", "attributes.json"),
     Line("spec.n5", "parse_version", "json"),
     Line("spec.n5", "calls:n5_block", "bytes"),
