@@ -210,7 +210,7 @@ def _text(raw: bytes) -> str:
     return raw.split(b"\0")[0].decode("latin-1").rstrip()
 
 
-def _dtype(mode: int, order: str, fields: Mapping[str, Any], remarks: list[str]) -> np.dtype[Any]:
+def _dtype(mode: int, order: Literal["<", ">"], fields: Mapping[str, Any], remarks: list[str]) -> np.dtype[Any]:
     if mode == 0 and fields["imod_stamp"] == _IMOD and not fields["imod_flags"] & _SIGNED:
         remarks.append("bytes are unsigned: IMOD's flag says so")
         return np.dtype("u1")
