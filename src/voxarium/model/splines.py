@@ -55,7 +55,7 @@ def _filter_first(c: _Floats) -> None:
 def interpolate(
     values: _Floats, first: tuple[int, ...], shape: tuple[int, ...], points: _Floats, order: int
 ) -> _Floats:
-    """Return values at points that lie in a part of a grid.
+    r"""Return values at points that lie in a part of a grid.
 
     Parameters
     ----------

@@ -39,12 +39,12 @@ class FieldSource(Protocol):
         """Numbers of a vector."""
 
     def read(self, box: Box, /) -> NDArray[Any]:  # Any: any real type
-        """Return the vectors of a region of the grid; shape (\\*box.shape, components)."""
+        r"""Return the vectors of a region of the grid; shape (\\*box.shape, components)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ArrayField:
-    """Vectors in memory; shape (\\*grid, components)."""
+    r"""Vectors in memory; shape (\\*grid, components)."""
 
     vectors: NDArray[Any]
 
@@ -56,7 +56,7 @@ class ArrayField:
     @property
     def components(self) -> int:
         """Numbers of a vector."""
-        return self.vectors.shape[-1]
+        return int(self.vectors.shape[-1])
 
     def read(self, box: Box, /) -> NDArray[Any]:
         """Return the vectors of a region."""

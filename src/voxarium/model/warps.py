@@ -229,6 +229,7 @@ class _Field(_Elsewhere):
 
     __slots__ = ()
 
+    path: str
     field: VectorField | None
 
     @property

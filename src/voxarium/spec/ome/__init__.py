@@ -21,6 +21,7 @@ from voxarium.spec.ome.groups import (
     parse_v3_attributes,
 )
 from voxarium.spec.ome.image import FORMAT, dump_attributes, level_paths, namespace, parse_image
+from voxarium.spec.ome.scene import parse_scene
 
 __all__ = [
     "FORMAT",
@@ -40,6 +41,7 @@ __all__ = [
     "namespace",
     "parse_image",
     "parse_labels",
+    "parse_scene",
     "parse_v2_attributes",
     "parse_v3_attributes",
 ]
