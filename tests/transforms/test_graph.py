@@ -34,7 +34,7 @@ def rotation(seed: int) -> Rotation:
 
 
 @st.composite
-def invertible(draw: st.DrawFn, depth: int = 2) -> Transform:
+def invertible(draw: st.DrawFn, depth: int = 2) -> Transform:  # noqa: PLR0911 - one return per kind
     number = st.floats(-50, 50).map(lambda v: round(v, 3))
     factor = st.floats(0.25, 4).map(lambda v: round(v, 3)) | st.floats(-4, -0.25).map(lambda v: round(v, 3))
     kind = draw(st.integers(0, 8 if depth else 5))

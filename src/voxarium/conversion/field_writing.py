@@ -39,11 +39,9 @@ def write_field(
     scale: Sequence[float] | None = None,
     translation: Sequence[float] | None = None,
     unit: str | None = None,
-    interpolation: str = "linear",
-    path: str = "",
     options: Mapping[str, Any] | None = None,
 ) -> Transform:
-    """Write a field of vectors, and return the transform that names it.
+    r"""Write a field of vectors, and return the transform that names it.
 
     Parameters
     ----------
@@ -60,12 +58,10 @@ def write_field(
         Of the grid: a grid point lies at index × scale + translation, in the system that the transform maps from.
     unit : str or None
         Of axes given as text.
-    interpolation : str
-        nearest, linear, or bspline-cubic.
-    path : str
-        What the transform is to call the group: its path relative to the one that will state the transform.
     options : mapping or None
-        ``codec``, ``chunk`` (shape over the grid), ``overwrite``, ``format``, ``spec_version``.
+        ``interpolation`` (linear, nearest, bspline-cubic) and ``path`` (of the group, relative to the one that will
+        state the transform) of the transform that is returned; ``codec``, ``chunk`` (shape over the grid),
+        ``overwrite``, ``format``, ``spec_version``.
 
     Raises
     ------
@@ -77,6 +73,7 @@ def write_field(
     grid = _grid_axes(axes, unit)
     shape = tuple(vectors.shape)
     chosen = dict(options or {})
+    interpolation = chosen.get("interpolation", "linear")
     _check(shape, grid, kind, interpolation, np.dtype(vectors.dtype))
     target = open_target(uri, chosen.get("format", DEFAULT_FORMAT))
     refuse_or_clear(target, overwrite=bool(chosen.get("overwrite", False)))
@@ -114,7 +111,7 @@ def write_field(
         target.store.put(key, data)
     for key, data in convention.dump("", image, version, {}).items():
         target.store.put(key, data)
-    where = path or os.path.basename(os.fspath(uri).rstrip("/"))
+    where = chosen.get("path") or os.path.basename(os.fspath(uri).rstrip("/"))
     transform = Displacements if kind == "displacement" else Coordinates
     return transform(where, interpolation)
 

@@ -121,9 +121,9 @@ class TransformGraph:
                     fix=f"choose one of {_listed(self.names)}",
                 )
         came = self._search(source, target, lambda i, backward: self._usable(i, backward, approximate))
-        if target in came:
-            return self._steps(came, source, target, approximate)
-        self._refuse(source, target, approximate)
+        if target not in came:
+            self._refuse(source, target, approximate)
+        return self._steps(came, source, target, approximate)
 
     def _search(
         self, source: str, target: str, usable: Callable[[int, bool], bool]
