@@ -14,12 +14,15 @@ __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
     from voxarium.conversion import ConvertOptions, convert, plan
+    from voxarium.conversion.field_writing import write_field
     from voxarium.core.array import Array
     from voxarium.core.dataset import Dataset
     from voxarium.core.image import Image
     from voxarium.core.opening import open, open_array
     from voxarium.core.registry import register_array_driver, register_collection_driver, register_image_driver
     from voxarium.core.scenes import dump_scene, open_scene
+    from voxarium.core.systems import open_systems
+    from voxarium.core.transform_files import read_transform, write_transform
     from voxarium.errors import Code, VoxariumError
     from voxarium.model.axes import Axis
     from voxarium.model.box import Box
@@ -39,11 +42,15 @@ _NAMES = {
     "open": "voxarium.core.opening",
     "open_array": "voxarium.core.opening",
     "open_scene": "voxarium.core.scenes",
+    "open_systems": "voxarium.core.systems",
     "plan": "voxarium.conversion",
+    "read_transform": "voxarium.core.transform_files",
     "register_array_driver": "voxarium.core.registry",
     "register_collection_driver": "voxarium.core.registry",
     "register_image_driver": "voxarium.core.registry",
     "virtualize": "voxarium.conversion",
+    "write_field": "voxarium.conversion.field_writing",
+    "write_transform": "voxarium.core.transform_files",
 }
 
 __all__ = [
@@ -61,11 +68,15 @@ __all__ = [
     "open",
     "open_array",
     "open_scene",
+    "open_systems",
     "plan",
+    "read_transform",
     "register_array_driver",
     "register_collection_driver",
     "register_image_driver",
     "virtualize",
+    "write_field",
+    "write_transform",
 ]
 
 

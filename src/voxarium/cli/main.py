@@ -16,6 +16,7 @@ from voxarium.cli.preview import preview
 from voxarium.cli.printing import exit_code, print_error
 from voxarium.cli.read import read
 from voxarium.cli.scene import scene
+from voxarium.cli.transform import transform
 from voxarium.cli.tree import tree
 from voxarium.cli.virtualize import virtualize
 from voxarium.errors import Code, InputError, InterruptedJobError, VoxariumError
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (info, tree, convert, preview, read, scene, virtualize):
+for _command in (info, tree, convert, preview, read, scene, transform, virtualize):
     app.command()(_command)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from voxarium.core.array import Array, Selector
 from voxarium.errors import Code, InputError, NotFoundError
@@ -15,7 +16,10 @@ from voxarium.model.axes import Axis, unit_factor
 from voxarium.model.box import Box
 from voxarium.model.image import ImageInfo, LevelInfo
 from voxarium.model.protocols import ReadableStore
-from voxarium.model.transforms import scale_translation
+from voxarium.model.transforms import Transform, scale_translation
+
+if TYPE_CHECKING:
+    from voxarium.core.systems import Systems
 
 __all__ = ["Image"]
 
@@ -111,6 +115,28 @@ class Image:
     def voxel_size(self, level: int = 0) -> tuple[float, ...]:
         """Return the physical size of a voxel per axis, in the axes' units."""
         return tuple(abs(s) for s in self.scale_translation(level)[0])
+
+    @cached_property
+    def systems(self) -> Systems:
+        """Coordinate systems of the image, and the transforms between them; ``voxels`` are the indices of level 0."""
+        from voxarium.core.systems import Systems
+
+        return Systems.of_image(self)
+
+    def transform(self, source: str, target: str, *, approximate: bool = False) -> Transform:
+        """Return the transform from one coordinate system to another; see `Systems.transform`."""
+        return self.systems.transform(source, target, approximate=approximate)
+
+    def map_points(
+        self, points: ArrayLike, source: str, target: str, *, approximate: bool = False
+    ) -> NDArray[np.float64]:
+        """Map points from one coordinate system to another; see `Systems.map_points`.
+
+        Examples
+        --------
+        ``image.map_points([(0, 0, 0)], "voxels", image.info.world)``
+        """
+        return self.systems.map_points(points, source, target, approximate=approximate)
 
     def read(
         self,

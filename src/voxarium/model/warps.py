@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import field as _field
 from typing import NoReturn
 
 import numpy as np
@@ -11,6 +12,7 @@ from typing_extensions import override
 
 from voxarium.errors import Code, UnsupportedError
 from voxarium.model.transforms import Transform, invalid, not_invertible, walk
+from voxarium.model.vector_field import VectorField
 
 __all__ = [
     "AxisTransform",
@@ -197,7 +199,7 @@ class Bijection(Transform):
 
 
 class _Elsewhere(Transform):
-    """Base of transforms whose numbers are not at hand."""
+    """Base of transforms that no matrix describes, and whose numbers may not be at hand."""
 
     __slots__ = ()
 
@@ -205,7 +207,8 @@ class _Elsewhere(Transform):
         raise UnsupportedError(
             f"{self} cannot be evaluated",
             code=Code.FEATURE_UNSUPPORTED,
-            fix="use the level's own transform to `world`, or apply this one with a registration tool",
+            fix="use the level's own transform to `world`, or take the transform from image.systems or "
+            "voxarium.read_transform, which load what it needs",
         )
 
     @override
@@ -221,20 +224,91 @@ class _Elsewhere(Transform):
         self._refuse()
 
 
-@dataclass(frozen=True, slots=True)
-class Displacements(_Elsewhere):
-    """Add the vector that the image at `path` has at each point."""
+class _Field(_Elsewhere):
+    """Base of transforms by a field of vectors."""
+
+    __slots__ = ()
 
     path: str
-    interpolation: str = "linear"
+    field: VectorField | None
+
+    @property
+    @override
+    def ndim_in(self) -> int | None:
+        return None if self.field is None else self.field.ndim
+
+    def _vectors(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Return points, vectors and which points lie in the field, all of them as rows."""
+        if self.field is None:
+            self._refuse()
+        p = self._points(points)
+        return p, *self.field.at(p.reshape(-1, p.shape[-1]))
+
+    @override
+    def inverse(self) -> Transform:
+        if self.field is None:
+            self._refuse()
+        raise UnsupportedError(
+            f"the field {self.path or 'in memory'!r} has no inverse in closed form",
+            code=Code.NOT_INVERTIBLE,
+            fix="map points in the forward direction, or ask for an approximate inverse "
+            "(voxarium.model.approximate.approximate_inverse)",
+        )
+
+    @override
+    def matrix(self, ndim: int) -> NDArray[np.float64]:
+        raise UnsupportedError(
+            f"the field {self.path or 'in memory'!r} is no affine transform",
+            code=Code.FEATURE_UNSUPPORTED,
+            fix="apply it to points instead",
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Coordinates(_Elsewhere):
-    """Look up the output point in the image at `path`."""
+class Displacements(_Field):
+    """Add the vector that the field at `path` has at each point; outside the field, points stay where they are.
 
-    path: str
+    `field` is None until the field is opened: the transform is then carried along, and not applied.
+    """
+
+    path: str = ""
     interpolation: str = "linear"
+    field: VectorField | None = _field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.field is not None and self.field.source.components != self.field.ndim:
+            invalid(
+                f"a field of {self.field.ndim} axes has displacements of {self.field.source.components} numbers",
+                "give one displacement per axis",
+            )
+
+    @override
+    def apply(self, points: ArrayLike) -> NDArray[np.float64]:
+        p, vectors, _ = self._vectors(points)
+        return p + vectors.reshape(p.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates(_Field):
+    """Look up the output point in the field at `path`; outside the field, coordinates are NaN.
+
+    `field` is None until the field is opened: the transform is then carried along, and not applied.
+    """
+
+    path: str = ""
+    interpolation: str = "linear"
+    field: VectorField | None = _field(default=None, compare=False, repr=False)
+
+    @property
+    @override
+    def ndim_out(self) -> int | None:
+        return None if self.field is None else self.field.source.components
+
+    @override
+    def apply(self, points: ArrayLike) -> NDArray[np.float64]:
+        p, vectors, inside = self._vectors(points)
+        vectors[~inside] = np.nan
+        return vectors.reshape(*p.shape[:-1], vectors.shape[-1])
 
 
 @dataclass(frozen=True, slots=True)

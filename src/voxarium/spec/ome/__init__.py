@@ -22,6 +22,7 @@ from voxarium.spec.ome.groups import (
 )
 from voxarium.spec.ome.hcs import Field, Plate, Well, WellPlace, dump_plate, dump_well, parse_plate, parse_well
 from voxarium.spec.ome.image import FORMAT, dump_attributes, level_paths, namespace, parse_image
+from voxarium.spec.ome.scene import parse_scene
 from voxarium.spec.ome.series import (
     METADATA_XML,
     SERIES_GROUP,
@@ -67,6 +68,7 @@ __all__ = [
     "parse_image",
     "parse_labels",
     "parse_plate",
+    "parse_scene",
     "parse_series",
     "parse_v2_attributes",
     "parse_v3_attributes",

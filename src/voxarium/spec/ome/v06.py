@@ -20,7 +20,7 @@ from voxarium.spec.ome.document import as_list, as_mapping, as_text, malformed
 from voxarium.spec.ome.multiscale import DATASET, MULTISCALE, Multiscale, parse_datasets, reference
 from voxarium.spec.ome.transformations import canonical, fits, parse_transform
 
-__all__ = ["parse_multiscale", "permuted_axes"]
+__all__ = ["parse_edges", "parse_multiscale", "parse_systems", "permuted_axes"]
 
 _MAX_SYSTEMS: Final = 256
 _MAX_EDGES: Final = 1024
@@ -38,7 +38,7 @@ def parse_multiscale(body: Mapping[str, Any], where: str) -> Multiscale:
         If it cannot be read in any sensible way.
     """
     notes: list[str] = []
-    systems = _parse_systems(body, where, notes)
+    systems = parse_systems(body, where, notes)
     datasets = parse_datasets(body, where)
     levels = [_parse_level(path, dataset, here, systems, notes) for path, dataset, here in datasets]
     targets = {edge.target for edge in levels if edge is not None}
@@ -51,7 +51,7 @@ def parse_multiscale(body: Mapping[str, Any], where: str) -> Multiscale:
     intrinsic = systems[targets.pop()] if targets else next(iter(systems.values()))
     if any(_names_ends_by_texts(dataset) for _, dataset, _ in datasets):
         notes.append(f"{where}.datasets state input and output as texts, as the drafts 0.6.dev1 to 0.6.dev3 did")
-    further = _parse_edges(body, where, systems, notes)
+    further = parse_edges(body, where, systems, notes)
     onward = _onward(intrinsic, further, systems)
     world = intrinsic if onward is None else systems[onward.target]
     transforms: list[Transform | None] = []
@@ -78,7 +78,8 @@ def _names_ends_by_texts(dataset: Mapping[str, Any]) -> bool:
     return any(isinstance(first.get(end), str) for end in ("input", "output"))
 
 
-def _parse_systems(body: Mapping[str, Any], where: str, notes: list[str]) -> dict[str, CoordinateSystem]:
+def parse_systems(body: Mapping[str, Any], where: str, notes: list[str]) -> dict[str, CoordinateSystem]:
+    """Return the coordinate systems that an object lists, by name."""
     here = f"{where}.coordinateSystems"
     out: dict[str, CoordinateSystem] = {}
     for i, found in enumerate(as_list(body.get("coordinateSystems"), here, _MAX_SYSTEMS)):
@@ -136,7 +137,7 @@ def _name(item: Mapping[str, Any]) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _parse_edges(body: Mapping[str, Any], where: str, systems: _Systems, notes: list[str]) -> tuple[TransformEdge, ...]:
+def parse_edges(body: Mapping[str, Any], where: str, systems: _Systems, notes: list[str]) -> tuple[TransformEdge, ...]:
     """Return the transforms between coordinate systems. One that cannot be read does not spoil the image."""
     found = body.get("coordinateTransformations")
     if found is None or found == []:
