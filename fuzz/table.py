@@ -22,10 +22,10 @@ class Line(NamedTuple):
 
 LINES: Final = (
     Line("spec.array_attributes", "stated_axes", "mapping ndim path"),
-    Line("spec.bdv_layout", "parse_view_path", "text"),
-    Line("spec.bdv_layout", "n5_factors", "mapping levels"),
-    Line("spec.bdv_layout", "own_placement", "mapping mapping"),
-    Line("spec.bdv_xml", "parse_spim_data", "bytes where", "*.xml"),
+    Line("spec.bdv.layout", "parse_view_path", "text"),
+    Line("spec.bdv.layout", "n5_factors", "mapping levels"),
+    Line("spec.bdv.layout", "own_placement", "mapping mapping"),
+    Line("spec.bdv.xml", "parse_spim_data", "bytes where", "*.xml"),
     Line("spec.bossdb", "parse_address", "text"),
     Line("spec.bossdb", "parse_channel", "document document document document"),
     Line("spec.cellmap_annotation", "annotation_of", "mapping"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from voxarium.errors import Code, FormatError, VoxariumError
 from voxarium.formats.bdv import BdvDriver
+from voxarium.formats.bdv_hdf5 import BdvHdf5Driver
 from voxarium.formats.cellmap_annotation import CellmapAnnotationDriver
 from voxarium.formats.cosem import CosemDriver
 from voxarium.formats.cremi import CremiDriver
@@ -25,6 +26,7 @@ from .conftest import json_junk
 
 DRIVERS = [
     BdvDriver(),
+    BdvHdf5Driver(),
     CellmapAnnotationDriver(),
     CosemDriver(),
     CremiDriver(),

@@ -55,14 +55,14 @@ def _stop(_):
 
 
 def test_a_job_that_was_killed_while_it_was_put_together_resumes(source, tmp_path, monkeypatch):
-    from voxarium.formats.hdf5_image import Hdf5ImageDriver
+    from voxarium.formats.hdf5_parts import Hdf5PartsDriver
 
     def killed(self, parts, path, file, /):
         file.write(b"half of a file")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Hdf5ImageDriver, "package", killed)
+        patched.setattr(Hdf5PartsDriver, "package", killed)
         with pytest.raises(KeyboardInterrupt):
             voxarium.convert(source, tmp_path / "em.h5", **CHOICES)
     assert names(tmp_path) == [".em.h5.parts", "source.npy"]

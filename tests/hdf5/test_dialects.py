@@ -140,7 +140,7 @@ def test_pybdv_cells_open_as_plain_hdf5():
         pytest.skip("shared data is not here")
     with h5py.File(path) as file:
         name = "t00000/s00/0/cells"
-        np.testing.assert_array_equal(voxarium.open(f"{path}::/{name}")[...], file[name][...])
+        np.testing.assert_array_equal(voxarium.open(f"{path}::/{name}")[...], file[name][...].view("u2"))
 
 
 # ------------------------------------------------------------------------------------ links and virtual datasets

@@ -182,7 +182,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     with pytest.raises(NotFoundError):
         package(DRIVER, MemoryStore(), "", str(tmp_path / "em.h5"))
     store = MemoryStore()
-    store.put("file.json", spec.dump_file({}, {"s0": {}}))
+    store.put("file.json", spec.dump_file(spec.FileParts(datasets={"s0": {}})))
     store.put("s0/dataset.json", b"{}")
     with pytest.raises(FormatError):
         package(DRIVER, store, "", str(tmp_path / "em.h5"))

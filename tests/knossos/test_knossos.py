@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import voxarium
 from voxarium.codecs.snappy import decode_snappy
+from voxarium.core.dataset import Dataset
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError, VoxariumError
 from voxarium.formats.knossos import KnossosArrayDriver, KnossosDriver
 from voxarium.spec import knossos as spec
@@ -190,6 +191,18 @@ def test_later_layouts_count_mags_and_have_layers(tmp_path, name, text):
     with pytest.raises(InputError, match="no layer") as caught:
         voxarium.open(f"{tmp_path}/{name}::nothing")
     assert layer in caught.value.fix
+
+
+def test_several_layers_of_images_are_a_dataset(tmp_path):
+    data, other = noise(), noise(seed=5)
+    cubes(tmp_path, data)
+    cubes(tmp_path, other, prefix="lm_mag1")
+    (tmp_path / "em.k.toml").write_text("\n\n".join((ONE, ONE.replace("'em'", "'lm'"))))
+    for address in (tmp_path, tmp_path / "em.k.toml"):
+        dataset = voxarium.open(address)
+        assert isinstance(dataset, Dataset) and [m.name for m in dataset.members] == ["em", "lm"]
+        np.testing.assert_array_equal(dataset["em"][...], data)
+    assert dataset["lm"].name == "lm"
 
 
 def test_no_secret_of_a_configuration_is_carried_along(tmp_path):

@@ -12,6 +12,7 @@ import errno
 import os
 from typing import Any, BinaryIO, Final, Protocol, runtime_checkable
 
+from voxarium.core.registry import writable_array_driver
 from voxarium.errors import Code, ExistsError, InputError, StoreError
 from voxarium.model.protocols import ListableStore, WritableImageDriver, WritableStore
 
@@ -23,15 +24,16 @@ _PARTIAL: Final = ".partial"
 
 @runtime_checkable
 class PackagingDriver(Protocol):
-    """An image driver whose parts become one file."""
+    """An array driver whose parts become one file."""
 
     def package(self, parts: ListableStore, path: str, file: BinaryIO, /) -> None:
         """Write the file from the parts at `path`; the same parts give the same bytes."""
 
 
 def packaging_driver(driver: WritableImageDriver) -> PackagingDriver | None:
-    """Return the driver if it makes one file of its parts."""
-    return driver if "package" in driver.capabilities and isinstance(driver, PackagingDriver) else None
+    """Return the container of a convention, if it makes one file of its parts."""
+    container = writable_array_driver(driver.array_driver(driver.spec_versions[0]))
+    return container if "package" in container.capabilities and isinstance(container, PackagingDriver) else None
 
 
 def parts_address(target: str) -> str:

@@ -242,7 +242,7 @@ def _put_together(plan: Plan, target: Target, file: str) -> int:
     driver = packaging_driver(writable_image_driver(plan.format))
     if driver is None or not isinstance(target.store, ListableStore):  # pragma: no cover  `open_target` checked
         raise TypeError("not a format that is one file")
-    return package(driver, target.store, target.path, file)
+    return package(driver, target.store, "", file)
 
 
 def _stop_on_signal(cancel: Cancel) -> Callable[[], None]:

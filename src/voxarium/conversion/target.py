@@ -36,7 +36,7 @@ __all__ = [
 class Target:
     """Where an image goes: its own store, and the hierarchy around it, where listings may need an entry.
 
-    `file` is given for formats that are one file: the store then holds its parts, beside it.
+    `file` is given for formats that are one file: the store then holds its parts, beside it, and `path` is its name.
     """
 
     store: WritableStore
@@ -72,9 +72,14 @@ def open_target(uri: str | os.PathLike[str], format: str = DEFAULT_FORMAT, **opt
     """
     convention = writable_image_driver(format)
     if packaging_driver(convention) is not None:
-        file = os.fspath(uri)
-        store = open_target_store(parts_address(file), **options)
-        return Target(store, store, "", os.path.abspath(file.removeprefix("file://")))
+        address = os.fspath(uri)
+        store = open_target_store(parts_address(address), **options)
+        file = os.path.abspath(address.removeprefix("file://").rstrip("/"))
+        folder, name = os.path.split(file)
+        return Target(store, open_target_store(folder, **options), name, file)
+    expanded = getattr(convention, "expanded", None)  # an address that leaves out what usually follows
+    if expanded is not None:
+        uri = expanded(os.fspath(uri))
     hierarchy, path = open_hierarchy(uri, convention, **options)
     return Target(open_target_store(uri, **options), hierarchy, path)
 
@@ -83,7 +88,12 @@ def check_apart(source: Image, target: Target) -> None:
     """Refuse to write a target inside its own source, or over it."""
     inside = _real("/".join(p for p in (source.store.uri, source.path.split("::")[0]) if p))
     outside = _real(target.store.uri if target.file is None else f"file://{target.file}")
-    if target.path and source.info.levels[0].path != "" and _real(target.hierarchy.uri) == inside:
+    if (
+        target.path
+        and target.file is None
+        and source.info.levels[0].path != ""
+        and _real(target.hierarchy.uri) == inside
+    ):
         return  # it becomes a part of the source, such as one of its label images
     if f"{outside}/".startswith(f"{inside}/") or f"{inside}/".startswith(f"{outside}/"):
         raise InputError(

@@ -25,7 +25,7 @@ from voxarium.model.protocols import ReadableStore
 from voxarium.model.references import Referable, flat_chunks, flat_referable, not_referable
 from voxarium.model.sources import declined, place, read_head, truncated
 from voxarium.spec import matlab
-from voxarium.spec.array_attributes import json_value, stated_axes
+from voxarium.spec.array_attributes import json_value, presented_type, stated_axes
 
 __all__ = ["Hdf5Driver"]
 
@@ -73,7 +73,7 @@ class Hdf5Driver:
             if not hasattr(node, "shape"):
                 node = _only_image(node, place(store, path))
             check_storage(store, key, node, 0)
-            dtype = number_type(node, place(store, path))
+            dtype = presented_type(node.name or "", number_type(node, place(store, path)))
             return self._describe(node, dtype, key, place(store, path))
 
     def _check_signature(self, store: ReadableStore, path: str, key: str) -> None:
@@ -105,7 +105,7 @@ class Hdf5Driver:
             dtype=dtype,
             chunk_shape=voxels.chunk_shape,
             contiguous=voxels.layout is not None,
-            fill_value=dataset.fillvalue if dataset.fillvalue is not None else 0,
+            fill_value=_fill_value(dataset, dtype),
             codecs=voxels.codecs,
             axes=axes,
             transform=transform,
@@ -126,7 +126,8 @@ class Hdf5Driver:
         with translated(place(store, path)):
             if voxels.dataset is None:  # came from another process
                 voxels.dataset = self.open(store, path).details.dataset
-            voxels.read(store, box, out)
+            # What is stored as signed and means unsigned numbers is the same bits.
+            voxels.read(store, box, out.view(number_type(voxels.dataset, "")))
 
     def referable(self, info: ArrayInfo, /) -> Referable:
         """Return how others decode the chunks."""
@@ -138,6 +139,13 @@ class Hdf5Driver:
         """Yield where chunks are in the file; those never written are left out."""
         with translated(place(store, path)):
             yield from _stored_chunks(cast(Hdf5Voxels, info.details))
+
+
+def _fill_value(dataset: Any, dtype: np.dtype[Any]) -> Any:  # Any: a scalar
+    fill = dataset.fillvalue
+    if fill is None or dtype.kind != "u" or dataset.dtype.kind == "u":
+        return 0 if fill is None else fill
+    return np.asarray(fill).astype(dtype)[()]  # stored as signed, meant as unsigned: the same bits
 
 
 def _only_image(group: Any, where: str) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, BinaryIO, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from voxarium.codecs.hdf5_tree import HEAD, below, has_signature, open_file, translated
 from voxarium.errors import Code, FormatError, NotFoundError
@@ -20,8 +20,8 @@ from voxarium.model.array_specs import NUMERIC, join_key
 from voxarium.model.axes import Axis
 from voxarium.model.image import ArrayInfo, ImageInfo
 from voxarium.model.keys import checked_key
-from voxarium.model.protocols import ListableStore, ReadableStore
-from voxarium.model.sources import declined, missing_extra, place, read_head
+from voxarium.model.protocols import ReadableStore
+from voxarium.model.sources import declined, place, read_head
 from voxarium.model.transforms import Transform
 from voxarium.spec import hdf5_parts as spec
 from voxarium.spec import ome
@@ -32,7 +32,6 @@ _NAME: Final = "hdf5"
 _SUFFIXES: Final = (".h5", ".hdf5")
 _VERSION: Final = "0.5"
 _KEY: Final = "ome"
-_LARGEST_ATTRIBUTE: Final = 60_000  # what an object header holds
 _LARGEST_TEXT: Final = 64 << 20
 
 
@@ -41,7 +40,7 @@ class Hdf5ImageDriver:
 
     name: ClassVar[str] = _NAME
     spec_url: ClassVar[str] = "https://docs.hdfgroup.org/hdf5/latest/_f_m_t3.html"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write", "package"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
     precedence: ClassVar[int] = 20
     suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
     spec_versions: ClassVar[tuple[str, ...]] = ("1",)
@@ -125,37 +124,7 @@ class Hdf5ImageDriver:
         dumped = ome.dump_attributes(image, _VERSION)
         attributes = {k: v if isinstance(v, str) else json.dumps(v) for k, v in dumped.items()}
         datasets = {level.path: spec.dataset_attributes(image.axes, level.transform) for level in image.levels}
-        return {join_key(path, spec.FILE): spec.dump_file(attributes, datasets)}
-
-    def package(self, parts: ListableStore, path: str, file: BinaryIO, /) -> None:
-        """Put the parts at `path` together into an HDF5 file. Chunks are copied as they are, in order.
-
-        Raises
-        ------
-        NotFoundError
-            If there are no parts.
-        FormatError
-            If they are broken.
-        UnsupportedError
-            If h5py is not installed.
-        """
-        try:
-            import h5py
-        except ImportError as error:
-            raise missing_extra("hdf5", "HDF5 is to be written") from error
-        raw = parts.get(join_key(path, spec.FILE))
-        if raw is None:
-            raise declined(self.name, parts, path)
-        attributes, datasets = spec.parse_file(raw, place(parts, join_key(path, spec.FILE)))
-        with h5py.File(file, "w") as out:
-            for name, value in attributes.items():
-                _put(out, name, value)
-            for name, described in datasets.items():
-                _copy(parts, join_key(path, checked_key(name)), out, name)
-                for key, value in described.items():
-                    out[name].attrs[key] = value
-                for axis, label in enumerate(described.get("axes", ())):
-                    out[name].dims[axis].label = label
+        return {join_key(path, spec.FILE): spec.dump_file(spec.FileParts(attributes=attributes, datasets=datasets))}
 
 
 def _description(file: Any) -> bytes | None:  # Any: h5py is untyped
@@ -175,40 +144,3 @@ def _description(file: Any) -> bytes | None:  # Any: h5py is untyped
         value = dataset[()]
     text = value.encode("utf-8", "replace") if isinstance(value, str) else value
     return text if isinstance(text, bytes) and text.lstrip().startswith(b"{") else None
-
-
-def _put(file: Any, name: str, text: Any) -> None:  # Any: h5py is untyped
-    """Store text as an attribute, or where it is too long for one as a dataset."""
-    raw = text.encode() if isinstance(text, str) else text
-    if isinstance(raw, bytes) and len(raw) > _LARGEST_ATTRIBUTE:
-        file.create_dataset(name, data=raw, dtype=f"S{len(raw)}")
-    else:
-        file.attrs[name] = text
-
-
-def _copy(parts: ListableStore, path: str, file: Any, name: str) -> None:  # Any: h5py is untyped
-    key = join_key(path, spec.ATTRIBUTES)
-    raw = parts.get(key)
-    if raw is None:
-        raise declined(_NAME, parts, path)
-    about = spec.parse_dataset(raw, place(parts, key))
-    options: dict[str, Any] = {} if 0 in about.shape else {"chunks": about.chunk_shape}
-    if about.level is not None and options:
-        options |= {"compression": "gzip", "compression_opts": about.level, "shuffle": about.dtype.itemsize > 1}
-    little = about.dtype.newbyteorder("<")
-    fill = about.fill_value
-    dataset = file.create_dataset(name, about.shape, little, fillvalue=fill, track_times=False, **options)
-    chunks = {}
-    for found, _ in parts.list(join_key(path, spec.CHUNKS)):
-        index = spec.chunk_index(found.removeprefix(f"{path}/"), about)
-        if index is not None:
-            chunks[index] = found
-    for index, found in sorted(chunks.items()):
-        payload = parts.get(found)
-        if payload is None:
-            raise FormatError(
-                f"{place(parts, found)} disappeared while the file was put together",
-                code=Code.CHUNK_TRUNCATED,
-                fix="run the conversion again with --resume",
-            )
-        dataset.id.write_direct_chunk(tuple(i * c for i, c in zip(index, about.chunk_shape, strict=True)), payload)

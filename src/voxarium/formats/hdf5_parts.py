@@ -1,12 +1,13 @@
 """HDF5 in parts: chunks as objects, encoded as HDF5 stores them, on their way into one file.
 
-Spec: `voxarium.spec.hdf5_parts`. Conversions write it; `voxarium.formats.hdf5_image` puts the file together.
+Spec: `voxarium.spec.hdf5_parts`. Conversions write it, for every convention that lives in HDF5.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, cast
+from typing import Any, BinaryIO, ClassVar, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +15,29 @@ from typing_extensions import Buffer
 
 from voxarium.codecs.choice import parse_codec
 from voxarium.codecs.hdf5_filters import decode_filters, encode_filters
-from voxarium.errors import Code, InputError
+from voxarium.errors import Code, FormatError, InputError
 from voxarium.model.array_specs import check_shapes, checked_dtype, checked_fill, join_key
 from voxarium.model.box import Box
 from voxarium.model.image import ArrayInfo, ArraySpec
-from voxarium.model.protocols import IndexCache, ReadableStore, Span
-from voxarium.model.sources import declined
-from voxarium.spec.hdf5_parts import ATTRIBUTES, CHUNKS, DatasetParts, dump_dataset, parse_dataset
+from voxarium.model.keys import checked_key
+from voxarium.model.protocols import IndexCache, ListableStore, ReadableStore, Span
+from voxarium.model.sources import declined, missing_extra, place
+from voxarium.spec.hdf5_parts import (
+    ATTRIBUTES,
+    CHUNKS,
+    FILE,
+    DatasetParts,
+    chunk_index,
+    dump_dataset,
+    parse_dataset,
+    parse_file,
+)
 
 __all__ = ["Hdf5PartsDriver"]
 
 _NAME: Final = "hdf5-parts"
 _USUAL: Final = "gzip:4"
+_LARGEST_ATTRIBUTE: Final = 60_000  # what an object header holds
 
 
 class Hdf5PartsDriver:
@@ -34,7 +46,7 @@ class Hdf5PartsDriver:
     listed: ClassVar[bool] = False  # only a step of the convention around it
     name: ClassVar[str] = _NAME
     spec_url: ClassVar[str] = "https://docs.hdfgroup.org/hdf5/latest/_f_m_t3.html"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write", "package"})
     precedence: ClassVar[int] = 50
 
     def open(self, store: ReadableStore, path: str, /) -> ArrayInfo:
@@ -133,6 +145,39 @@ class Hdf5PartsDriver:
         stored = np.ascontiguousarray(chunk, parts.dtype.newbyteorder("<"))
         return encode_filters(stored.reshape(-1).view(np.uint8), parts.filters)
 
+    def package(self, parts: ListableStore, path: str, file: BinaryIO, /) -> None:
+        """Put the parts at `path` together into an HDF5 file. Chunks are copied as they are, in order.
+
+        Raises
+        ------
+        NotFoundError
+            If there are no parts.
+        FormatError
+            If they are broken.
+        UnsupportedError
+            If h5py is not installed.
+        """
+        try:
+            import h5py
+        except ImportError as error:
+            raise missing_extra("hdf5", "HDF5 is to be written") from error
+        raw = parts.get(join_key(path, FILE))
+        if raw is None:
+            raise declined(self.name, parts, path)
+        about = parse_file(raw, place(parts, join_key(path, FILE)))
+        with h5py.File(file, "w") as out:
+            for name, value in about.attributes.items():
+                _put(out, name, value)
+            for name, (dtype, rows) in about.tables.items():
+                out.create_dataset(checked_key(name), data=np.asarray(rows, dtype), track_times=False)
+            for name, described in about.datasets.items():
+                dataset = checked_key(about.names.get(name, name))
+                _copy(parts, join_key(path, checked_key(name)), out, dataset, about.stored.get(name))
+                for key, value in described.items():
+                    out[dataset].attrs[key] = json.dumps(value) if isinstance(value, dict) else value
+                for axis, label in enumerate(described.get("axes", ())):
+                    out[dataset].dims[axis].label = label
+
 
 def _info(parts: DatasetParts) -> ArrayInfo:
     return ArrayInfo(
@@ -144,3 +189,40 @@ def _info(parts: DatasetParts) -> ArrayInfo:
         codecs=tuple({1: f"gzip:{parameter}", 2: "shuffle"}[number] for number, parameter in parts.filters),
         details=parts,
     )
+
+
+def _put(file: Any, name: str, text: Any) -> None:  # Any: h5py is untyped
+    """Store text as an attribute, or where it is too long for one as a dataset."""
+    raw = text.encode() if isinstance(text, str) else text
+    if isinstance(raw, bytes) and len(raw) > _LARGEST_ATTRIBUTE:
+        file.create_dataset(name, data=raw, dtype=f"S{len(raw)}")
+    else:
+        file.attrs[name] = text
+
+
+def _copy(parts: ListableStore, path: str, file: Any, name: str, stored: str | None) -> None:  # Any: h5py is untyped
+    key = join_key(path, ATTRIBUTES)
+    raw = parts.get(key)
+    if raw is None:
+        raise declined(_NAME, parts, path)
+    about = parse_dataset(raw, place(parts, key))
+    options: dict[str, Any] = {} if 0 in about.shape else {"chunks": about.chunk_shape}
+    if about.level is not None and options:
+        options |= {"compression": "gzip", "compression_opts": about.level, "shuffle": about.dtype.itemsize > 1}
+    little = np.dtype(stored or about.dtype).newbyteorder("<")
+    fill = np.asarray(about.fill_value, about.dtype).view(little.newbyteorder("=")).item()
+    dataset = file.create_dataset(name, about.shape, little, fillvalue=fill, track_times=False, **options)
+    chunks = {}
+    for found, _ in parts.list(join_key(path, CHUNKS)):
+        index = chunk_index(found.removeprefix(f"{path}/"), about)
+        if index is not None:
+            chunks[index] = found
+    for index, found in sorted(chunks.items()):
+        payload = parts.get(found)
+        if payload is None:
+            raise FormatError(
+                f"{place(parts, found)} disappeared while the file was put together",
+                code=Code.CHUNK_TRUNCATED,
+                fix="run the conversion again with --resume",
+            )
+        dataset.id.write_direct_chunk(tuple(i * c for i, c in zip(index, about.chunk_shape, strict=True)), payload)

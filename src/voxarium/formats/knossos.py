@@ -1,18 +1,15 @@
 """KNOSSOS datasets: folders of cubes, ``mag1/x0000/y0000/z0000/….raw``, beside a configuration file.
 
-Spec: https://knossos.app, see `voxarium.spec.knossos`. Open the folder, or the configuration file; of several layers,
-or of cubes with images and cubes with segmentation, the images open by themselves and the others by name,
-``em.k.toml::seg``. Cubes are raw, PNG, JPEG, or (segmentation) snappy within zip. A cube without file was never
+Spec: https://knossos.app, see `voxarium.spec.knossos`. Open the folder, or the configuration file. Of cubes with images
+and cubes with segmentation, the images open by themselves and the others by name, ``em.k.toml::seg``; several layers of
+images are a dataset. Cubes are raw, PNG, JPEG, or (segmentation) snappy within zip. A cube without file was never
 written. Addresses that a configuration names are not followed.
 """
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, cast
 
 import numpy as np
@@ -21,9 +18,11 @@ from typing_extensions import Buffer
 
 from voxarium.codecs.images import decode_image
 from voxarium.codecs.snappy import decode_snappy
-from voxarium.errors import Code, FormatError, InputError, UnsupportedError
+from voxarium.codecs.zipped import unzip_only
+from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError
 from voxarium.model.axes import Axis
 from voxarium.model.box import Box
+from voxarium.model.collection import CollectionInfo, Member
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import (
     ArrayInfo,
@@ -40,13 +39,12 @@ from voxarium.model.sources import declined, place
 from voxarium.spec import knossos as spec
 from voxarium.spec.image_headers import parse_image_header
 
-__all__ = ["KnossosArrayDriver", "KnossosDriver"]
+__all__ = ["KnossosArrayDriver", "KnossosCollectionDriver", "KnossosDriver"]
 
 _NAME: Final = "knossos"
 _SPEC: Final = "https://knossos.app"
 _FOLDERS_TRIED: Final = 3
 _AXES: Final = tuple(Axis(name=n, type="space", unit="nanometer") for n in "zyx")
-_ZIP_ERRORS: Final = (zipfile.BadZipFile, zlib.error, OSError, ValueError, KeyError, EOFError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,7 @@ class _Part:
     extension: str
     root: str
     mags: tuple[tuple[int, str], ...]  # number, name of the folder
+    several: bool = False  # one of several layers of images, and not named
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -162,7 +161,7 @@ class KnossosArrayDriver:
         nbytes = int(np.prod(info.chunk_shape)) * info.dtype.itemsize
         view = memoryview(payload).cast("B")
         if extension == ".seg.sz.zip":
-            data = decode_snappy(_unzip(view, nbytes), nbytes)
+            data = decode_snappy(unzip_only(view, 32 + nbytes + nbytes // 6), nbytes)
         elif extension == ".seg.sz":
             data = decode_snappy(view, nbytes)
         elif extension == ".raw":
@@ -201,6 +200,12 @@ class KnossosDriver:
             If its layers are stored in another format.
         """
         part, others = _find(store, path)
+        if "::" not in path and part.several:
+            raise NotFoundError(
+                f"{place(store, path)} has several layers: {part.label}, {', '.join(others)}",
+                code=Code.FORMAT_UNRECOGNISED,
+                fix=f"name one of them, as in ::{part.label}",
+            )
         levels = []
         for level, folder in part.levels():
             array = open_array(f"{path}/{folder}" if path else folder)
@@ -226,6 +231,33 @@ class KnossosDriver:
             display=Display() if label else Display(channels=(shown,)),
             bag=Bag(records=(record,)),
         )
+
+
+class KnossosCollectionDriver:
+    """The layers of a dataset that has several of images."""
+
+    name: ClassVar[str] = _NAME
+    spec_url: ClassVar[str] = _SPEC
+    capabilities: ClassVar[frozenset[str]] = frozenset({"read"})
+    precedence: ClassVar[int] = 30
+
+    def open(self, store: ReadableStore, path: str, /) -> CollectionInfo:
+        """List the layers.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such dataset, or it has one layer of images.
+        FormatError
+            If the configuration is broken.
+        """
+        if "::" in path:
+            raise declined(self.name, store, path)
+        part, others = _find(store, path)
+        if not part.several:
+            raise declined(self.name, store, path)
+        members = tuple(Member(f"::{label}", label) for label in (part.label, *others))
+        return CollectionInfo(format=_NAME, kind="collection", members=members, name=path.rpartition("/")[2])
 
 
 def _key(info: ArrayInfo, index: tuple[int, ...]) -> str:
@@ -339,29 +371,15 @@ def _chosen(parts: list[_Part], wanted: str, where: str) -> tuple[_Part, list[st
             code=Code.ARGUMENT_INVALID,
             fix=f"choose one of {', '.join(p.label for p in parts)}",
         )
-    return chosen, [p.label for p in parts if p is not chosen]
+    images = sum(p.extension not in spec.SEGMENTS for p in parts)
+    if not wanted and images > 1:
+        chosen = replace(chosen, several=True)
+    return chosen, [p.label for p in parts if p.label != chosen.label]
 
 
 # --------------------------------------------------------------------------------------------------------- cubes
 def _corrupt(reason: str, code: Code = Code.CHUNK_CORRUPT) -> FormatError:
     return FormatError(f"a cube {reason}", code=code, fix="copy the cube again from its source")
-
-
-def _unzip(payload: memoryview, nbytes: int) -> bytes:
-    """Return the only member of a zip archive; no more than a snappy block of `nbytes` can take."""
-    limit = 32 + nbytes + nbytes // 6
-    try:
-        with zipfile.ZipFile(io.BytesIO(payload)) as archive:
-            names = archive.namelist()
-            if not names or archive.getinfo(names[0]).file_size > limit:
-                raise _corrupt("is an empty archive" if not names else "claims an implausible size")
-            with archive.open(names[0]) as member:
-                data = member.read(limit + 1)
-    except _ZIP_ERRORS as error:  # what the library raises for damaged archives
-        raise _corrupt(f"is no sound zip archive: {error}") from error
-    if len(data) > limit:
-        raise _corrupt("is larger than it says")
-    return data
 
 
 def _image(data: bytes, info: ArrayInfo) -> NDArray[Any]:

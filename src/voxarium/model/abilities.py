@@ -94,6 +94,8 @@ class Holds:
         Roles that the end of an image's name tells.
     reader_limits : tuple of ReaderLimit
         What may be written and a common reader cannot show.
+    most_levels : int or None
+        How many levels it stores; None = any number.
     """
 
     dtypes: frozenset[str]
@@ -113,3 +115,4 @@ class Holds:
     roles: frozenset[str] = frozenset()
     role_suffixes: Mapping[str, str] = field(default_factory=dict)
     reader_limits: tuple[ReaderLimit, ...] = ()
+    most_levels: int | None = None

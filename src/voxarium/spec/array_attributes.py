@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,12 +22,13 @@ from voxarium.model.axes import SPACE_UNITS, TIME_UNITS, Axis, canonical_unit, g
 from voxarium.model.transforms import Scale, Transform, Translation
 from voxarium.model.transforms import Sequence as TransformSequence
 
-__all__ = ["json_value", "stated_axes"]
+__all__ = ["json_value", "presented_type", "stated_axes"]
 
 _MOST_VALUES: Final = 10_000
 
 _ZYX: Final = ("z", "y", "x")
 _SPACE: Final = frozenset("zyx")
+_BDV_CELLS: Final = re.compile(r"/t[0-9]{5,9}/s[0-9]{2,9}/[0-9]{1,3}/cells\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,19 @@ class _Claim:
     units: tuple[str, ...] | None = None
     scale: tuple[float, ...] | None = None
     translation: tuple[float, ...] | None = None
+
+
+def presented_type(path: str, stored: np.dtype[Any]) -> np.dtype[Any]:
+    """Return what the numbers of an array mean, where a convention stores them as something else.
+
+    HDF5 of BigDataViewer holds unsigned numbers of 16 bits as signed ones: the same bits.
+
+    Examples
+    --------
+    >>> presented_type("/t00000/s00/0/cells", np.dtype("int16")), presented_type("/raw", np.dtype("int16"))
+    (dtype('uint16'), dtype('int16'))
+    """
+    return np.dtype(np.uint16) if stored == np.int16 and _BDV_CELLS.match(path) else stored
 
 
 def stated_axes(

@@ -10,14 +10,24 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from voxarium.errors import Code, InputError
 from voxarium.model.attribute_documents import numbers
-from voxarium.model.stated_images import StatedImage, StatedLevel, axes_named, malformed, plain_transform
+from voxarium.model.image import ImageInfo
+from voxarium.model.stated_images import (
+    StatedImage,
+    StatedLevel,
+    axes_named,
+    malformed,
+    plain_transform,
+    scale_and_translation,
+)
 
-__all__ = ["FORMAT", "LABELS", "RAW", "parse_image", "parse_name"]
+__all__ = ["FORMAT", "LABELS", "NEURON_IDS", "RAW", "check_image", "dump_image", "parse_image", "parse_name"]
 
 FORMAT: Final = "cremi"
 RAW: Final = "volumes/raw"
 LABELS: Final = "volumes/labels"
+NEURON_IDS: Final = "volumes/labels/neuron_ids"
 _NAME: Final = re.compile(r"volumes/(?:raw|labels/[^/]+)\Z")
 _KNOWN: Final = frozenset({"resolution", "offset"})
 
@@ -75,3 +85,38 @@ def parse_image(name: str, attributes: Mapping[str, Any], ndim: int, path: str) 
         extra={k: v for k, v in attributes.items() if k not in _KNOWN},
         notes=tuple(notes),
     )
+
+
+# -------------------------------------------------------------------------------------------------------- writing
+def check_image(image: ImageInfo) -> None:
+    """Raise unless the layout can hold an image.
+
+    Raises
+    ------
+    InputError
+        If it has several levels, or its axes are not z, y, x in nanometres.
+    """
+    if len(image.levels) != 1:
+        raise InputError(
+            f"CREMI's layout holds one level, not {len(image.levels)}",
+            code=Code.ARGUMENT_INVALID,
+            fix="add --levels 1, or write hdf5, which holds pyramids",
+        )
+    names = [a.name for a in image.axes]
+    if names != ["z", "y", "x"] or any(a.unit not in (None, "nanometer") for a in image.axes):
+        raise InputError(
+            f"CREMI's layout holds volumes of z, y, x in nanometres, this image has {', '.join(names)}",
+            code=Code.AXES_MISMATCH,
+            fix="write one channel and time point at a time, and give a length with --unit",
+        )
+
+
+def dump_image(image: ImageInfo) -> dict[str, Any]:
+    """Return the attributes of an image's dataset."""
+    check_image(image)
+    scale, translation = scale_and_translation(image, 0, "CREMI's layout")
+    kept = {k: v for k, v in image.bag.extra.items() if k not in _KNOWN}
+    out: dict[str, Any] = {**kept, "resolution": list(scale)}
+    if image.role == "label" or any(translation):
+        out["offset"] = list(translation)
+    return out

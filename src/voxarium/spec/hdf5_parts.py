@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +28,7 @@ __all__ = [
     "CHUNKS",
     "FILE",
     "DatasetParts",
+    "FileParts",
     "chunk_index",
     "dataset_attributes",
     "dump_dataset",
@@ -95,6 +96,31 @@ class DatasetParts:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileParts:
+    """What a file is to hold besides the voxels.
+
+    Parameters
+    ----------
+    attributes : mapping
+        Of the file.
+    datasets : mapping
+        Attributes of each dataset in parts, by its path.
+    tables : mapping
+        Small datasets by path: name of the type, and rows of numbers.
+    stored : mapping
+        Name of the type that stands in the file for another one of the same size, by dataset.
+    names : mapping
+        Name in the file of a dataset, where it is not the path of its parts.
+    """
+
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
+    datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tables: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
+    stored: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
 def dump_dataset(parts: DatasetParts) -> bytes:
     """Return the document of a dataset."""
     return dump_json(
@@ -158,24 +184,40 @@ def chunk_index(key: str, parts: DatasetParts) -> tuple[int, ...] | None:
     return index if inside else None
 
 
-def dump_file(attributes: Mapping[str, Any], datasets: Mapping[str, Mapping[str, Any]]) -> bytes:  # Any: JSON
-    """Return the document with the attributes of a file, and of its datasets by path."""
-    return dump_json({"attributes": dict(attributes), "datasets": {k: dict(v) for k, v in datasets.items()}})
-
-
-def parse_file(raw: bytes, where: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:  # Any: JSON
-    """Parse what `dump_file` returns."""
-    found = parse_json_object(raw, where)
-    attributes, datasets = found.get("attributes"), found.get("datasets")
-    if (
-        isinstance(attributes, dict)
-        and isinstance(datasets, dict)
-        and all(isinstance(d, dict) for d in datasets.values())
-    ):
-        return attributes, datasets
-    raise FormatError(
-        f"{where} does not list attributes and datasets", code=Code.METADATA_INVALID, fix="begin the conversion anew"
+def dump_file(file: FileParts) -> bytes:
+    """Return the document of a file."""
+    return dump_json(
+        {
+            "attributes": dict(file.attributes),
+            "datasets": {k: dict(v) for k, v in file.datasets.items()},
+            "tables": {k: [dtype, rows] for k, (dtype, rows) in file.tables.items()},
+            "stored": dict(file.stored),
+            "names": dict(file.names),
+        }
     )
+
+
+def parse_file(raw: bytes, where: str) -> FileParts:
+    """Parse what `dump_file` returns.
+
+    Raises
+    ------
+    FormatError
+        If it is something else.
+    """
+    found = parse_json_object(raw, where)
+    parts = [found.get(k, {}) for k in ("attributes", "datasets", "tables", "stored", "names")]
+    attributes, datasets, tables, stored, names = parts
+    if (
+        all(isinstance(p, dict) for p in parts)
+        and all(isinstance(d, dict) for d in datasets.values())
+        and all(isinstance(n, str) for n in (*stored.values(), *names.values()))
+        and all(n in NUMERIC for n in stored.values())
+        and all(isinstance(t, list) and len(t) == 2 and t[0] in ("int32", "float64") for t in tables.values())
+    ):
+        pairs = {k: (dtype, rows) for k, (dtype, rows) in tables.items()}
+        return FileParts(attributes=attributes, datasets=datasets, tables=pairs, stored=stored, names=names)
+    raise FormatError(f"{where} does not describe a file", code=Code.METADATA_INVALID, fix="begin the conversion anew")
 
 
 def dataset_attributes(axes: tuple[Axis, ...], transform: Transform) -> dict[str, Any]:  # Any: JSON

@@ -41,6 +41,7 @@ __all__ = [
     "checked_factors",
     "dump_level",
     "hdf5_level",
+    "hdf5_view",
     "n5_factors",
     "own_placement",
     "parse_view_path",
@@ -102,6 +103,11 @@ def hdf5_level(timepoint: int, setup: int, level: int) -> str:
     't00000/s01/2/cells'
     """
     return f"t{timepoint:05d}/s{setup:02d}/{level}/cells"
+
+
+def hdf5_view(timepoint: int, setup: int) -> str:
+    """Return the name of a view's group in HDF5."""
+    return f"t{timepoint:05d}/s{setup:02d}"
 
 
 def n5_factors(
