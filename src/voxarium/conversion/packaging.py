@@ -24,16 +24,19 @@ _PARTIAL: Final = ".partial"
 
 @runtime_checkable
 class PackagingDriver(Protocol):
-    """An array driver whose parts become one file."""
+    """A driver whose parts become one file: of a convention, or of the container several conventions share."""
 
     def package(self, parts: ListableStore, path: str, file: BinaryIO, /) -> None:
         """Write the file from the parts at `path`; the same parts give the same bytes."""
 
 
 def packaging_driver(driver: WritableImageDriver) -> PackagingDriver | None:
-    """Return the container of a convention, if it makes one file of its parts."""
+    """Return the convention, or else its container, if it makes one file of its parts."""
     container = writable_array_driver(driver.array_driver(driver.spec_versions[0]))
-    return container if "package" in container.capabilities and isinstance(container, PackagingDriver) else None
+    for candidate in (driver, container):
+        if "package" in candidate.capabilities and isinstance(candidate, PackagingDriver):
+            return candidate
+    return None
 
 
 def parts_address(target: str) -> str:
