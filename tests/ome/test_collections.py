@@ -329,7 +329,10 @@ def test_official_documents_that_are_valid_are_read(kind):
                     parse(case["data"].get("attributes", case["data"]))
                     read += 1
     for path in sorted(NGFF.rglob(f"{kind}/**/*.json")):
-        document = json.loads(path.read_text(), strict=False)  # one has a line break within a text
+        try:
+            document = json.loads(path.read_text(), strict=False)
+        except ValueError:
+            continue  # one is no JSON
         attributes = document.get("attributes", document)
         if "invalid" not in path.parts and kind in ome.namespace(attributes):
             (ome.parse_plate if kind == "plate" else ome.parse_well)(attributes)
