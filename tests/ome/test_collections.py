@@ -367,3 +367,40 @@ def test_a_wrong_code_is_not_taken_for_a_collection():
     with pytest.raises(NotFoundError) as caught:
         OmeCollectionDriver().open(MemoryStore(), "x")
     assert caught.value.code == Code.FORMAT_UNRECOGNISED
+
+
+def packed(store, path):
+    from voxarium.stores.zip_writer import ZipWriter
+
+    with ZipWriter(path) as archive:
+        for key, _ in store.list(""):
+            archive.put(key, store.get(key))
+
+
+def test_plates_and_collections_inside_a_zipped_file_open_in_few_requests(tmp_path, monkeypatch):
+    import zipfile
+
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "stores"))
+    from http_server import RangeServer
+
+    plate, many = MemoryStore(), MemoryStore()
+    big_plate(plate)
+    nodes = [{"type": "multiscale", "name": "EM", "path": {"type": "zarr", "path": "./em.zarr"}}]
+    group(many, "", {"type": "collection", "name": "set", "nodes": nodes})
+    image(many, "em.zarr")
+    packed(plate, tmp_path / "plate.ozx")
+    packed(many, tmp_path / "set.ozx")
+    with zipfile.ZipFile(tmp_path / "plate.ozx") as archive:
+        names = archive.namelist()
+        assert {i.compress_type for i in archive.infolist()} == {zipfile.ZIP_STORED}
+    depths = [n.count("/") for n in names if n.endswith("zarr.json")]
+    assert names[0] == "zarr.json" and depths == sorted(depths)  # OX-001, OX-002
+    assert voxarium.open(tmp_path / "plate.ozx")["R0/1/0"].shape == (2, 3, 5)
+    assert voxarium.open(tmp_path / "set.ozx")["EM"].shape == (2, 3, 5)
+    objects = {f"{n}.ozx": (tmp_path / f"{n}.ozx").read_bytes() for n in ("plate", "set")}
+    with RangeServer(objects) as server:
+        found = voxarium.open(f"{server.url}/plate.ozx")
+        assert len(found) == 10_000 and len(server.requests) <= 4, server.requests
+        assert found["R79/125/0"].shape == (2, 3, 5)
+        assert len(server.requests) <= 8, server.requests
+        assert voxarium.open(f"{server.url}/set.ozx").keys() == ["em.zarr"]

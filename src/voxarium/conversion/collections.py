@@ -33,7 +33,9 @@ from voxarium.model.protocols import ListableStore, WritableStore
 __all__ = ["CollectionTotals", "convert_parts", "plan_parts"]
 
 _ONE_IMAGE: Final = frozenset({"name", "crop"})  # choices that mean one image
-_INTENSITY: Final = frozenset({"role", "method", "dtype", "lossy", "fill_value", "order", "axes"})  # not for labels
+_INTENSITY: Final = frozenset(  # not for labels
+    {"role", "method", "dtype", "lossy", "fill_value", "order", "axes", "channels", "colors"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
