@@ -12,7 +12,7 @@ from voxarium.core.dataset import Dataset
 from voxarium.core.opening import open_image, open_in
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, VoxariumError
 from voxarium.formats.ome_collections import OmeCollectionDriver
-from voxarium.model.collection import CollectionInfo
+from voxarium.model.collection import CollectionInfo, Member
 from voxarium.spec import ome
 from voxarium.stores.audit import AuditStore
 from voxarium.stores.memory import MemoryStore
@@ -404,3 +404,18 @@ def test_plates_and_collections_inside_a_zipped_file_open_in_few_requests(tmp_pa
         assert found["R79/125/0"].shape == (2, 3, 5)
         assert len(server.requests) <= 8, server.requests
         assert voxarium.open(f"{server.url}/set.ozx").keys() == ["em.zarr"]
+
+
+def test_a_collection_of_the_draft_is_written_behind_its_version():
+    store = MemoryStore()
+    image(store, "em.zarr")
+    image(store, "seg.zarr")
+    info = CollectionInfo(format="ome-zarr", kind="folder", name="set", members=[
+        Member("em.zarr", "EM"), Member("seg.zarr", "cells", kind="label")])  # fmt: skip
+    with pytest.raises(InputError):
+        OmeCollectionDriver().dump(info, "0.5")
+    for key, data in OmeCollectionDriver().dump(info, "0.x").items():
+        store.put(key, data)
+    found = open_in(store)
+    assert (found.kind, found.name, found.keys()) == ("collection", "set", ["em.zarr", "seg.zarr"])
+    assert found["EM"].shape == (2, 3, 5) and found["cells"].role == "label"

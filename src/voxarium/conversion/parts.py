@@ -141,7 +141,7 @@ def write_collection(
         If the format has no such collections, or a rule of it would be broken.
     """
     driver = collection_writer(format)
-    if driver is None or info.kind not in driver.kinds:
+    if driver is None:
         raise InputError(
             f"{format} has no documents for a {info.kind}",
             code=Code.ARGUMENT_INVALID,

@@ -16,7 +16,7 @@ from voxarium.model.collection import CollectionInfo, Member, MemberKind
 from voxarium.model.image import Bag, SourceRecord
 from voxarium.model.keys import checked_key, natural_key
 from voxarium.model.protocols import ListableStore, ReadableStore
-from voxarium.model.scene import SceneNode
+from voxarium.model.scene import NodeKind, Scene, SceneNode, SceneSource
 from voxarium.spec import collections, ome
 
 __all__ = ["OmeCollectionDriver"]
@@ -62,11 +62,15 @@ class OmeCollectionDriver:
     def dump(self, info: CollectionInfo, spec_version: str, /) -> dict[str, bytes]:
         """Return the documents around images: those of a plate, its rows and wells; or of a container of series.
 
+        With a version of the draft RFC-8, which is ``0.x``, any collection becomes a group whose nodes are its members.
+
         Raises
         ------
         InputError
             If a rule of the specification would be broken, or this kind of collection has no documents.
         """
+        if spec_version in collections.VERSIONS:
+            return _dump_rfc8(info, spec_version)
         if info.kind == "plate":
             return _dump_plate(info, spec_version)
         if info.kind == "series":
@@ -266,6 +270,22 @@ def _dump_container(info: CollectionInfo, spec_version: str) -> dict[str, bytes]
         for i in range(len(parts)):
             documents |= ome.dump_group("/".join(parts[: i + 1]), spec_version, {})
     return documents | ome.dump_group("", spec_version, ome.dump_layout(spec_version))
+
+
+def _dump_rfc8(info: CollectionInfo, version: str) -> dict[str, bytes]:
+    kinds: dict[str, NodeKind] = {"label": "labels", "collection": "collection"}
+    nodes = tuple(
+        SceneNode(
+            id=f"node{i}",
+            kind=kinds.get(member.kind, "image"),
+            name=member.name or member.path,
+            sources=(SceneSource(uri=f"./{member.path}", format=ome.FORMAT),),
+        )
+        for i, member in enumerate(info.members)
+    )
+    scene = Scene(format=collections.Collections.name, name=info.name, nodes=nodes)
+    document, _ = collections.dump_collection(scene, version)
+    return ome.dump_group("", "0.5", document)
 
 
 # -- scenes and labels
