@@ -294,9 +294,11 @@ def test_two_runs_write_the_same_bytes(run, npy, tmp_path):
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-def test_several_images_need_a_choice(run, archive, npy, tmp_path):
+def test_several_images_are_converted_together_where_the_format_can_hold_them(run, archive, npy, tmp_path):
     (tmp_path / "many").mkdir()
     archive.rename(tmp_path / "many" / "a.ome.zarr")
     assert run("convert", npy, tmp_path / "many" / "b.ome.zarr", *BASICS, "-q").code == 0
-    told = run("convert", tmp_path / "many", tmp_path / "o.ome.zarr", "--json")
+    told = run("convert", tmp_path / "many", tmp_path / "o.n5", "--format", "n5-viewer", "--json")
     assert told.code == 2 and "a.ome.zarr" in told.error["fix"]
+    assert run("convert", tmp_path / "many", tmp_path / "o.ome.zarr", "--json").json["images"] == 2
+    assert sorted(p.name for p in (tmp_path / "o.ome.zarr").iterdir() if p.is_dir()) == ["a.ome.zarr", "b.ome.zarr"]

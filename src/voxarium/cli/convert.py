@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -20,12 +20,13 @@ from voxarium.cli.arguments import (
 )
 from voxarium.cli.printing import note, print_json, say
 from voxarium.cli.progress import ConversionProgress
-from voxarium.cli.summary import print_plan, report_text
+from voxarium.cli.summary import print_plan, report_text, totals_text
 from voxarium.cli.values import byte_count, integers, names, numbers, region, resolve_region, scalar
 from voxarium.errors import Code, InputError
 
 if TYPE_CHECKING:
     from voxarium.conversion.plan import Plan
+    from voxarium.core.dataset import Dataset
 
 __all__ = ["convert"]
 
@@ -202,14 +203,15 @@ def convert(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Convert an image into a sharded, multiscale archive with true coordinates.
+    """Convert an image, or all images of a plate, file or folder, into sharded, multiscale archives.
 
     One number for --chunk, --shard, --factors or --voxel-size stands for all space axes.
     An interrupted conversion goes on with --resume and ends with the same bytes.
     """
     from voxarium.conversion.running import convert as run_conversion
-    from voxarium.conversion.running import open_source, plan_for
+    from voxarium.conversion.running import open_source_or_collection, plan_for
     from voxarium.conversion.target import check_apart, open_target
+    from voxarium.core.dataset import Dataset
 
     options = source_options(source_format, shape, source_dtype, byte_offset, source_order)
     choices: dict[str, Any] = {  # Any: the types of ConvertOptions' fields
@@ -247,7 +249,11 @@ def convert(
             code=Code.ARGUMENT_INVALID,
             fix="use --resume to go on with an interrupted conversion, --overwrite to begin anew",
         )
-    image = open_source(source, series=series, **options)
+    image = open_source_or_collection(source, format, series=series, **options)
+    if isinstance(image, Dataset):
+        choices["crop"] = cut
+        _convert_collection(image, target, choices, threads, _Job(resume, overwrite, dry_run, as_json, quiet))
+        return
     choices["crop"] = resolve_region("--crop", cut, image.shape)
     plan = plan_for(image, target, choices)
     if dry_run:
@@ -271,6 +277,49 @@ def convert(
     if as_json:
         print_json(report.to_json())
     elif not quiet:
+        say(report_text(report, target))
+
+
+class _Job(NamedTuple):
+    """How a job runs and what it prints."""
+
+    resume: bool
+    overwrite: bool
+    dry_run: bool
+    as_json: bool
+    quiet: bool
+
+
+def _convert_collection(dataset: Dataset, target: str, choices: dict[str, Any], threads: int | None, job: _Job) -> None:
+    """Convert every image of a collection."""
+    from voxarium.conversion.collections import plan_parts
+    from voxarium.conversion.running import convert as run_conversion
+    from voxarium.conversion.running import plan_for
+
+    if job.dry_run:
+        document = plan_parts(dataset, target, choices, plan_for).to_json()
+        if job.as_json:
+            print_json(document)
+        elif not job.quiet:
+            say(totals_text(document))
+        return
+    silent = job.as_json or job.quiet
+    if not silent:
+        for text in dataset.info.notes:
+            note("note", text, "bold yellow")
+    with ConversionProgress(silent=silent) as progress:
+        report = run_conversion(
+            dataset,
+            target,
+            threads=threads,
+            resume=job.resume,
+            overwrite=job.overwrite,
+            progress=progress.update,
+            **choices,
+        )
+    if job.as_json:
+        print_json(report.to_json())
+    elif not job.quiet:
         say(report_text(report, target))
 
 

@@ -10,7 +10,7 @@ from voxarium.cli.printing import note, printable, stdout_console
 if TYPE_CHECKING:
     from voxarium.conversion.running import Report
 
-__all__ = ["duration_text", "print_plan", "rate_text", "report_text"]
+__all__ = ["duration_text", "print_plan", "rate_text", "report_text", "totals_text"]
 
 
 def duration_text(seconds: float) -> str:
@@ -100,10 +100,10 @@ def report_text(report: Report, target: str) -> str:
     from voxarium.core.report import bytes_text
 
     rate = report.voxels / max(report.seconds, 1e-9) / 1e6
-    lines = [
-        f"{target}: {report.voxels:,} voxels in {report.levels} level{'s' if report.levels != 1 else ''}, "
-        f"{report.objects:,} objects",
-    ]
+    within = f"{report.levels} level{'s' if report.levels != 1 else ''}"
+    if report.images != 1:
+        within = f"{report.images:,} images"
+    lines = [f"{target}: {report.voxels:,} voxels in {within}, {report.objects:,} objects"]
     if report.resumed:
         lines.append(f"  {report.resumed:,} objects were there already; {bytes_text(report.written_bytes)} added")
     else:
@@ -115,5 +115,22 @@ def report_text(report: Report, target: str) -> str:
     lines.append(f"  {duration_text(report.seconds)}, {rate_text(rate)}")
     where = shlex.quote(target)
     lines.append(f"next: voxarium info {where}")
-    lines.append(f"      voxarium preview {where} --out preview.png")
+    if report.images == 1:
+        lines.append(f"      voxarium preview {where} --out preview.png")
+    return "\n".join(lines)
+
+
+def totals_text(totals: dict[str, Any]) -> str:
+    """Return what converting a collection would mean, from its JSON form."""
+    from voxarium.core.report import bytes_text
+
+    labels = f", {totals['labels']:,} label images" if totals["labels"] else ""
+    lines = [
+        f"{totals['images']:,} images{labels}: {totals['voxels']:,} voxels",
+        f"  {totals['objects']:,} objects at most, of {totals['chunks']:,} chunks",
+        f"  {bytes_text(totals['source_bytes'])} read, {bytes_text(totals['raw_bytes'])} in all levels",
+        f"  some {duration_text(totals['seconds'])} with one thread",
+        *(f"  note: {text}" for text in totals["notes"]),
+        "Nothing was written: this was a dry run.",
+    ]
     return "\n".join(lines)

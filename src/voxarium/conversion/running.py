@@ -9,8 +9,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
+from voxarium.conversion.collections import convert_parts
 from voxarium.conversion.engine import Engine, Progress
 from voxarium.conversion.ledger import Ledger
 from voxarium.conversion.losses import refuse_losses
@@ -18,6 +20,7 @@ from voxarium.conversion.options import DEFAULT_FORMAT, ConvertOptions, as_choic
 from voxarium.conversion.packaging import check_file, discard, package, packaging_driver
 from voxarium.conversion.plan import Plan
 from voxarium.conversion.planning import plan as make_plan
+from voxarium.conversion.sources import open_source, open_source_or_collection
 from voxarium.conversion.target import (
     Target,
     check_apart,
@@ -28,11 +31,10 @@ from voxarium.conversion.target import (
     put_documents,
     refuse_or_clear,
 )
+from voxarium.core.dataset import Dataset
 from voxarium.core.executor import Cancel, Executor, ThreadExecutor
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_FOLDER, JOB_KEY
-from voxarium.core.opening import only_image, open_one
-from voxarium.core.opening import open as open_any
 from voxarium.core.registry import writable_array_driver, writable_image_driver
 from voxarium.errors import (
     Code,
@@ -45,7 +47,7 @@ from voxarium.errors import (
 from voxarium.model.protocols import ListableStore, WritableStore
 from voxarium.pyramid import prepare
 
-__all__ = ["Report", "as_choices", "convert", "open_source", "plan_for", "run"]
+__all__ = ["Report", "as_choices", "convert", "open_source", "open_source_or_collection", "plan_for", "run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,8 @@ class Report:
         Objects that an earlier run had finished.
     seconds : float
         Wall time.
+    images : int
+        More than one when a whole collection was converted; `voxels` are those of all of them.
     """
 
     target: str
@@ -77,6 +81,7 @@ class Report:
     seconds: float
     levels: int
     notes: tuple[str, ...] = ()
+    images: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the report for ``--json``."""
@@ -267,7 +272,7 @@ def _stop_on_signal(cancel: Cancel) -> Callable[[], None]:
 
 
 def convert(
-    source: str | os.PathLike[str] | Image,
+    source: str | os.PathLike[str] | Image | Dataset,
     target: str | os.PathLike[str],
     *,
     threads: int | None = None,
@@ -277,12 +282,14 @@ def convert(
     source_options: dict[str, Any] | None = None,
     **choices: Any,
 ) -> Report:
-    """Convert an image into a sharded, multiscale archive.
+    """Convert an image, or every image of a collection, into a sharded, multiscale archive.
+
+    A plate becomes a plate, the series of a file a container of series, a folder a folder; labels come along.
 
     Parameters
     ----------
-    source : str, path or Image
-        What to convert; see `voxarium.open` for addresses.
+    source : str, path, Image or Dataset
+        What to convert; see `voxarium.open` for addresses. One image of a collection has an address of its own.
     target : str or path
         Where to write the image: a folder or an object-store prefix.
     threads : int or None
@@ -307,27 +314,56 @@ def convert(
     >>> import voxarium
     >>> voxarium.convert("slices/", "em.ome.zarr", axes="zyx", voxel_size=8, unit="nanometer")  # doctest: +SKIP
     """
-    image = open_source(source, **(source_options or {}))
+    image = open_source_or_collection(source, choices.get("format") or DEFAULT_FORMAT, **(source_options or {}))
+    cancel = Cancel()
+    restore = _stop_on_signal(cancel)
+    each = partial(_convert_image, executor=ThreadExecutor(threads), cancel=cancel)
+    try:
+        if isinstance(image, Image):
+            return each(
+                image, os.fspath(target), choices=choices, resume=resume, overwrite=overwrite, progress=progress
+            )
+        sums = convert_parts(
+            image,
+            os.fspath(target),
+            choices,
+            each,
+            cancel=cancel,
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
+        )
+        return Report(levels=0, notes=image.info.notes, **sums)
+    finally:
+        restore()
+
+
+def _convert_image(
+    image: Image,
+    target: str,
+    *,
+    choices: dict[str, Any],
+    executor: Executor,
+    cancel: Cancel,
+    resume: bool,
+    overwrite: bool,
+    progress: Callable[[Progress], None] | None,
+) -> Report:
     place = open_target(target, choices.get("format") or DEFAULT_FORMAT)
     check_apart(image, place)
     laid_out = plan_for(image, target, choices, place)
     if resume and place.file is None and _has_all_parts(place.store):
         _already_complete(place)
-    cancel = Cancel()
-    restore = _stop_on_signal(cancel)
-    try:
-        return run(
-            laid_out,
-            image,
-            place,
-            executor=ThreadExecutor(threads),
-            resume=resume,
-            overwrite=overwrite,
-            progress=progress,
-            cancel=cancel,
-        )
-    finally:
-        restore()
+    return run(
+        laid_out,
+        image,
+        place,
+        executor=executor,
+        resume=resume,
+        overwrite=overwrite,
+        progress=progress,
+        cancel=cancel,
+    )
 
 
 def plan_for(
@@ -354,29 +390,3 @@ def _already_complete(place: Target) -> None:
         code=Code.NOTHING_TO_RESUME,
         fix="use it as it is, or make it anew with --overwrite",
     )
-
-
-def open_source(source: str | os.PathLike[str] | Image, *, series: str | int | None = None, **options: Any) -> Image:
-    """Return the image to convert; `series` is which one of several, by number or key.
-
-    Raises
-    ------
-    InputError
-        If the address holds several images.
-    """
-    if isinstance(source, Image):
-        return source
-    if series is None:
-        return open_one(source, **options)
-    found = open_any(source, **options)
-    if isinstance(found, Image):
-        if str(series) in ("0", found.name):
-            return found
-        raise InputError(
-            f"{os.fspath(source)} is one image, not a series of them",
-            code=Code.ARGUMENT_INVALID,
-            fix="leave out the series",
-        )
-    keys = found.keys()
-    key = keys[int(series)] if str(series).isdecimal() and int(series) < len(keys) else str(series)
-    return only_image(found[key], key)

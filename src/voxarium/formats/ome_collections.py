@@ -16,7 +16,7 @@ from voxarium.model.collection import CollectionInfo, Member, MemberKind
 from voxarium.model.image import Bag, SourceRecord
 from voxarium.model.keys import checked_key, natural_key
 from voxarium.model.protocols import ListableStore, ReadableStore
-from voxarium.model.scene import SceneNode
+from voxarium.model.scene import NodeKind, Scene, SceneNode, SceneSource
 from voxarium.spec import collections, ome
 
 __all__ = ["OmeCollectionDriver"]
@@ -32,7 +32,8 @@ class OmeCollectionDriver:
 
     name: ClassVar[str] = ome.FORMAT
     spec_url: ClassVar[str] = "https://ngff.openmicroscopy.org/0.5/"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"read"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
+    kinds: ClassVar[frozenset[str]] = frozenset({"plate", "series"})
 
     def open(self, store: ReadableStore, path: str, /) -> CollectionInfo:
         """Return what the group, or the JSON document, at `path` lists.
@@ -56,6 +57,28 @@ class OmeCollectionDriver:
             f"no collection of OME-Zarr images at {where}",
             code=Code.FORMAT_UNRECOGNISED,
             fix="check the path; it should hold a plate, a well, a container of images or a collection",
+        )
+
+    def dump(self, info: CollectionInfo, spec_version: str, /) -> dict[str, bytes]:
+        """Return the documents around images: those of a plate, its rows and wells; or of a container of series.
+
+        With a version of the draft RFC-8, which is ``0.x``, any collection becomes a group whose nodes are its members.
+
+        Raises
+        ------
+        InputError
+            If a rule of the specification would be broken, or this kind of collection has no documents.
+        """
+        if spec_version in collections.VERSIONS:
+            return _dump_rfc8(info, spec_version)
+        if info.kind == "plate":
+            return _dump_plate(info, spec_version)
+        if info.kind == "series":
+            return _dump_container(info, spec_version)
+        raise InputError(
+            f"a {info.kind} has no documents of its own in OME-Zarr {spec_version}",
+            code=Code.ARGUMENT_INVALID,
+            fix=f"write {' or '.join(sorted(self.kinds))}, or images in a folder",
         )
 
 
@@ -192,6 +215,77 @@ def _consecutive(store: ReadableStore, path: str) -> tuple[str, ...]:
         if all(store.stat(key) is None for key in documents):
             return tuple(map(str, range(i)))
     return tuple(map(str, range(_MOST_PROBES)))
+
+
+# -- writing
+def _dump_plate(info: CollectionInfo, spec_version: str) -> dict[str, bytes]:
+    wells: dict[str, list[ome.Field]] = {}
+    for member in info.members:
+        well, _, name = member.path.rpartition("/")
+        number = member.facts.get("acquisition")
+        wells.setdefault(well, []).append(ome.Field(name, number if type(number) is int else None))
+    rows, columns = [list(map(str, info.facts.get(key, ()))) for key in ("rows", "columns")]
+    places = []
+    for path in wells:
+        row, _, column = path.partition("/")
+        for name, names in ((row, rows), (column, columns)):
+            if name not in names:
+                names.append(name)
+        places.append(ome.WellPlace(path, rows.index(row), columns.index(column)))
+    used = {f.acquisition for fields in wells.values() for f in fields} - {None}
+    stated = [a for a in info.facts.get("acquisitions", ()) if isinstance(a, Mapping)]
+    listed = stated + [{"id": i} for i in sorted(used - {a.get("id") for a in stated}, key=str)]
+    most = max((len(f) for f in wells.values()), default=0)
+    plate = ome.Plate(
+        rows=tuple(rows),
+        columns=tuple(columns),
+        wells=tuple(places),
+        acquisitions=tuple(listed),
+        field_count=max(most, info.facts.get("field_count") or 0),
+        name=info.name,
+    )
+    attributes = ome.dump_plate(plate, spec_version)  # refuses what cannot be before anything else is made
+    documents: dict[str, bytes] = {}
+    for path in wells:
+        documents |= ome.dump_group(path.partition("/")[0], spec_version, {})
+    for path, fields in wells.items():
+        documents |= ome.dump_group(path, spec_version, ome.dump_well(fields, spec_version))
+    return documents | ome.dump_group("", spec_version, attributes)
+
+
+def _dump_container(info: CollectionInfo, spec_version: str) -> dict[str, bytes]:
+    paths = [m.path for m in info.members]
+    if not paths or len({*paths}) < len(paths):
+        raise InputError(
+            f"a container of {'images of the same path' if paths else 'no images'} cannot be written",
+            code=Code.ARGUMENT_INVALID,
+            fix="give each image a path of its own, such as 0, 1, 2",
+        )
+    documents = ome.dump_group(ome.SERIES_GROUP, spec_version, ome.dump_series(paths, spec_version))
+    xml = next((r.header for r in info.bag.records if r.format == "ome-xml" and r.header is not None), None)
+    if xml is not None:
+        documents = {ome.METADATA_XML: xml} | documents
+    for path in paths:  # groups between carry no metadata
+        parts = path.split("/")[:-1]
+        for i in range(len(parts)):
+            documents |= ome.dump_group("/".join(parts[: i + 1]), spec_version, {})
+    return documents | ome.dump_group("", spec_version, ome.dump_layout(spec_version))
+
+
+def _dump_rfc8(info: CollectionInfo, version: str) -> dict[str, bytes]:
+    kinds: dict[str, NodeKind] = {"label": "labels", "collection": "collection"}
+    nodes = tuple(
+        SceneNode(
+            id=f"node{i}",
+            kind=kinds.get(member.kind, "image"),
+            name=member.name or member.path,
+            sources=(SceneSource(uri=f"./{member.path}", format=ome.FORMAT),),
+        )
+        for i, member in enumerate(info.members)
+    )
+    scene = Scene(format=collections.Collections.name, name=info.name, nodes=nodes)
+    document, _ = collections.dump_collection(scene, version)
+    return ome.dump_group("", "0.5", document)
 
 
 # -- scenes and labels

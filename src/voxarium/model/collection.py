@@ -10,7 +10,15 @@ from voxarium.model.image import Bag
 from voxarium.model.keys import resolved_key
 from voxarium.model.protocols import ReadableStore
 
-__all__ = ["CollectionDriver", "CollectionInfo", "CollectionKind", "Member", "MemberKind", "member_key"]
+__all__ = [
+    "CollectionDriver",
+    "CollectionInfo",
+    "CollectionKind",
+    "Member",
+    "MemberKind",
+    "WritableCollectionDriver",
+    "member_key",
+]
 
 MemberKind = Literal["image", "label", "collection"]
 CollectionKind = Literal["plate", "well", "series", "collection", "folder"]
@@ -97,3 +105,21 @@ class CollectionDriver(Protocol):
 
     def open(self, store: ReadableStore, path: str, /) -> CollectionInfo:
         """Parse the collection at `path`; NotFoundError when there is none of this kind."""
+
+
+@runtime_checkable
+class WritableCollectionDriver(CollectionDriver, Protocol):
+    """Documents around images of the convention of the same name. Pure: it makes documents, the engine stores them."""
+
+    kinds: ClassVar[frozenset[str]]  # of collections that have documents; others are folders of images
+
+    def dump(self, info: CollectionInfo, spec_version: str, /) -> dict[str, bytes]:
+        """Return the documents by key below the collection, the one that makes it a collection last.
+
+        `info` lists images that are there: those of a plate as ``row/column/image``, in the order of its wells.
+
+        Raises
+        ------
+        InputError
+            If a rule of the specification would be broken.
+        """
