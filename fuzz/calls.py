@@ -21,6 +21,23 @@ def _cells(dtype: str) -> np.ndarray:
 
 
 # ------------------------------------------------------------------------------------------------ specifications
+def itk_transform(raw: bytes) -> object:
+    """Parse a transform in each of ITK's three kinds of file."""
+    from voxarium.spec.itk_transform import parse_itk
+
+    heads = (
+        b"",
+        b"#Insight Transform File V1.0\nTransform: ",
+        b"#Insight Transform File V1.0\nTransform: AffineTransform_double_2_2\nParameters: ",
+        b"#Insight Transform File V1.0\nTransform: Euler3DTransform_double_3_3\nParameters: ",
+        b"\0\0\0\0\x06\0\0\0\x01\0\0\0\0\0\0\0\x1b\0\0\0AffineTransform_double_2_2\0",
+    )
+    for head in heads:
+        with suppress(VoxariumError):
+            parse_itk("file", head + raw)
+    return None
+
+
 def ome_image(attributes: Mapping[str, Any]) -> object:
     """Parse an image whose arrays are all there."""
     from voxarium.spec import ome

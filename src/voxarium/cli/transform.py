@@ -12,7 +12,7 @@ import typer
 
 from voxarium.cli.arguments import AsJson, Quiet
 from voxarium.cli.printing import note, print_json, say
-from voxarium.errors import Code, InputError, NotFoundError
+from voxarium.errors import Code, InputError, NotFoundError, VoxariumError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,6 +184,8 @@ def _points(text: str) -> NDArray[np.float64]:
         if isinstance(rows, dict):
             rows = rows["points"]
         found = np.array(rows, np.float64)
+    except VoxariumError:
+        raise
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(
             f"--points {text!r} cannot be understood: {error}",

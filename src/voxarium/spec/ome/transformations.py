@@ -205,9 +205,9 @@ def dump_transform(transform: Transform) -> dict[str, Any]:
         case ProjectAxis(dropped, created):
             named = {"droppedInputs": list(dropped), "createdOutputs": list(created)}
             return {"type": "projectAxis"} | {k: v for k, v in named.items() if v}
-        case Displacements(path, interpolation):
+        case Displacements(path, interpolation) if path:
             return {"type": "displacements", "path": path, "interpolation": interpolation}
-        case Coordinates(path, interpolation):
+        case Coordinates(path, interpolation) if path:
             return {"type": "coordinates", "path": path, "interpolation": interpolation}
         case _:
             return _dump_parameters(transform)
