@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ STORED = {"TiffData", "BinData", "MetadataOnly"}
 SCHEMA = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 
 
-def document(tmp_path, *, uuid="urn:uuid:1"):
+def document(tmp_path, *, uuid="urn:uuid:00000000-0000-0000-0000-000000000001"):
     """Two images of five axes, with everything that people put into OME-XML."""
 
     def channels(i):
@@ -61,7 +62,8 @@ def document(tmp_path, *, uuid="urn:uuid:1"):
     def instrument(i):
         return f"""
   <Instrument ID="Instrument:{i}"><Microscope Manufacturer="Maker" Model="Scope {i}" SerialNumber="4"/>
-    <Laser ID="LightSource:{i}" Power="12.5" PowerUnit="mW" Type="Gas" Wavelength="488"><Pump ID="Pump:0"/></Laser>
+    <Laser ID="LightSource:{i}" Power="12.5" PowerUnit="mW" Type="Gas" Wavelength="488">
+     <Pump ID="LightSource:{i}"/></Laser>
     <Detector ID="Detector:{i}" Type="EMCCD" Model="Cam"/><Objective ID="Objective:{i}" LensNA="1.4" Model="Plan"
      NominalMagnification="63" Immersion="Oil" Correction="PlanApo" WorkingDistance="0.19" WorkingDistanceUnit="mm"/>
   </Instrument>"""
@@ -248,3 +250,29 @@ def test_a_second_round_changes_nothing(tmp_path):
     voxarium.convert(f"{source}::/1", tmp_path / "a.ome.tif", format="ome-tiff", levels=1)
     voxarium.convert(tmp_path / "a.ome.tif", tmp_path / "b.ome.tif", format="ome-tiff", levels=1)
     assert written_document(tmp_path / "a.ome.tif") == written_document(tmp_path / "b.ome.tif")
+
+
+@pytest.mark.oracle
+def test_documents_follow_the_schema(tmp_path):
+    """The schema that ome-types brings finds nothing in documents that were put right, or made anew."""
+    reason = "ome-types, which brings the OME schema, and xmlschema are not installed"
+    ome_types = pytest.importorskip("ome_types", reason=reason)
+    xmlschema = pytest.importorskip("xmlschema", reason=reason)
+    schema = xmlschema.XMLSchema(Path(ome_types.__file__).parent / "ome-2016-06.xsd")
+    source, _ = source_file(tmp_path)
+    assert not list(schema.iter_errors(document(tmp_path)))
+    voxarium.convert(f"{source}::/0", tmp_path / "a.ome.zarr", levels=1, translation=(1.0, 2.0, 3.0))
+    voxarium.convert(tmp_path / "a.ome.zarr", tmp_path / "a.ome.tif", format="ome-tiff")
+    np.save(tmp_path / "b.npy", np.zeros((2, 3, 20, 24), "u1"))
+    options = {
+        "axes": "czyx",
+        "levels": 1,
+        "unit": "nanometer",
+        "voxel_size": 3,
+        "translation": 4,
+    }
+    voxarium.convert(tmp_path / "b.npy", tmp_path / "b.ome.tif", format="ome-tiff", **options)
+    for name in ("a.ome.tif", "b.ome.tif"):
+        text = written_document(tmp_path / name).decode()
+        assert not list(schema.iter_errors(text))
+        assert len(ome_types.from_xml(text).images) == 1

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from voxarium.codecs.tiff.planes import read_planes
 from voxarium.codecs.tiff.segments import Pages, TiffLevel
 from voxarium.errors import Code, FormatError, StoreError
 from voxarium.model.box import Box
@@ -57,12 +58,12 @@ def _read_flat(level: TiffLevel, layout: FlatArray, store: ReadableStore, box: B
         return
     lead = len(level.shape) - len(layout.shape)
     part = Box(box.origin[lead:], box.shape[lead:])
-    for index in np.ndindex(box.shape[:lead]):
-        number = 0
-        for i, o, n in zip(index, box.origin, level.shape, strict=False):
-            number = number * n + i + o
-        plane = FlatArray(shape=layout.shape, dtype=layout.dtype, byte_offset=int(level.starts[number]))
-        plane.read(store, level.key, part, out[(*index, ...)])
+    numbers = np.arange(level.starts.size).reshape(level.shape[:lead])[Box(box.origin[:lead], box.shape[:lead]).slices]
+    if out.flags.c_contiguous or not lead:
+        read_planes((store, level.key), layout, level.starts[numbers.reshape(-1)], part, out.reshape(-1, *part.shape))
+        return
+    for index in np.ndindex(numbers.shape[:-1]):
+        read_planes((store, level.key), layout, level.starts[numbers[index]].reshape(-1), part, out[index])
 
 
 _SLOTS: Final = {"Z": 1, "Y": 2, "X": 3}

@@ -18,7 +18,7 @@ from voxarium.model.sources import missing_extra, truncated
 __all__ = ["Pages", "TiffLevel", "assembled_level", "series_level"]
 
 _LARGEST_SEGMENT: Final = 2 << 30
-_WORTHWHILE: Final = 4 << 20  # bytes of strips that are read as one chunk
+_WORTHWHILE: Final = 512 << 10  # bytes of strips that are read as one chunk
 _MOST_SEGMENTS: Final = 1 << 28
 _COPY_AGAIN: Final = "copy the file again from its source"
 
