@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import voxarium
-from voxarium.errors import VoxariumError
+from voxarium.errors import FormatError, VoxariumError
 from voxarium.formats.nd2 import Nd2ArrayDriver
 from voxarium.model.acquisition import acquisition_of
 from voxarium.model.box import Box
@@ -38,7 +38,7 @@ def lite(name, value):
     return bytes([code, len(name) + 1]) + title + struct.pack(form, value)
 
 
-def nd2(frames, experiment=None):
+def nd2(frames, experiment=None, left_out=()):
     """`frames` has shape (frames, y, x, channels)."""
     count, height, width, channels = frames.shape
     attributes = {
@@ -59,15 +59,22 @@ def nd2(frames, experiment=None):
     }
     chunks = {"ImageAttributesLV!": b"".join(lite(k, v) for k, v in attributes.items())}
     for i, frame in enumerate(frames):
+        if i in left_out:
+            continue
         chunks[f"ImageDataSeq|{i}!"] = struct.pack("<d", i * 10.0) + frame.tobytes()
-    plane = {
-        "dCompensation": 0.0,
-        "sDescription": "GFP",
-        "uiCompCount": channels,
-        "uiColor": 0x0000FF00,
-        "uiSampleIndex": 0,
-    }
-    pictures = {"uiCount": 1, "uiCompCount": channels, "sPlaneNew": {"a0": plane}}
+    planes = {}
+    for i in range(channels):
+        spectra = {
+            f"m_{kind}Spectrum": {"uiCount": 1, "pPoint": {"Point0": {"dTValue": 1.0, "dWavelength": wave + i}}}
+            for kind, wave in (("Excitation", 488.0), ("Emission", 509.0))
+        }
+        planes[f"a{i}"] = {
+            "sDescription": f"dye {i}",
+            "uiCompCount": 1,
+            "uiColor": 0x0000FF10,  # blue, green, red from the front
+            "pFluorescentProbe": spectra,
+        }
+    pictures = {"uiCount": channels, "uiCompCount": channels, "sPlaneNew": planes}
     picture = {"dCalibration": 0.25, "bCalibrated": True, "sPicturePlanes": pictures}
     chunks["ImageMetadataSeqLV|0!"] = lite("SLxPictureMetadata", picture)
     if experiment is not None:
@@ -76,7 +83,8 @@ def nd2(frames, experiment=None):
     table = b""
     for name, data in chunks.items():
         table += name.encode() + struct.pack("<QQ", len(out), len(data))
-        out += struct.pack("<IIQ", 0x0ABECEDA, len(name), len(data)) + name.encode() + data
+        title = name.encode().ljust(4072 if "DataSeq" in name else 0, b"\0")
+        out += struct.pack("<IIQ", 0x0ABECEDA, len(title), len(data)) + title + data
     at = len(out)
     signature = b"ND2 CHUNK MAP SIGNATURE 0000001!"
     table += signature + struct.pack("<QQ", at, 0)
@@ -90,7 +98,11 @@ def z_stack(count):
 
 def positions(count, inner):
     points = {f"i{i}": {"dPosX": 10.0 * i, "dPosY": 5.0, "dPosZ": 1.0} for i in range(count)}
-    return {"eType": 2, "uLoopPars": {"uiCount": count, "Points": points}, "ppNextLevelEx": {"i0": inner}}
+    return {
+        "eType": 2,
+        "uLoopPars": {"uiCount": count, "bUseZ": True, "Points": points},
+        "ppNextLevelEx": {"i0": inner},
+    }
 
 
 def voxels(shape):
@@ -104,6 +116,11 @@ def test_a_single_frame_with_channels(tmp_path):
     assert "".join(a.name for a in image.axes) == "cyx"
     np.testing.assert_array_equal(image[...], np.moveaxis(data[0], -1, 0))
     np.testing.assert_array_equal(image[1:, 2:4, 3:], np.moveaxis(data[0], -1, 0)[1:, 2:4, 3:])
+    assert image.axes[0].labels == ("dye 0", "dye 1")
+    facts = acquisition_of(image.info.bag).channels
+    assert [(c.excitation, c.emission, c.color) for c in facts] == [(488, 509, "10FF00"), (489, 510, "10FF00")]
+    assert image.voxel_size() == (1, 0.25, 0.25)
+    assert image.unit == "micrometer"
     metadata = image.info.bag.records[0].metadata
     assert metadata["attributes"]["widthPx"] == 8
 
@@ -128,6 +145,22 @@ def test_stage_positions_are_a_collection(tmp_path):
     info = pickle.loads(pickle.dumps(Nd2ArrayDriver().open(LocalStore(tmp_path), "a.nd2/series 1")))
     got = Nd2ArrayDriver().read_chunk(LocalStore(tmp_path), "a.nd2/series 1", info, Box((1, 1, 2), (2, 3, 4)))
     np.testing.assert_array_equal(got, data[4:, 1:4, 2:6, 0])
+
+
+def test_frames_that_were_never_recorded_are_told_and_lost_ones_are_an_error(tmp_path):
+    data = voxels((3, 5, 8, 1))
+    raw = nd2(data, z_stack(3), left_out=(1,))
+    (tmp_path / "a.nd2").write_bytes(raw)
+    image = voxarium.open(tmp_path / "a.nd2")
+    assert "1 of 3 frames" in image.arrays[0].info.remarks[0]
+    np.testing.assert_array_equal(image[...], data[..., 0] * np.array([1, 0, 1], "u2")[:, None, None])
+    at = raw.rindex(b"ImageDataSeq|2!") + 15
+    (tmp_path / "a.nd2").write_bytes(raw[:at] + struct.pack("<Q", len(raw) - 4100) + raw[at + 8 :])
+    with pytest.raises(FormatError, match="cut off"):
+        voxarium.open(tmp_path / "a.nd2")[...]
+    (tmp_path / "a.nd2").write_bytes(raw[:-100])
+    with pytest.raises(FormatError):
+        voxarium.open(tmp_path / "a.nd2")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

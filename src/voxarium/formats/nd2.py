@@ -28,8 +28,9 @@ from voxarium.model.series_files import (
     SeriesImageDriver,
     binary_file,
 )
-from voxarium.model.sources import missing_extra
+from voxarium.model.sources import missing_extra, truncated
 from voxarium.model.transforms import Scale
+from voxarium.spec.nd2_frames import FRAME_START, TAIL_BYTES, map_position, parse_frames
 
 __all__ = ["Nd2ArrayDriver", "Nd2CollectionDriver", "Nd2Driver"]
 
@@ -37,6 +38,8 @@ _SPEC: Final = "https://github.com/tlambert03/nd2"
 _SUFFIXES: Final = (".nd2",)
 _MAGIC: Final = b"\xda\xce\xbe\x0a"
 _MOST_DEPTH: Final = 32
+_MOST_FRAMES: Final = 10_000_000
+_LARGEST_MAP: Final = 1 << 30
 _MOST_ENTRIES: Final = 200_000
 
 
@@ -54,6 +57,7 @@ class _Reader:
             self._file = ND2File(file)
             stack.callback(self._file.close)
             self._sizes = {k: int(v) for k, v in self._file.sizes.items()}
+            self._frames = _recorded(self._binary)
             stack.pop_all()
         self._loops = [k for k in self._sizes if k not in "CYXS"]
         self._series: tuple[Series, ...] | None = None
@@ -72,13 +76,32 @@ class _Reader:
         lengths = tuple(self._sizes[loop] for loop in self._loops)
         frame = int(np.ravel_multi_index(at, lengths)) if at else 0
         shape = tuple(n for k, n in self._sizes.items() if k in "CYXS")
+        if self._frames is not None and not self._is_there(frame):
+            return np.zeros(box.shape, np.dtype(self._file.dtype).newbyteorder("="))
         got: NDArray[Any] = np.asarray(self._file.read_frame(frame)).reshape(shape)
         return got[box.slices]
+
+    def _is_there(self, frame: int) -> bool:
+        """Tell whether a frame was recorded; what was recorded and cut off is an error, not black."""
+        frames, size = self._frames or ({}, 0)
+        if frame not in frames:
+            return False
+        lossless = self._file.attributes.compressionType == "lossless"
+        length = 1 if lossless else self._file.attributes.heightPx * (self._file.attributes.widthBytes or 0)
+        if frames[frame] + FRAME_START + length > size:
+            raise truncated(f"frame {frame}", size, frames[frame] + FRAME_START + length)
+        return True
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
         self._binary.close()
+
+    def _remarks(self) -> tuple[str, ...]:
+        planned = math.prod(self._sizes[loop] for loop in self._loops)
+        recorded = range(min(planned, _MOST_FRAMES)) if self._frames is None else self._frames[0]
+        missing = sum(i not in recorded for i in range(min(planned, _MOST_FRAMES)))
+        return (f"{missing} of {planned} frames of the file were never recorded; they are 0",) if missing else ()
 
     def _described(self, number: int, metadata: Mapping[str, Any]) -> Series:  # Any: JSON
         names = [k for k in self._sizes if k != "P"]
@@ -103,7 +126,20 @@ class _Reader:
                 position=point[0] if point else None,
             ),
             metadata=metadata,
+            remarks=self._remarks(),
         )
+
+
+def _recorded(file: Any) -> tuple[Mapping[int, int], int] | None:  # Any: see above
+    """Return where frames are, and the size of the file; None for files of the old kind."""
+    file.seek(0)
+    if file.read(4) != _MAGIC:
+        return None
+    size = file.seek(0, 2)
+    file.seek(max(0, size - TAIL_BYTES))
+    at = map_position(file.read(TAIL_BYTES), size)
+    file.seek(at)
+    return parse_frames(file.read(min(size - at, _LARGEST_MAP))), size
 
 
 def _axis(name: str, sized: bool, channels: tuple[ChannelFacts, ...], sizes: Mapping[str, int]) -> Axis:
