@@ -393,11 +393,11 @@ class SeriesCollectionDriver:
             raise declined(self.format.name, store, path)
         series = _listed(self.format, store, key)
         members = tuple(
-            Member(path=f"::/{i}", name=s.name, facts={"series": i} | _place_of(s)) for i, s in enumerate(series)
+            Member(
+                path=f"::/{i}",
+                name=s.name,
+                facts={"series": i} | ({"position": list(p)} if (p := s.acquisition.position) else {}),
+            )
+            for i, s in enumerate(series)
         )
         return CollectionInfo(format=self.format.name, kind="series", name=key.rpartition("/")[2], members=members)
-
-
-def _place_of(series: Series) -> dict[str, Any]:  # Any: JSON
-    position = series.acquisition.position
-    return {} if position is None else {"position": list(position)}
