@@ -124,6 +124,14 @@ class Hdf5Driver:
             # What is stored as signed and means unsigned numbers is the same bits.
             voxels.read(store, box, out.view(number_type(voxels.dataset, "")))
 
+    def stored_bytes(self, store: ReadableStore, path: str, info: ArrayInfo, /) -> int | None:
+        """Return the bytes of the dataset in the file, None for one that is made of others."""
+        voxels = cast(Hdf5Voxels, info.details)
+        if voxels.dataset is None or voxels.dataset.is_virtual:
+            return None
+        with translated(place(store, path)):
+            return int(voxels.dataset.id.get_storage_size())
+
 
 def _fill_value(dataset: Any, dtype: np.dtype[Any]) -> Any:  # Any: a scalar
     fill = dataset.fillvalue
