@@ -121,7 +121,10 @@ def test_units_are_converted_exactly():
 
 
 def test_positions_are_moved_to_the_nearest_voxel():
-    assert snapped((10.0, 4.0), (5.0, 2.0), CORNERS) == (5.0, 2.0)
-    assert snapped((10.0, 4.0), (7.0, -3.0), CORNERS) == (5.0, -2.0)
-    assert snapped((10.0,), (7.0,), replace(CORNERS, translation="none")) == (0.0,)
-    assert snapped((10.0,), (7.0,), replace(CORNERS, translation="any")) == (7.0,)
+    space = tuple(Axis(name=n, type="space") for n in "yx")
+    assert snapped(space, (10.0, 4.0), (5.0, 2.0), CORNERS) == (5.0, 2.0)
+    assert snapped(space, (10.0, 4.0), (7.0, -3.0), CORNERS) == (5.0, -2.0)
+    assert snapped(space[:1], (10.0,), (7.0,), replace(CORNERS, translation="none")) == (0.0,)
+    assert snapped(space[:1], (10.0,), (7.0,), replace(CORNERS, translation="any")) == (7.0,)
+    channel = (Axis(name="c", type="channel"), *space)
+    assert snapped(channel, (1.0, 10.0, 4.0), (0.0, 7.0, -3.0), CORNERS) == (0.0, 5.0, -2.0)

@@ -53,17 +53,19 @@ def fitting_units(axes: tuple[Axis, ...], base: Geometry, holds: Holds) -> tuple
     return tuple(fitted), (tuple(scale), tuple(translation))
 
 
-def snapped(scale: tuple[float, ...], translation: tuple[float, ...], holds: Holds) -> tuple[float, ...]:
-    """Return the nearest translation the convention can express."""
+def snapped(
+    axes: tuple[Axis, ...], scale: tuple[float, ...], translation: tuple[float, ...], holds: Holds
+) -> tuple[float, ...]:
+    """Return the nearest translation the convention can express. Channels and times have no corner: they stay."""
     if holds.translation == "any":
         return translation
     if holds.translation == "none":
         return (0.0,) * len(translation)
     out = []
-    for s, t in zip(scale, translation, strict=True):
-        corner = round(t / s - 0.5)
-        exact = (corner + 0.5) * s
-        out.append(t if abs(t - exact) <= _TOLERANCE * abs(s) else exact)
+    for axis, s, t in zip(axes, scale, translation, strict=True):
+        exact = (round(t / s - 0.5) + 0.5) * s
+        keep = axis.type != "space" or abs(t - exact) <= _TOLERANCE * abs(s)
+        out.append(t if keep else exact)
     return tuple(out)
 
 

@@ -79,7 +79,7 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
     kind = (axes, role, str(method))
     base = (scale, translation)
     wanted = tuple(level_transform(*base, steps[:i], method) for i in range(len(steps) + 1))
-    held = tuple((size, snapped(size, shift, holds)) for size, shift in wanted)
+    held = tuple((size, snapped(axes, size, shift, holds)) for size, shift in wanted)
     levels = _levels((convention, container), selection, kind, steps=steps, geometry=held, options=options)
     image = _image_info(source, options, kind, levels=levels, geometry=held, target_name=target_name)
     convention.check(image, version)

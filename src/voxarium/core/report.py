@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo
-from voxarium.model.protocols import ListableStore
+from voxarium.model.keys import resolved_key
+from voxarium.model.protocols import ListableStore, SizedDriver
 from voxarium.model.transforms import scale_translation
 
 if TYPE_CHECKING:
@@ -62,8 +63,12 @@ def _number(value: float) -> str:
 
 
 def stored_bytes(array: Array) -> int | None:
-    """Return what an array takes in its store, or None where that cannot be listed cheaply (remote, single files)."""
+    """Return what an array takes in its store, or None where that cannot be told cheaply (remote)."""
     store = array.store
+    if isinstance(array.driver, SizedDriver):
+        own = array.driver.stored_bytes(store, array.path, array.info)
+        if own is not None:
+            return own
     if store.concurrency != 1 or not isinstance(store, ListableStore):
         return None
     stat = store.stat(array.path.split("::")[0]) if array.path else None
@@ -130,6 +135,12 @@ def _size_line(image: Image) -> str:
     return ", ".join(parts) or "none"
 
 
+def _inside(image: Image, path: str) -> str:
+    """Return the path of a level for people: what is in the image's own file by its name there."""
+    file, mark, name = resolved_key(image.path, path).partition("::") if "::" in path else ("", "", "")
+    return name if mark and file == image.path.partition("::")[0] else path
+
+
 def _rows(image: Image) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for i, (info, array) in enumerate(image.iter_levels()):
@@ -138,7 +149,7 @@ def _rows(image: Image) -> list[tuple[str, ...]]:
         rows.append(
             (
                 str(i),
-                info.path or "–",
+                _inside(image, info.path) or "–",
                 _times(array.shape),
                 _times(array.info.chunk_shape),
                 _times(array.info.shard_shape),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Final, cast
 
 import numpy as np
@@ -131,7 +132,9 @@ class Hdf5Driver:
 
     def referable(self, info: ArrayInfo, /) -> Referable:
         """Return how others decode the chunks."""
-        return _referable(cast(Hdf5Voxels, info.details))
+        found = _referable(cast(Hdf5Voxels, info.details))
+        meant = info.dtype.newbyteorder(found.dtype.byteorder)  # unsigned where signed bits are stored
+        return replace(found, dtype=meant)
 
     def stored_chunks(
         self, store: ReadableStore, path: str, info: ArrayInfo, /
@@ -139,6 +142,14 @@ class Hdf5Driver:
         """Yield where chunks are in the file; those never written are left out."""
         with translated(place(store, path)):
             yield from _stored_chunks(cast(Hdf5Voxels, info.details))
+
+    def stored_bytes(self, store: ReadableStore, path: str, info: ArrayInfo, /) -> int | None:
+        """Return the bytes of the dataset in the file, None for one that is made of others."""
+        voxels = cast(Hdf5Voxels, info.details)
+        if voxels.dataset is None or voxels.dataset.is_virtual:
+            return None
+        with translated(place(store, path)):
+            return int(voxels.dataset.id.get_storage_size())
 
 
 def _fill_value(dataset: Any, dtype: np.dtype[Any]) -> Any:  # Any: a scalar

@@ -31,6 +31,7 @@ _SPEC: Final = "https://imaris.oxinst.com/support/imaris-file-format"
 _SUFFIX: Final = ".ims"
 _LEVEL: Final = re.compile(r"(?P<key>.+\.ims)/ResolutionLevel (?P<level>[0-9]{1,2})\Z", re.IGNORECASE)
 _MOST_LEVELS: Final = 64
+_MOST_ASKED: Final = 1000  # datasets, for their size
 _MOST_CHANNELS: Final = 4096
 _MOST_TIMES: Final = 1_000_000
 _MOST_GROUPS: Final = 10_000
@@ -145,6 +146,17 @@ class ImarisArrayDriver:
         with translated(place(store, key)):
             for time, channel, index in _volumes(level, box):
                 level.voxels(store, key, time, channel).read(store, volume, out[index])
+
+    def stored_bytes(self, store: ReadableStore, path: str, info: ArrayInfo, /) -> int | None:
+        """Return the bytes of the level's datasets in the file; None when there are too many to ask."""
+        level = cast(_Level, info.details)
+        key = path.rpartition("/")[0]
+        if level.times * level.channels > _MOST_ASKED:
+            return None
+        with translated(place(store, key)):
+            pairs = itertools.product(range(level.times), range(level.channels))
+            found = [level.voxels(store, key, t, c).dataset for t, c in pairs]
+            return sum(int(dataset.id.get_storage_size()) for dataset in found)
 
 
 class ImarisDriver:

@@ -39,6 +39,7 @@ __all__ = [
     "ResumableStore",
     "ShardLayout",
     "ShardedArrayDriver",
+    "SizedDriver",
     "Span",
     "WritableArrayDriver",
     "WritableImageDriver",
@@ -242,6 +243,14 @@ class RegionDriver(ArrayDriver, Protocol):
 
     def read_region(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /) -> None:
         """Fill `out` (shape of `box`) with the voxels of `box`."""
+
+
+@runtime_checkable
+class SizedDriver(ArrayDriver, Protocol):
+    """A container of which several arrays share one file, and that knows what each of them takes."""
+
+    def stored_bytes(self, store: ReadableStore, path: str, info: ArrayInfo, /) -> int | None:
+        """Return the bytes of the voxels as stored; None when they are not known without reading them."""
 
 
 @runtime_checkable

@@ -1,0 +1,189 @@
+"""Formats that are only read, as sources of every format that is written: kept, or declared lost, and nothing between.
+
+The files are made by the tests of each format, which build them from its description and without its driver.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import voxarium
+from voxarium.conversion.running import plan_for
+from voxarium.core.opening import open_one
+from voxarium.core.registry import image_drivers
+from voxarium.errors import InputError, UnsupportedError, VoxariumError
+from voxarium.model.axes import SPACE_UNITS
+
+TESTS = Path(__file__).parents[1]
+PLACES = {
+    "webknossos": "{}/color", "hdf5": "{}.h5", "bdv-hdf5": "{}.h5", "cremi": "{}.hdf",
+    "cellmap-annotation": "{}.zarr/crop/mito", "ome-zarr": "{}.ome.zarr",
+}  # fmt: skip
+TARGETS = {d.name: d for d in image_drivers() if "write" in d.capabilities and d.name != "cellmap-annotation"}
+CHUNK = {"hdf5": 64, "bdv-hdf5": 64, "cremi": 64}
+
+
+def made_by(path: str) -> ModuleType:
+    name = f"made_by_{Path(path).stem}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, TESTS / path)
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+def volume(dtype="uint16", shape=(13, 22, 31)):
+    return np.random.default_rng(3).integers(1, 200, shape).astype(dtype)
+
+
+def npy(folder):
+    np.save(folder / "slab.npy", volume())
+    return folder / "slab.npy", {}
+
+
+def raw(folder):
+    volume().tofile(folder / "slab.raw")
+    return folder / "slab.raw", {"shape": (13, 22, 31), "dtype": "uint16"}
+
+
+def slices(folder):
+    from PIL import Image
+
+    (folder / "slices").mkdir()
+    for i, plane in enumerate(volume("uint8")):
+        Image.fromarray(plane).save(folder / "slices" / f"{i:03}.png")
+    return folder / "slices", {}
+
+
+def hdf5(folder):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(folder / "slab.h5", "w") as file:
+        dataset = file.create_dataset("raw", data=volume("int32"), chunks=(4, 5, 6), compression="gzip")
+        dataset.attrs["element_size_um"] = [0.04, 0.008, 0.006]
+    return f"{folder}/slab.h5::/raw", {}
+
+
+def zarr(version):
+    def make(folder):
+        tensorstore = pytest.importorskip("tensorstore")
+        spec = {"driver": version, "kvstore": {"driver": "file", "path": str(folder / version)}}
+        data = volume("float32")
+        tensorstore.open(spec, create=True, dtype=data.dtype, shape=data.shape).result().write(data).result()
+        return folder / version, {}
+
+    return make
+
+
+def imaris(folder):
+    pytest.importorskip("h5py")
+    made_by("hdf5/test_imaris.py").write(folder / "slab.ims")
+    return folder / "slab.ims", {}
+
+
+def imaris_of_two_channels(folder):
+    pytest.importorskip("h5py")
+    made_by("hdf5/test_imaris.py").write(folder / "slab.ims", channels=2)
+    return folder / "slab.ims", {}
+
+
+def knossos(folder):
+    made = made_by("knossos/test_knossos.py")
+    made.cubes(folder / "em", made.noise())
+    (folder / "em" / "em.k.toml").write_text(made.ONE)
+    return folder / "em", {}
+
+
+def fibsem(folder):
+    made = made_by("microscopes/test_fibsem_dat.py")
+    (folder / "dats").mkdir()
+    for i in range(4):
+        made.file(folder / "dats", f"s_{i:02}.dat", shape=(9, 11), seed=i)
+    return folder / "dats", {}
+
+
+SOURCES = {
+    "npy": npy, "raw": raw, "stack": slices, "hdf5": hdf5, "zarr2": zarr("zarr"), "zarr3": zarr("zarr3"),
+    "imaris": imaris, "imaris-czyx": imaris_of_two_channels, "knossos": knossos, "fibsem-dat": fibsem,
+}  # fmt: skip
+
+
+def world(image, index):
+    """The place of a voxel by the names of axes, lengths in metres."""
+    placed = image.levels[0].transform.apply(index)
+    return {a.name: v * SPACE_UNITS.get(a.unit, 1.0) for a, v in zip(image.axes, placed, strict=True)}
+
+
+def hints(image):
+    return [(c.label, c.color, c.window) for c in image.info.display.channels]
+
+
+def check_conversion(source, target, driver):
+    """Convert to one format, then compare everything that was not declared lost."""
+    choices = {"format": driver.name, "levels": 1, "accept": "all", "chunk": CHUNK.get(driver.name, 32)}
+    if source.dtype.name not in driver.holds.dtypes:
+        with pytest.raises(UnsupportedError, match=source.dtype.name):
+            voxarium.convert(source, target, **choices)
+        return
+    if not driver.holds.ndim[0] <= source.ndim <= driver.holds.ndim[1]:
+        with pytest.raises(VoxariumError):
+            voxarium.convert(source, target, **choices)
+        return
+    try:
+        lost = {loss.kind for loss in plan_for(source, target, choices).losses}
+    except InputError as error:
+        assert source.ndim > 3 and driver.name != "precomputed" and error.fix  # positions of three axes only
+        return
+    voxarium.convert(source, target, **choices)
+    image = open_one(target)
+    assert image.info.format == driver.name
+    order = [[a.name for a in source.axes].index(a.name) for a in image.axes]
+    assert np.array_equal(image[...], source[...].transpose(order))
+    for index in ([0] * source.ndim, [1, 2, 3, 4][: source.ndim]):
+        found, wanted = world(image, [index[i] for i in order]), world(source, index)
+        if "units" not in lost and "translation" not in lost:
+            size = dict(zip((a.name for a in source.axes), source.scale_translation()[0], strict=True))
+            for name, value in wanted.items():
+                unit = next(SPACE_UNITS.get(a.unit, 1.0) for a in source.axes if a.name == name)
+                assert abs(found[name] - value) <= 1e-9 * max(abs(value), size[name] * unit)
+    if driver.holds.name and source.info.name:
+        assert image.name == source.info.name and "name" not in lost
+    told = hints(source)
+    if not lost & {"windows", "colors"} and any(h != (None, None, None) for h in told):
+        for (label, color, window), found in zip(told, hints(image), strict=True):
+            assert found[:2] == (label, color) and (window is None or found[2] == window)
+    for kind, held, there in (
+        ("windows", driver.holds.windows, any(w is not None for _, _, w in told)),
+        ("colors", driver.holds.colors, any((label or color) is not None for label, color, _ in told)),
+    ):
+        assert (kind in lost) == (there and not held)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_every_source_into_every_format(tmp_path, kind):
+    address, reading = SOURCES[kind](tmp_path)
+    source = open_one(address, **reading)
+    stated = source.info.axes_stated and source.unit is not None
+    given = {"axes": "zyx", "voxel_size": (40, 8, 6), "unit": "nanometer", "translation": (20, 4, 3)}
+    if not stated:  # what a user adds to a source that says nothing
+        voxarium.convert(source, tmp_path / "told.ome.zarr", levels=1, chunk=32, **given)
+        source = open_one(tmp_path / "told.ome.zarr")
+    for name, driver in TARGETS.items():
+        target = str(tmp_path / "out" / PLACES.get(name, "{}.n5/em/raw").format(name))
+        check_conversion(source, target, driver)
+
+
+def test_a_channel_of_bossdb_into_every_format(tmp_path, monkeypatch):
+    pytest.importorskip("blosc", reason="blosc (a dependency of intern) is not installed")
+    for name in ("INTERN_TOKEN", "INTERN_HOST", "INTERN_PROTOCOL", "BOSSDB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    made = made_by("bossdb/test_bossdb.py")
+    with made.serving(made.noise()) as (_, uri, _):
+        source = open_one(uri)
+        for name, driver in TARGETS.items():
+            check_conversion(source, str(tmp_path / PLACES.get(name, "{}.n5/em/raw").format(name)), driver)
