@@ -14,6 +14,7 @@ __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
     from voxarium.conversion import ConvertOptions, convert, plan
+    from voxarium.conversion.upgrading import roll_back, upgrade
     from voxarium.core.array import Array
     from voxarium.core.dataset import Dataset
     from voxarium.core.image import Image
@@ -42,6 +43,8 @@ _NAMES = {
     "plan": "voxarium.conversion",
     "register_array_driver": "voxarium.core.registry",
     "register_image_driver": "voxarium.core.registry",
+    "roll_back": "voxarium.conversion.upgrading",
+    "upgrade": "voxarium.conversion.upgrading",
     "virtualize": "voxarium.conversion",
 }
 
@@ -63,6 +66,8 @@ __all__ = [
     "plan",
     "register_array_driver",
     "register_image_driver",
+    "roll_back",
+    "upgrade",
     "virtualize",
 ]
 

@@ -17,6 +17,7 @@ from voxarium.cli.printing import exit_code, print_error
 from voxarium.cli.read import read
 from voxarium.cli.scene import scene
 from voxarium.cli.tree import tree
+from voxarium.cli.upgrade import upgrade
 from voxarium.cli.virtualize import virtualize
 from voxarium.errors import Code, InputError, InterruptedJobError, VoxariumError
 
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (info, tree, convert, preview, read, scene, virtualize):
+for _command in (info, tree, convert, preview, read, scene, upgrade, virtualize):
     app.command()(_command)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from voxarium.errors import Code, UnsupportedError
 from voxarium.model.protocols import ArrayDriver, ImageDriver, WritableArrayDriver, WritableImageDriver
+from voxarium.model.upgrades import UpgradeDriver
 
 __all__ = [
     "array_driver",
@@ -16,12 +17,14 @@ __all__ = [
     "image_drivers",
     "register_array_driver",
     "register_image_driver",
+    "upgrade_driver",
     "writable_array_driver",
     "writable_image_driver",
 ]
 
 _ARRAYS: Final = "voxarium.array_drivers"
 _IMAGES: Final = "voxarium.image_drivers"
+_UPGRADES: Final = "voxarium.upgrades"
 _added: dict[str, list[Any]] = {_ARRAYS: [], _IMAGES: []}  # Any: drivers of either kind
 
 
@@ -106,3 +109,9 @@ def writable_image_driver(name: str) -> WritableImageDriver:
         code=Code.FEATURE_UNSUPPORTED,
         fix=f"write to {_writable(image_drivers())}",
     )
+
+
+def upgrade_driver(name: str) -> UpgradeDriver:
+    """Return the driver of this name that brings stored metadata to later versions."""
+    driver: UpgradeDriver = _named(_installed(_UPGRADES), name, "upgrade")
+    return driver
