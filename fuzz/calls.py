@@ -50,6 +50,17 @@ def ome_image(attributes: Mapping[str, Any]) -> object:
     return ome.parse_image(attributes, arrays)
 
 
+def ome_upgrade(attributes: Mapping[str, Any]) -> object:
+    """Bring a group's attributes to 0.5 and to 0.6."""
+    from voxarium.spec import ome_upgrade
+
+    ome, _ = ome_upgrade.ome_content(attributes, "OME")
+    shapes = {path: (1, 2, 3, 5, 7) for path in ome_upgrade.level_paths(ome)[:20]}
+    done = ome_upgrade.upgrade_to_05(ome, shapes)
+    ome_upgrade.level_axes(done.ome)
+    return ome_upgrade.upgrade_to_06(done.ome)
+
+
 def ome_rules(attributes: Mapping[str, Any]) -> object:
     """Check a document by the rules of every version."""
     from voxarium.spec.ome import rules

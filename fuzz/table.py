@@ -73,6 +73,7 @@ LINES: Final = (
     Line("spec.ome", "calls:ome_rules", "mapping", ".zattrs"),
     Line("spec.ome", "calls:ome_rules", "mapping", "*.json"),
     Line("spec.ome_n5", "c_order", "mapping", "attributes.json"),
+    Line("spec.ome_upgrade", "calls:ome_upgrade", "mapping", ".zattrs"),
     Line("spec.ome_xml", "calls:ome_xml", "bytes", "*.ome.xml"),
     Line("spec.openorganelle", "parse_manifest", "document", "*.json"),
     Line("spec.ozx", "parse_comment", "document"),

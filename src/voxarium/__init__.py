@@ -15,6 +15,7 @@ __version__ = "0.1.0.dev0"
 if TYPE_CHECKING:
     from voxarium.conversion import ConvertOptions, convert, plan
     from voxarium.conversion.field_writing import write_field
+    from voxarium.conversion.upgrading import roll_back, upgrade
     from voxarium.core.array import Array
     from voxarium.core.dataset import Dataset
     from voxarium.core.image import Image
@@ -48,6 +49,8 @@ _NAMES = {
     "register_array_driver": "voxarium.core.registry",
     "register_collection_driver": "voxarium.core.registry",
     "register_image_driver": "voxarium.core.registry",
+    "roll_back": "voxarium.conversion.upgrading",
+    "upgrade": "voxarium.conversion.upgrading",
     "virtualize": "voxarium.conversion",
     "write_field": "voxarium.conversion.field_writing",
     "write_transform": "voxarium.core.transform_files",
@@ -74,6 +77,8 @@ __all__ = [
     "register_array_driver",
     "register_collection_driver",
     "register_image_driver",
+    "roll_back",
+    "upgrade",
     "virtualize",
     "write_field",
     "write_transform",

@@ -18,6 +18,7 @@ from voxarium.cli.read import read
 from voxarium.cli.scene import scene
 from voxarium.cli.transform import transform
 from voxarium.cli.tree import tree
+from voxarium.cli.upgrade import upgrade
 from voxarium.cli.virtualize import virtualize
 from voxarium.errors import Code, InputError, InterruptedJobError, VoxariumError
 
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (info, tree, convert, preview, read, scene, transform, virtualize):
+for _command in (info, tree, convert, preview, read, scene, transform, upgrade, virtualize):
     app.command()(_command)
 
 

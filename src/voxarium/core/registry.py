@@ -9,6 +9,7 @@ from typing import Any, Final
 from voxarium.errors import Code, UnsupportedError
 from voxarium.model.collection import CollectionDriver
 from voxarium.model.protocols import ArrayDriver, ImageDriver, WritableArrayDriver, WritableImageDriver
+from voxarium.model.upgrades import UpgradeDriver
 
 __all__ = [
     "array_driver",
@@ -19,6 +20,7 @@ __all__ = [
     "register_array_driver",
     "register_collection_driver",
     "register_image_driver",
+    "upgrade_driver",
     "writable_array_driver",
     "writable_image_driver",
 ]
@@ -26,6 +28,7 @@ __all__ = [
 _ARRAYS: Final = "voxarium.array_drivers"
 _IMAGES: Final = "voxarium.image_drivers"
 _COLLECTIONS: Final = "voxarium.collection_drivers"
+_UPGRADES: Final = "voxarium.upgrades"
 _added: dict[str, list[Any]] = {_ARRAYS: [], _IMAGES: [], _COLLECTIONS: []}  # Any: drivers of any kind
 
 
@@ -120,3 +123,9 @@ def writable_image_driver(name: str) -> WritableImageDriver:
         code=Code.FEATURE_UNSUPPORTED,
         fix=f"write to {_writable(image_drivers())}",
     )
+
+
+def upgrade_driver(name: str) -> UpgradeDriver:
+    """Return the driver of this name that brings stored metadata to later versions."""
+    driver: UpgradeDriver = _named(_installed(_UPGRADES), name, "upgrade")
+    return driver
