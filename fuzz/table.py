@@ -59,6 +59,7 @@ LINES: Final = (
     Line("spec.n5_generic", "stated_transform", "mapping ndim", "attributes.json"),
     Line("spec.n5_viewer", "parse_image", "mapping levels", "attributes.json"),
     Line("spec.nd2_frames", "parse_frames", "bytes"),
+    Line("spec.ndtiff", "parse_index", "bytes where"),
     Line("spec.neuroglancer_state", "parse_state", "document"),
     Line("spec.neuroglancer_state", "parse_link", "text"),
     Line("spec.nifti", "parse_header", "bytes where", "*.nii"),
