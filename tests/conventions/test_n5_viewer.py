@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import voxarium
 from voxarium.errors import FormatError, InputError, NotFoundError
 from voxarium.formats.n5.stated import stated_place
 from voxarium.formats.n5_viewer import N5ViewerDriver
@@ -113,6 +114,26 @@ class TestN5Viewer:
         for c in ("c0", "c1"):
             put_arrays(world, c, pixelResolution={"dimensions": [4, 5, 30], "unit": "nm"})
             check_geometry(world.open(DRIVER, c))
+
+    def test_channels_are_joined_and_stay_images_of_their_own(self, tmp_path):
+        data = np.random.default_rng(2).integers(1, 99, (3, 9, 20, 31)).astype("u2")
+        options = {"format": "n5-viewer", "axes": "zyx", "voxel_size": (4, 2, 2), "unit": "nanometer", "levels": 2}
+        for c in range(3):
+            np.save(tmp_path / "one.npy", data[c])
+            voxarium.convert(tmp_path / "one.npy", f"{tmp_path}/a.n5/em/c{c}", chunk=8, **options)
+        for address in ("a.n5/em", "a.n5::em"):
+            image = voxarium.open(f"{tmp_path}/{address}")
+            assert image.info.format == "n5-viewer" and "".join(a.name for a in image.axes) == "czyx"
+            assert np.array_equal(image[...], data) and np.array_equal(image[1:, 3:7, 5, ::3], data[1:, 3:7, 5, ::3])
+            assert image.scale_translation(1) == ((1, 4, 4, 4), (0, 0, 1, 1))
+            assert image.level(0).info.chunk_shape == (1, 8, 8, 8)
+        assert np.array_equal(voxarium.open(f"{tmp_path}/a.n5/em/c2")[...], data[2])
+        voxarium.convert(f"{tmp_path}/a.n5/em", tmp_path / "all.ome.zarr", levels=1, chunk=8)
+        assert np.array_equal(voxarium.open(tmp_path / "all.ome.zarr")[...], data)
+
+    def test_channels_that_lie_elsewhere_are_not_joined(self, world):
+        for c, size in (("c0", 4), ("c1", 5)):
+            put_arrays(world, c, pixelResolution={"dimensions": [size, 5, 30], "unit": "nm"})
         with pytest.raises(NotFoundError):
             world.open(DRIVER)
 

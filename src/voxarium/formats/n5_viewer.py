@@ -2,15 +2,16 @@
 
 Rules: see `voxarium.spec.n5_viewer`. Dialects seen in the wild and read: factors at the group as ``scales`` or
 ``downsamplingFactors`` or at each level only; voxel size as object, as plain list, or with ``units``; groups without
-attributes; one group of levels per channel (``c0``, ``c1``), each of which is an image.
+attributes; one group of levels per channel (``c0``, ``c1``), each an image, all of them one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from voxarium.model.abilities import NUMBERS, Holds, ReaderLimit
+from voxarium.model.array_specs import join_key
 from voxarium.model.attribute_documents import (
     image_documents,
     is_array,
@@ -24,11 +25,13 @@ from voxarium.model.axes import Axis
 from voxarium.model.image import ArrayInfo, ImageInfo
 from voxarium.model.protocols import ReadableStore
 from voxarium.model.sources import declined
-from voxarium.model.stated_images import open_levels
+from voxarium.model.stated_images import StatedImage, open_levels
 from voxarium.model.transforms import Transform
 from voxarium.spec import n5_viewer
 
 __all__ = ["N5ViewerDriver"]
+
+_MOST_CHANNELS: Final = 1000
 
 
 class N5ViewerDriver:
@@ -68,6 +71,8 @@ class N5ViewerDriver:
         group = read_attributes(store, path) or {}
         # An array speaks for itself, see `voxarium.formats.n5.stated`.
         stated = None if is_array(group) else n5_viewer.parse_image(group, numbered_levels(store, path))
+        if stated is None and not is_array(group):
+            stated = _joined(store, path)
         if stated is None:
             raise declined(self.name, store, path)
         return stated.with_arrays(open_levels(path, [level.path for level in stated.levels], open_array))
@@ -112,3 +117,18 @@ class N5ViewerDriver:
         n5_viewer.check_image(image)
         levels = {level.path: n5_viewer.dump_level(image, i) for i, level in enumerate(image.levels)}
         return image_documents(path, existing, levels, n5_viewer.dump_group(image))
+
+
+def _joined(store: ReadableStore, path: str) -> StatedImage | None:
+    """Return the channels ``c0``, ``c1`` … below a group as one image; None when there are no two that lie the same."""
+    if store.concurrency > 1 and read_attributes(store, path) is None:
+        return None  # elsewhere each question costs a request
+    channels: list[StatedImage] = []
+    for i in range(_MOST_CHANNELS):
+        below = join_key(path, f"c{i}")
+        group = read_attributes(store, below) or {}
+        found = None if is_array(group) else n5_viewer.parse_image(group, numbered_levels(store, below))
+        if found is None:
+            break
+        channels.append(found)
+    return n5_viewer.joined(channels)

@@ -75,7 +75,8 @@ def _by_dimension(found: Mapping[str, Any], where: str, depth: int) -> Transform
         if not isinstance(item, Mapping):
             raise refuse(here, "is no part of a transform by dimension")
         inner = parse_transform_json(item.get("transformation"), here, depth + 1)
-        out.append(AxisTransform(*(_indices(item.get(k), here) for k in ("inputAxes", "outputAxes")), inner))
+        axes_in, axes_out = _indices(item.get("inputAxes"), here), _indices(item.get("outputAxes"), here)
+        out.append(AxisTransform(axes_in, axes_out, inner))
     return ByDimension(tuple(out))
 
 

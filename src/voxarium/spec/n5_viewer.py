@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -36,7 +36,7 @@ from voxarium.model.stated_images import (
 )
 from voxarium.model.transforms import Transform
 
-__all__ = ["FORMAT", "check_image", "dump_group", "dump_level", "parse_image"]
+__all__ = ["FORMAT", "check_image", "dump_group", "dump_level", "joined", "parse_image"]
 
 FORMAT: Final = "n5-viewer"
 _KNOWN: Final = frozenset(
@@ -239,6 +239,43 @@ def _labelled(
     return tuple(
         Axis(name=a.name, type=a.type, unit=None if a.name in found else a.unit, labels=texts(found.get(a.name)) or ())
         for a in axes
+    )
+
+
+def joined(channels: Sequence[StatedImage]) -> StatedImage | None:
+    """Return images of single channels as one with a channel axis in front; None unless all lie at the same place.
+
+    Examples
+    --------
+    >>> level = {"dimensions": [9, 8, 7], "dataType": "uint8", "downsamplingFactors": [1, 1, 1]}
+    >>> one = parse_image({}, {"s0": level})
+    >>> both = joined([one, one])
+    >>> [a.name for a in both.axes], both.levels[0].path
+    (['c', 'z', 'y', 'x'], 'c*/s0')
+    """
+    if len(channels) < 2 or any(a.type == "channel" for a in channels[0].axes):
+        return None
+    first = channels[0]
+    ndim = len(first.axes)
+    for other in channels[1:]:
+        if [a.name for a in other.axes] != [a.name for a in first.axes] or len(other.levels) != len(first.levels):
+            return None
+        pairs = zip(first.levels, other.levels, strict=True)
+        if not all(np.allclose(a.transform.matrix(ndim), b.transform.matrix(ndim), rtol=1e-9) for a, b in pairs):
+            return None
+    levels = []
+    for level in first.levels:
+        matrix = np.zeros((ndim + 1, ndim + 2))
+        matrix[0, 0] = 1
+        matrix[1:, 1:] = level.transform.matrix(ndim)
+        transform = affine_transform(matrix, f"the transform of {level.path!r}")
+        levels.append(StatedLevel(path=f"c*/{level.path}", transform=transform, original=level.original))
+    return replace(
+        first,
+        axes=(Axis(name="c", type="channel"), *first.axes),
+        levels=tuple(levels),
+        metadata={"channels": [dict(c.metadata) for c in channels]},
+        notes=(*first.notes, f"{len(channels)} groups, c0 to c{len(channels) - 1}, are its channels"),
     )
 
 
