@@ -88,6 +88,7 @@ class Zarr2Driver:
     """Reads and writes Zarr v2 arrays."""
 
     name: ClassVar[str] = "zarr2"
+    precedence: ClassVar[int] = -15  # most levels are theirs, and each question to others is a request
     spec_url: ClassVar[str] = "https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html"
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
 

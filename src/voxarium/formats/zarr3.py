@@ -79,6 +79,7 @@ class Zarr3Driver:
     """Reads and writes Zarr v3 arrays."""
 
     name: ClassVar[str] = "zarr3"
+    precedence: ClassVar[int] = -15  # most levels are theirs, and each question to others is a request
     spec_url: ClassVar[str] = "https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html"
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write", "shards"})
 
