@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, cast
+from typing import Any, BinaryIO, ClassVar, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,11 @@ from typing_extensions import Buffer
 from voxarium.codecs.choice import parse_codec
 from voxarium.codecs.tiff import decode_tile, encode_tile
 from voxarium.errors import Code, InputError
+from voxarium.formats.tiff.packaging import put_together
 from voxarium.model.array_specs import check_shapes, checked_dtype, checked_fill, join_key
 from voxarium.model.box import Box
 from voxarium.model.image import ArrayInfo, ArraySpec
-from voxarium.model.protocols import IndexCache, ReadableStore, Span
+from voxarium.model.protocols import IndexCache, ListableStore, ReadableStore, Span
 from voxarium.model.sources import declined
 from voxarium.spec.tiff_parts import CHUNKS, DTYPES, LEVEL, TileParts, dump_level, parse_level
 
@@ -33,7 +34,7 @@ class TiffPartsDriver:
     listed: ClassVar[bool] = False  # only a step of the convention around it
     name: ClassVar[str] = _NAME
     spec_url: ClassVar[str] = "https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write", "package"})
     precedence: ClassVar[int] = 50
 
     def open(self, store: ReadableStore, path: str, /) -> ArrayInfo:
@@ -138,6 +139,18 @@ class TiffPartsDriver:
         """Return the bytes of a tile."""
         parts = cast(TileParts, info.details)
         return encode_tile(chunk.reshape(parts.tile), parts.compression, parts.level)
+
+    def package(self, parts: ListableStore, path: str, file: BinaryIO, /) -> None:
+        """Put the parts at `path` together into a file. Tiles are copied as they are, level by level, plane by plane.
+
+        Raises
+        ------
+        NotFoundError
+            If there are no parts.
+        FormatError
+            If they are broken.
+        """
+        put_together(parts, path, file)
 
 
 def _tile(wanted: int, length: int) -> int:
