@@ -103,7 +103,7 @@ def _pillow() -> Any:  # Any: the module
 
 
 def open_other_image(file: BinaryIO) -> ImageHeader:
-    """Return the header of an image in a format only Pillow knows (BMP, WebP, PGM).
+    """Return the header of an image in a format only Pillow knows (BMP, WebP, PGM, JPEG 2000, AVIF).
 
     Raises
     ------
@@ -114,7 +114,7 @@ def open_other_image(file: BinaryIO) -> ImageHeader:
     """
     image_module = _pillow()
     image_module.init()
-    for name in ("BMP", "WEBP", "PPM"):
+    for name in ("BMP", "WEBP", "PPM", "JPEG2000", "AVIF"):
         factory, accept = image_module.OPEN.get(name, (None, None))
         file.seek(0)
         if factory is None or (accept is not None and not accept(file.read(16))):

@@ -8,6 +8,7 @@ libraries are asked by one thread at a time, and whatever they raise about a fil
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -225,12 +226,8 @@ def binary_file(store: ReadableStore, path: str) -> BinaryIO:
 
 
 def _check(series: Series, where: str) -> None:
-    plane = series.shape[len(series.shape) - series.plane_axes :]
-    size, whole = series.dtype.itemsize, series.dtype.itemsize
-    for n in plane:
-        size *= n
-    for n in series.shape:
-        whole *= n
+    size = math.prod(series.shape[len(series.shape) - series.plane_axes :]) * series.dtype.itemsize
+    whole = math.prod(series.shape) * series.dtype.itemsize
     if min(series.shape, default=0) < 1 or size > _LARGEST_PLANE or whole > _MOST:
         raise FormatError(
             f"{where} claims {' x '.join(map(str, series.shape))} voxels",

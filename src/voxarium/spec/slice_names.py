@@ -15,6 +15,7 @@ __all__ = ["IMAGE_SUFFIXES", "kind_of", "missing_numbers", "one_kind"]
 _KINDS: Final = {
     ".tif": "tiff", ".tiff": "tiff", ".btf": "tiff", ".tf8": "tiff", ".png": "png", ".jpg": "jpeg",
     ".jpeg": "jpeg", ".bmp": "bmp", ".webp": "webp", ".pgm": "pgm", ".ppm": "pgm",
+    ".jp2": "jpeg2000", ".j2k": "jpeg2000", ".jpx": "jpeg2000", ".avif": "avif",
 }  # fmt: skip
 IMAGE_SUFFIXES: Final = tuple(_KINDS)
 _NUMBER: Final = re.compile(r"[0-9]+")
