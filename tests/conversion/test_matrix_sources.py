@@ -24,7 +24,7 @@ from voxarium.model.axes import SPACE_UNITS
 TESTS = Path(__file__).parents[1]
 PLACES = {
     "webknossos": "{}/color", "hdf5": "{}.h5", "bdv-hdf5": "{}.h5", "cremi": "{}.hdf",
-    "cellmap-annotation": "{}.zarr/crop/mito", "ome-zarr": "{}.ome.zarr",
+    "cellmap-annotation": "{}.zarr/crop/mito", "ome-zarr": "{}.ome.zarr", "ome-tiff": "{}.ome.tif",
 }  # fmt: skip
 TARGETS = {d.name: d for d in image_drivers() if "write" in d.capabilities and d.name != "cellmap-annotation"}
 CHUNK = {"hdf5": 64, "bdv-hdf5": 64, "cremi": 64}
