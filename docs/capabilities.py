@@ -61,13 +61,16 @@ _ROWS: tuple[tuple[str, Callable[[Holds], str]], ...] = (
 )
 
 
-def formats_page(notice: str) -> str:
-    """Return the page: a column per writable format, a row per capability."""
+def formats_page(notice: str, table: str) -> str:
+    """Return the page: the table of all formats; then a column per writable format, a row per capability."""
     drivers: list[Any] = [d for d in image_drivers() if "write" in d.capabilities]
     drivers = [d for d in drivers if type(d).__module__.startswith("voxarium.")]
     lines = [
         notice,
-        "# What formats hold\n",
+        "# Formats\n",
+        "## What is read and written\n",
+        table + "\n",
+        "## What formats hold\n",
         "As their drivers declare it. `voxarium convert` tells what of an image the target cannot hold and refuses",
         "unless the loss is [accepted](../how-to/accept-losses.md). Lengths are converted to a unit the target names.",
         "Types not stored are refused with the type that would do.\n",

@@ -1,6 +1,6 @@
 """Writes the documentation that follows from the code; with ``--check`` only tells whether it is fresh.
 
-Generated: the support table of README.md, the table of explanation/scenes.md, and reference/cli.md, errors.md,
+Generated: the lists of formats of README.md, the table of explanation/scenes.md, and reference/cli.md, errors.md,
 ome-zarr-rules.md and python.md.
 """
 
@@ -114,11 +114,26 @@ def _within(container: str) -> str:
     return f"within {', '.join(sorted(names))}" if names else "as single arrays"
 
 
+def support_lists() -> str:
+    """Return the names of formats: those that are written too, and those that are read."""
+    ours = [d for d in (*image_drivers(), *array_drivers()) if type(d).__module__.startswith("voxarium.")]
+    once = {d.name: d for d in reversed(ours) if getattr(d, "listed", True)}
+    written = {d.name for d in image_drivers() if "write" in d.capabilities}
+    both = [f"[{n}]({d.spec_url})" for n, d in sorted(once.items()) if n in written]
+    read = [f"[{n}]({d.spec_url})" for n, d in sorted(once.items()) if n not in written]
+    return f"* **Read and written:** {' · '.join(both)}\n* **Read:** {' · '.join(read)}"
+
+
 def readme(present: str) -> str:
-    """Return the README with a fresh support table."""
+    """Return the README with fresh lists of formats."""
     head, _, rest = present.partition(BEGIN)
     _, _, tail = rest.partition(END)
-    return f"{head}{BEGIN}\n{support_table()}\n{END}{tail}"
+    return f"{head}{BEGIN}\n{support_lists()}\n{END}{tail}"
+
+
+def formats(_: str) -> str:
+    """Return the page of formats: what they are, and what they hold."""
+    return formats_page(NOTICE, support_table())
 
 
 # --------------------------------------------------------------------------------------------- scene table
@@ -274,7 +289,7 @@ def members(cls: type) -> Iterator[tuple[str, Any]]:
 
 def signature(thing: Any) -> str:
     """Return a signature as written."""
-    text = str(inspect.signature(thing))
+    text = re.sub(r"<function (\w+) at 0x\w+>", r"\1", str(inspect.signature(thing)))
     return re.sub(r"'([\w\[\], .|]+)'", r"\1", text.replace("voxarium.", ""))
 
 
@@ -313,7 +328,7 @@ def python_page(_: str) -> str:
 PAGES: dict[str, Callable[[str], str]] = {
     "README.md": readme,
     "docs/explanation/scenes.md": scenes_page,
-    "docs/reference/formats.md": lambda _: formats_page(NOTICE),
+    "docs/reference/formats.md": formats,
     "docs/reference/cli.md": cli_page,
     "docs/reference/errors.md": errors_page,
     "docs/reference/ome-zarr-rules.md": lambda _: rules_page(NOTICE),
