@@ -171,6 +171,19 @@ def test_memory_follows_the_limit_not_the_image():
     assert peak < 2 * coarse.arrays[0].working_bytes + (4 << 20)
 
 
+@pytest.mark.parametrize("factor", [1e-300, 1e-30, 1e12, 1e150])
+def test_transforms_beyond_measure_are_followed_or_refused(factor):
+    from voxarium.errors import VoxariumError
+
+    image = held_image(DATA)
+    try:
+        new = image.resampled(like=image, inverse=affine(np.eye(3) * factor, (1.0, 1.0, 1.0)), fill_value=3)
+        found = new.read(Box((1, 1, 1), (8, 9, 10)))
+    except VoxariumError:
+        return
+    assert (found == (DATA[1, 1, 1] if factor < 1 else 3)).all()
+
+
 @given(st.integers(0, 2**24 - 1))
 @settings(max_examples=40, deadline=None)
 def test_merged_boxes_are_disjoint_and_cover_the_mask(bits):

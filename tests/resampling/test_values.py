@@ -304,6 +304,24 @@ def test_units_and_the_order_of_axes_are_those_of_the_other_image(rng):
     assert (new[...] == data.transpose(2, 1, 0)).all()
 
 
+def test_an_oblique_plane_is_cut_out_of_a_volume(rng):
+    from voxarium.model.transforms import Affine
+
+    data = random_data(rng, "float32", (2, *SHAPE))
+    image = held_image(data, axes="czyx")
+    plane = held_image(np.zeros((20, 25), np.uint8), axes="vu")
+    back = Affine(((0.3, 0.1, 2.0), (0.7, -0.2, 4.0), (0.0, 0.8, 0.5)))
+    new = image.resampled(like=plane, inverse=back)
+    assert [a.name for a in new.axes] == ["c", "v", "u"] and new.shape == (2, 20, 25)
+    at = np.moveaxis(back.apply(np.stack(np.meshgrid(np.arange(20), np.arange(25), indexing="ij"), axis=-1)), -1, 0)
+    within = inside(at, SHAPE)
+    assert 0 < within.sum() < within.size
+    for channel in range(2):
+        found = new[channel]
+        assert (found[~within] == 0).all()
+        check(found[within], reference(data[channel], at, 1)[within], "float32")
+
+
 def test_a_rotated_image_is_set_upright(rng):
     data = random_data(rng, "float32")
     image = held_image(data, transform=affine(rotation(30) * 2.0, (1, 2, 3)))

@@ -23,6 +23,7 @@ from voxarium.model.protocols import ReadableStore
 __all__ = ["Mapping", "ResampledArray"]
 
 _SMALL: Final = 1 << 15  # voxels; smaller pieces are not worth a thread
+_LARGE: Final = 1 << 26
 _PSEUDO_CHUNK: Final = 64
 _LEAST: Final = 1 << 20
 
@@ -125,6 +126,9 @@ class ResampledArray(Array):
         share = max(-(-box.size // workers) if workers > 1 else box.size, _SMALL)
         while todo:
             piece = todo.pop()
+            if piece.size > _LARGE and (halves := self._halved(piece)) is not None:
+                todo.extend(reversed(halves))  # before its bounds are worked out, which takes memory too
+                continue
             region = self._needed(piece)
             heavy = region is not None and self._nbytes(region, piece) > self.working_bytes
             halves = self._halved(piece) if heavy or (region is not None and piece.size > share) else None
@@ -229,9 +233,12 @@ class ResampledArray(Array):
         source = self.mapping.source
         whole = self._source_box(found.region, piece)
         held = np.empty(whole.shape, source.dtype)
-        for box in found.boxes:
+
+        def read(box: Box) -> None:
             wide = self._source_box(box, piece)
             source.read(wide, out=held[wide.relative_to(whole.origin).slices], threads=threads)
+
+        run_all(read, found.boxes, source.store.concurrency)  # in a network, waits overlap
         return held
 
     def _loaded(self, held: NDArray[Any], region: Box) -> Loaded:

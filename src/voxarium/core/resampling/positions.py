@@ -26,7 +26,8 @@ _TILES: Final = {1: (1, 1, 16384), 2: (1, 128, 128), 3: (16, 32, 32)}
 
 def quantised(values: _Floats) -> _Floats:
     """Return positions as they are used: rounded to 2⁻²⁴ voxel, so that noise of the arithmetic does not show."""
-    return np.rint(values * _FINE) / _FINE
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large to be rounded lies outside of every image
+        return np.rint(values * _FINE) / _FINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ def positions_of(chain: Transform, shape: tuple[int, ...], source_ndim: int) -> 
         raise InputError(
             "the transform has entries that are no numbers", code=Code.TRANSFORM_INVALID, fix="correct the transform"
         )
-    return Straight(_padded(matrix, shape))
+    lead = MOST_SPACE - source_ndim if source_ndim == len(shape) else MOST_SPACE
+    return Straight(_padded(matrix, shape), lead)
 
 
 def wrong_axes(given: int, wanted: int) -> InputError:
@@ -95,23 +97,21 @@ def _padded(matrix: _Floats, shape: tuple[int, ...]) -> _Floats:
 
 @dataclass(frozen=True, slots=True)
 class Straight:
-    """Positions by a matrix of shape (3, 4)."""
+    """Positions by a matrix of shape (3, 4).
+
+    Its `lead` first axes stand for no axis of source and target; 3 if these have different numbers of axes.
+    """
 
     matrix: _Floats
+    lead: int
     exact = True
 
     @property
     def shift(self) -> tuple[int, ...] | None:
         """How many voxels the target lies behind the source, where that is all the difference."""
-        if not (self.matrix[:, :-1] == np.eye(MOST_SPACE)).all():
-            # An axis of length 1 in front has a row and a column of zeros.
-            diagonal = np.diagonal(self.matrix)
-            straight = np.count_nonzero(self.matrix[:, :-1]) == np.count_nonzero(diagonal)
-            if not straight or not all(d in (0.0, 1.0) for d in diagonal):
-                return None
-            lead = next((i for i, d in enumerate(diagonal) if d), MOST_SPACE)
-            if (diagonal[lead:] == 0.0).any():
-                return None
+        own = self.matrix[self.lead :, self.lead : -1]
+        if self.lead == MOST_SPACE or not (own == np.eye(len(own))).all():
+            return None
         moved = self.matrix[:, -1]
         return tuple(int(t) for t in moved) if (moved == np.rint(moved)).all() else None
 
@@ -133,13 +133,15 @@ class Straight:
         ends = []
         for low in (True, False):
             corner = np.where((m[None, :, :-1] >= 0) == low, first[:, None, :], last[:, None, :])
-            start = (m[:, 3] + m[:, 0] * corner[..., 0]) + m[:, 1] * corner[..., 1]
-            ends.append(quantised(start + m[:, 2] * corner[..., 2]))
+            with np.errstate(over="ignore", invalid="ignore"):
+                start = (m[:, 3] + m[:, 0] * corner[..., 0]) + m[:, 1] * corner[..., 1]
+                ends.append(quantised(start + m[:, 2] * corner[..., 2]))
         return Bounds(*ends)
 
     def steps(self, shape: tuple[int, ...], /) -> _Floats:
         """Return how far neighbouring voxels of the target lie apart along each source axis."""
-        return np.asarray(np.linalg.norm(self.matrix[:, :-1], axis=1))
+        with np.errstate(over="ignore"):
+            return np.asarray(np.linalg.norm(self.matrix[:, :-1], axis=1))
 
 
 class Bent:
