@@ -148,6 +148,23 @@ def test_transforms_in_files_are_read_or_refused(source, tmp_path, capsys, text,
     capsys.readouterr()
 
 
+def test_landmarks_are_followed_both_ways(source, tmp_path, capsys):
+    from voxarium.model.thin_plate import ThinPlateSpline
+
+    moving = [(z, y, x) for z in (0.0, 900.0) for y in (0.0, 570.0) for x in (0.0, 660.0)]
+    fixed = [(z + 40 + y / 50, y - 30, x + z / 60 + 10) for z, y, x in moving]
+    voxarium.write_transform(ThinPlateSpline(tuple(moving), tuple(fixed)), tmp_path / "landmarks.csv")
+    job = ["resample", source / "em.ome.zarr", tmp_path / "t", "--transform", tmp_path / "landmarks.csv", "--quiet"]
+    assert run(*job, "--like", source / "em.ome.zarr") == 0
+    back = ThinPlateSpline(tuple(fixed), tuple(moving))
+    em = voxarium.open(source / "em.ome.zarr")
+    expected = em.resampled(like=em, inverse=back)[...]
+    found = voxarium.open(tmp_path / "t")[...]
+    assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1 and (found != expected).mean() < 0.001
+    assert run("resample", source / "em.ome.zarr", tmp_path / "u", "--transform", tmp_path / "none", "--like", "x") == 1
+    assert "none" in capsys.readouterr().err
+
+
 def test_resuming_with_another_transform_or_interpolation_is_refused(source, tmp_path):
     from voxarium.conversion import ConvertOptions, open_target, plan
     from voxarium.conversion import run as run_plan

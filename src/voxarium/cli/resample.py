@@ -156,12 +156,13 @@ def resample(
     """
     from voxarium.conversion.resampling import resampling_for
     from voxarium.conversion.sources import open_source
-    from voxarium.core.resampling.reading import transform_at
+    from voxarium.core.resampling.reading import both_ways_at, transform_at
 
     job = JobArguments(
         threads=threads, overwrite=overwrite, resume=resume, dry_run=dry_run, as_json=as_json, quiet=quiet
     )
     job.check()
+    way, back = (None, None) if transform is None else both_ways_at(transform)
     options = source_options(source_format, shape, source_dtype, byte_offset, source_order)
     choices = target_choices(
         chunk=chunk,
@@ -189,8 +190,8 @@ def resample(
         source_translation=numbers("--source-translation", source_translation),
         box=world_box("--box", box),
         like=like,
-        transform=None if transform is None else transform_at(transform),
-        inverse=None if inverse_transform is None else transform_at(inverse_transform),
+        transform=way,
+        inverse=back if inverse_transform is None else transform_at(inverse_transform),
         interpolation=None if interpolation is None else interpolation.value,
         level=source_level,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from voxarium.conversion.engine import Progress
-from voxarium.conversion.options import DEFAULT_FORMAT, described_axes, per_space_axis
+from voxarium.conversion.options import DEFAULT_FORMAT, as_choices, described_axes, per_space_axis
 from voxarium.conversion.running import Report, convert
 from voxarium.conversion.sources import open_source
 from voxarium.conversion.target import check_apart, open_target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -15,7 +16,7 @@ from voxarium.model.transform_json import parse_transform_json
 from voxarium.model.transforms import Affine, Transform
 from voxarium.model.warps import Unresolved
 
-__all__ = ["parse_transform", "transform_at"]
+__all__ = ["both_ways_at", "parse_transform", "transform_at"]
 
 _MOST_BYTES: Final = 16 * 2**20
 _MOST_ROWS: Final = 4
@@ -23,13 +24,8 @@ _OURS: Final = re.compile(rb"\s*(?:[{\[]|[-+.0-9][-+.,eE0-9 \t]*(?:[\r\n]|$))")
 _OTHERS: Final = (".mtx", ".csv", ".xml", ".h5", ".hdf5", ".tfm")  # what these hold, their dialects say
 
 
-def transform_at(uri: str | os.PathLike[str], *, backward: bool = False) -> Transform:
+def transform_at(uri: str | os.PathLike[str]) -> Transform:
     """Read the transform at an address: a document as `parse_transform` takes it, or any dialect of `read_transform`.
-
-    Parameters
-    ----------
-    backward : bool
-        For dialects: the other way, such as the spline through the same landmarks the other way round.
 
     Raises
     ------
@@ -40,12 +36,27 @@ def transform_at(uri: str | os.PathLike[str], *, backward: bool = False) -> Tran
     UnsupportedError
         If it is one that cannot be evaluated.
     """
+    return both_ways_at(uri)[0]
+
+
+def both_ways_at(uri: str | os.PathLike[str]) -> tuple[Transform, Transform | None]:
+    """Read a transform, and the way back where the file states it otherwise than by the transform's own inverse.
+
+    So landmarks, between which a spline has no inverse, become the spline through the same points the other way round.
+    Raises as `transform_at`.
+    """
     text = os.fspath(uri)
     if not text.lower().endswith(_OTHERS):
         raw = _head(text)
         if raw is not None and _OURS.match(raw):
-            return parse_transform(raw, text)
-    return read_transform(text, backward=backward).transform
+            return parse_transform(raw, text), None
+    found = read_transform(text).transform
+    try:
+        found.inverse()
+    except UnsupportedError:
+        with contextlib.suppress(UnsupportedError):
+            return found, read_transform(text, backward=True).transform
+    return found, None
 
 
 def _head(uri: str) -> bytes | None:

@@ -164,7 +164,8 @@ def _backward(forward: Transform | None, inverse: Transform | None) -> Transform
         raise UnsupportedError(
             error.message,
             code=error.code,
-            fix="give its inverse, from the target's world to the source's, as inverse (--inverse-transform)",
+            fix="give its inverse, from the target's world to the source's, as inverse (--inverse-transform); "
+            "voxarium.model.approximate makes one by iteration",
         ) from error
 
 
