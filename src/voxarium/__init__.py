@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from voxarium.conversion import ConvertOptions, convert, plan
+    from voxarium.conversion import ConvertOptions, convert, plan, resample
     from voxarium.conversion.field_writing import write_field
     from voxarium.conversion.upgrading import roll_back, upgrade
     from voxarium.core.array import Array
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from voxarium.core.image import Image
     from voxarium.core.opening import open, open_array
     from voxarium.core.registry import register_array_driver, register_collection_driver, register_image_driver
+    from voxarium.core.resampling import ResampleOptions
     from voxarium.core.scenes import dump_scene, open_scene
     from voxarium.core.systems import open_systems
     from voxarium.core.transform_files import read_transform, write_transform
@@ -37,6 +38,7 @@ _NAMES = {
     "ConvertOptions": "voxarium.conversion",
     "Dataset": "voxarium.core.dataset",
     "Image": "voxarium.core.image",
+    "ResampleOptions": "voxarium.core.resampling",
     "VoxariumError": "voxarium.errors",
     "convert": "voxarium.conversion",
     "dump_scene": "voxarium.core.scenes",
@@ -49,6 +51,7 @@ _NAMES = {
     "register_array_driver": "voxarium.core.registry",
     "register_collection_driver": "voxarium.core.registry",
     "register_image_driver": "voxarium.core.registry",
+    "resample": "voxarium.conversion",
     "roll_back": "voxarium.conversion.upgrading",
     "upgrade": "voxarium.conversion.upgrading",
     "virtualize": "voxarium.conversion",
@@ -64,6 +67,7 @@ __all__ = [
     "ConvertOptions",
     "Dataset",
     "Image",
+    "ResampleOptions",
     "VoxariumError",
     "__version__",
     "convert",
@@ -77,6 +81,7 @@ __all__ = [
     "register_array_driver",
     "register_collection_driver",
     "register_image_driver",
+    "resample",
     "roll_back",
     "upgrade",
     "virtualize",

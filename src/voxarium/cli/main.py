@@ -15,6 +15,7 @@ from voxarium.cli.info import info
 from voxarium.cli.preview import preview
 from voxarium.cli.printing import exit_code, print_error
 from voxarium.cli.read import read
+from voxarium.cli.resample import resample
 from voxarium.cli.scene import scene
 from voxarium.cli.transform import transform
 from voxarium.cli.tree import tree
@@ -37,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (info, tree, convert, preview, read, scene, transform, upgrade, virtualize):
+for _command in (info, tree, convert, resample, preview, read, scene, transform, upgrade, virtualize):
     app.command()(_command)
 
 

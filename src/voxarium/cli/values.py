@@ -11,7 +11,7 @@ from voxarium.errors import Code, InputError
 if TYPE_CHECKING:
     from voxarium.model.box import Box
 
-__all__ = ["Region", "byte_count", "integers", "names", "numbers", "region", "resolve_region", "scalar"]
+__all__ = ["Region", "byte_count", "integers", "names", "numbers", "region", "resolve_region", "scalar", "world_box"]
 
 Region = tuple[tuple[int | None, int | None], ...]
 
@@ -178,3 +178,28 @@ def resolve_region(option: str, bounds: Region | None, shape: tuple[int, ...]) -
             fix=f"stay within {','.join(f'0:{n}' for n in shape)}",
         )
     return Box.from_bounds(start, stop)
+
+
+def world_box(option: str, text: str | None) -> tuple[tuple[float, float] | None, ...] | None:
+    """Parse ``100:200,-5.5:20,:``: a region of the world per space axis; ``:`` for an axis as far as it goes.
+
+    Examples
+    --------
+    >>> world_box("--box", "100:200,-5.5:20,:")
+    ((100.0, 200.0), (-5.5, 20.0), None)
+    """
+    if text is None:
+        return None
+    fix = f"give start:stop in world units for each space axis, such as {option} 0:1e4,0:2500,:"
+    bounds: list[tuple[float, float] | None] = []
+    for part in text.split(","):
+        ends = [p.strip() for p in part.split(":")]
+        if ends == ["", ""]:
+            bounds.append(None)
+            continue
+        try:
+            low, high = map(float, ends)
+        except ValueError:
+            _wrong(option, text, fix)
+        bounds.append((low, high))
+    return tuple(bounds)

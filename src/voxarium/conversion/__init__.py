@@ -4,6 +4,7 @@ from voxarium.conversion.engine import Progress
 from voxarium.conversion.options import ConvertOptions
 from voxarium.conversion.plan import Plan
 from voxarium.conversion.planning import plan
+from voxarium.conversion.resampling import resample
 from voxarium.conversion.running import Report, convert, run
 from voxarium.conversion.target import Target, open_target
 from voxarium.conversion.virtual import VirtualReport, virtualize
@@ -18,6 +19,7 @@ __all__ = [
     "convert",
     "open_target",
     "plan",
+    "resample",
     "run",
     "virtualize",
 ]

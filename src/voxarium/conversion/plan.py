@@ -101,6 +101,8 @@ class Plan:
         How often a source chunk is read on average; 1.0 when blocks align with the source.
     losses : tuple of Loss
         What of the source the target cannot hold; `run` refuses unless each is accepted.
+    source_memory : int
+        Bytes that each thread holds for reading the source, beside what it reads.
     notes : tuple of str
         What the user should know.
     """
@@ -118,6 +120,7 @@ class Plan:
     reread: float
     source_chunks: int
     options: ConvertOptions
+    source_memory: int = 0
     losses: tuple[Loss, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
@@ -194,7 +197,7 @@ class Plan:
         for level in self.levels[1:]:
             touched = Box.whole(tuple(-(-b // s) for b, s in zip(self.block, level.scale, strict=True)))
             pending += 2 * touched.snapped_to(level.cell).size * level.info.dtype.itemsize
-        return (threads + 1) * block * 2 + pending
+        return (threads + 1) * block * 2 + pending + threads * self.source_memory
 
     def seconds(self, threads: int) -> float:
         """Return a rough estimate of the time, from a nominal rate per thread."""

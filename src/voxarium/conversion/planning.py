@@ -115,6 +115,7 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
         reread=reread,
         source_chunks=ChunkGrid(selection.crop.shape, source.arrays[0].info.chunk_shape).size,
         options=options,
+        source_memory=source.arrays[0].working_bytes,
         losses=losses,
         notes=tuple(notes),
     )

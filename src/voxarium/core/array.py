@@ -77,6 +77,11 @@ class Array:
         return self.size * self.dtype.itemsize
 
     @property
+    def working_bytes(self) -> int:
+        """Bytes that each thread of a reader holds beside what it reads; 0 where a chunk is all."""
+        return 0
+
+    @property
     def grid(self) -> ChunkGrid:
         """The grid of chunks."""
         return ChunkGrid(self.info.shape, self.info.chunk_shape)

@@ -185,6 +185,17 @@ class Image:
         box = Box.from_bounds(tuple(start), tuple(stop))
         return self.read(box, level=level)[tuple(post)]
 
+    def resampled(self, **choices: Any) -> Image:
+        """Return this image on another grid, computed as it is read; the choices are those of `ResampleOptions`.
+
+        Examples
+        --------
+        ``image.resampled(voxel_size=16, interpolation="cubic")[:10]``
+        """
+        from voxarium.core.resampling import ResampleOptions, resampled
+
+        return resampled(self, ResampleOptions(**choices))
+
     def iter_levels(self) -> Iterator[tuple[LevelInfo, Array]]:
         """Yield metadata and array of every level, finest first."""
         return zip(self.levels, self.arrays, strict=True)

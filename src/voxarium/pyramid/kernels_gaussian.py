@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxarium.pyramid.jit import kernel, part
+from voxarium.core.jit import kernel, part
 
 __all__ = ["weigh_axis"]
 

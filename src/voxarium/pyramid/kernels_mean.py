@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxarium.pyramid.jit import kernel, part
+from voxarium.core.jit import kernel, part
 from voxarium.pyramid.windows import RowGrid
 
 __all__ = ["mean_float", "mean_integer", "mean_narrow"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from voxarium.pyramid.jit import kernel, part
+from voxarium.core.jit import kernel, part
 from voxarium.pyramid.kernels_rank import sort
 from voxarium.pyramid.windows import RowGrid
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from voxarium.pyramid.jit import kernel, part
+from voxarium.core.jit import kernel, part
 from voxarium.pyramid.windows import RowGrid
 
 __all__ = ["extreme", "middle", "sort"]

@@ -1,4 +1,4 @@
-"""How kernels are compiled. Only kernel modules import this: `voxarium.pyramid` must not load numba."""
+"""How kernels are compiled. Only kernel modules import this: opening and planning must not load numba."""
 
 from __future__ import annotations
 

@@ -1,0 +1,109 @@
+"""Jobs that write an image: what is asked is planned and printed, or done while its progress is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from voxarium.cli.printing import note, print_json, say
+from voxarium.cli.progress import ConversionProgress
+from voxarium.cli.summary import print_plan, report_text, totals_text
+from voxarium.errors import Code, InputError
+
+if TYPE_CHECKING:
+    from voxarium.core.dataset import Dataset
+    from voxarium.core.image import Image
+
+__all__ = ["JobArguments", "write_collection", "write_image"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobArguments:
+    """How a job runs, as the user said it."""
+
+    threads: int | None
+    overwrite: bool
+    resume: bool
+    dry_run: bool
+    as_json: bool
+    quiet: bool
+
+    def check(self) -> None:
+        """Refuse what excludes each other."""
+        if self.overwrite and self.resume:
+            raise InputError(
+                "--overwrite and --resume exclude each other",
+                code=Code.ARGUMENT_INVALID,
+                fix="use --resume to go on with an interrupted conversion, --overwrite to begin anew",
+            )
+
+
+def write_image(
+    image: Image, target: str, choices: dict[str, Any], job: JobArguments, *, like: Image | None = None
+) -> None:
+    """Plan a conversion and print the plan, or carry it out and print the report.
+
+    Parameters
+    ----------
+    choices : dict
+        The fields of `ConvertOptions`.
+    like : Image or None
+        An image that was looked at, which the target must not touch.
+    """
+    from voxarium.conversion.running import plan_for
+    from voxarium.conversion.target import check_apart, open_target
+    from voxarium.core.pools import cpu_count
+
+    plan = plan_for(image, target, choices)
+    for other in (image, like) if job.dry_run else (like,):
+        if other is not None:
+            check_apart(other, open_target(target, plan.format))
+    if job.dry_run:
+        document = plan.to_json(job.threads or cpu_count())
+        if job.as_json:
+            print_json(document)
+        elif not job.quiet:
+            print_plan(document)
+        return
+    _run(image, target, choices, job, plan.notes)
+
+
+def write_collection(dataset: Dataset, target: str, choices: dict[str, Any], job: JobArguments) -> None:
+    """Plan or convert every image of a collection."""
+    from voxarium.conversion.collections import plan_parts
+    from voxarium.conversion.running import plan_for
+
+    if job.dry_run:
+        document = plan_parts(dataset, target, choices, plan_for).to_json()
+        if job.as_json:
+            print_json(document)
+        elif not job.quiet:
+            say(totals_text(document))
+        return
+    _run(dataset, target, choices, job, dataset.info.notes)
+
+
+def _run(
+    source: Image | Dataset, target: str, choices: dict[str, Any], job: JobArguments, notes: Iterable[str]
+) -> None:
+    from voxarium.conversion.running import convert
+
+    silent = job.as_json or job.quiet
+    if not silent:
+        for text in notes:
+            note("note", text, "bold yellow")
+    with ConversionProgress(silent=silent) as progress:
+        report = convert(
+            source,
+            target,
+            threads=job.threads,
+            resume=job.resume,
+            overwrite=job.overwrite,
+            progress=progress.update,
+            **choices,
+        )
+    if job.as_json:
+        print_json(report.to_json())
+    elif not job.quiet:
+        say(report_text(report, target))
