@@ -95,7 +95,7 @@ def bucket(monkeypatch):
                         "AWS_ENDPOINT_URL": endpoint}.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
-    client.create_bucket(Bucket="up")
+    client.create_bucket(Bucket="upgrades")
     yield client
     client.close()
     server.stop()
@@ -105,22 +105,20 @@ def test_object_stores_in_place_and_beside(tmp_path, trees, bucket):
     trees.labelled(tmp_path / "t")
     before = trees.content(tmp_path / "t")
     for key in before:
-        bucket.put_object(Bucket="up", Key=f"a/{key}", Body=(tmp_path / "t" / key).read_bytes())
+        bucket.put_object(Bucket="upgrades", Key=f"a/{key}", Body=(tmp_path / "t" / key).read_bytes())
 
     def stored(prefix):
-        found = bucket.list_objects_v2(Bucket="up", Prefix=prefix).get("Contents", [])
-        return {
-            o["Key"].removeprefix(prefix): bucket.get_object(Bucket="up", Key=o["Key"])["Body"].read() for o in found
-        }
+        found = [o["Key"] for o in bucket.list_objects_v2(Bucket="upgrades", Prefix=prefix).get("Contents", [])]
+        return {k.removeprefix(prefix): bucket.get_object(Bucket="upgrades", Key=k)["Body"].read() for k in found}
 
     original = stored("a/")
-    beside = voxarium.upgrade("s3://up/a", beside="s3://up/b", to="0.6")
+    beside = voxarium.upgrade("s3://upgrades/a", beside="s3://upgrades/b", to="0.6")
     assert beside.copied and not beside.linked and stored("a/") == original
-    voxarium.upgrade("s3://up/a", to="0.6")
+    voxarium.upgrade("s3://upgrades/a", to="0.6")
     upgraded = {k: v for k, v in stored("a/").items() if not k.startswith(trees.journal)}
     assert upgraded == stored("b/")
-    assert voxarium.open("s3://up/a").info.spec_version == "0.6"
-    voxarium.roll_back("s3://up/a")
+    assert voxarium.open("s3://upgrades/a").info.spec_version == "0.6"
+    voxarium.roll_back("s3://upgrades/a")
     assert stored("a/") == original
     voxarium.upgrade(tmp_path / "t", to="0.6")
     assert {k: (tmp_path / "t" / k).read_bytes() for k in trees.content(tmp_path / "t")} == upgraded

@@ -1,4 +1,4 @@
-"""Documents in, documents out: junk gives errors of ours, valid metadata of 0.4 become valid metadata of 0.5 and 0.6."""
+"""Documents in, documents out: junk gives errors of ours, valid metadata of 0.4 become valid 0.5 and 0.6."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ JSON = st.recursive(
                     "dtype",
                     "filters",
                     "id",
-                ]  # fmt: skip
+                ]
             ),
             inner,
             max_size=4,
@@ -74,7 +74,7 @@ def test_junk_gives_documents_or_our_errors(attributes, array, raw):
             except (FormatError, UnsupportedError):
                 continue
             for data in done.written.values():
-                json.loads(data, parse_constant=lambda name: pytest.fail(name))
+                json.loads(data, parse_constant=pytest.fail)
 
 
 @pytest.mark.skipif(not SUITE.exists(), reason="the official examples are not here")
@@ -84,7 +84,7 @@ def test_the_official_examples_of_0_4_become_valid_0_5_and_0_6():
         attributes = json.loads("\n".join(x for x in file.read_text().splitlines() if not x.strip().startswith("//")))
         if list(counting(check_attributes(attributes), "spec")):
             continue
-        ome, rest = ome_upgrade.ome_content(attributes, "OME")
+        ome, _ = ome_upgrade.ome_content(attributes, "OME")
         if not ome:
             continue
         shapes = {p: (1,) * len(ome["multiscales"][0]["axes"]) for p in ome_upgrade.level_paths(ome)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
 import signal
@@ -12,7 +13,7 @@ import time
 import pytest
 
 import voxarium
-from voxarium.errors import ConflictError
+from voxarium.errors import ConflictError, NotFoundError
 
 # Forks for every point: the child kills itself at the given file operation inside the tree.
 SCRIPT = """
@@ -84,12 +85,11 @@ print(points, again)
 def test_killed_at_every_file_operation(tmp_path, trees, what):
     trees.group(tmp_path / "t", {"own": 1})
     trees.labelled(tmp_path / "t/image")
-    trees.plate(tmp_path / "t/plate", rows="A", columns=(1,), fields=1)
     arguments = [str(tmp_path / "t"), str(tmp_path / "work"), what, "1"]
     done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr[-3000:]
     points, again = map(int, done.stdout.split())
-    assert points > 60
+    assert points > 40
     assert again < points / 2 or what == "finish"
 
 
@@ -123,10 +123,8 @@ def test_killed_at_random_moments_it_is_finished_or_undone(tmp_path, trees):
             assert trees.content(work) == upgraded
             voxarium.roll_back(work)
         else:
-            try:
+            with contextlib.suppress(NotFoundError):  # killed before the journal was complete: nothing was changed
                 voxarium.roll_back(work)
-            except voxarium.VoxariumError as error:
-                assert error.code == "nothing-to-resume"
         assert trees.content(work) == original
         shutil.rmtree(work)
     assert halfway >= 3
@@ -136,17 +134,17 @@ def stopped(tree, monkeypatch, after):
     """Upgrade, with a store that fails after some documents."""
     from voxarium.stores.local import LocalStore
 
-    put, count = LocalStore.put, 0
+    create, count = LocalStore.create, 0
 
-    def failing(self, key, data):
+    def failing(self, key):
         nonlocal count
         if key.endswith("zarr.json"):
             count += 1
             if count > after:
                 raise KeyboardInterrupt
-        put(self, key, data)
+        return create(self, key)
 
-    monkeypatch.setattr(LocalStore, "put", failing)
+    monkeypatch.setattr(LocalStore, "create", failing)
     with pytest.raises(KeyboardInterrupt):
         voxarium.upgrade(tree, to="0.5")
     monkeypatch.undo()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from typing import Any, Final
 
-from voxarium.conversion.upgrading.applying import side_by_side
+from voxarium.conversion.upgrading.applying import side_by_side, store_whole
 from voxarium.conversion.upgrading.journal import FOLDER, Tree
 from voxarium.conversion.upgrading.report import ProgressCallback, UpgradeProgress, UpgradeReport
 from voxarium.conversion.upgrading.walking import Visit, Walk
@@ -145,7 +145,7 @@ def make_beside(
         documents |= visit.change.after if visit.change is not None else {}
         for name, data in sorted(documents.items()):
             if data is not None:
-                target.put(copier.place(f"{visit.path}/{name}" if visit.path else name), data)
+                store_whole(target, copier.place(f"{visit.path}/{name}" if visit.path else name), data)
         report.nodes += visit.kind in ("array", "group")
         for text in visit.notes:
             report.note(copier.place(visit.path), text)

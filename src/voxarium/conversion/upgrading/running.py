@@ -15,6 +15,7 @@ from voxarium.conversion.upgrading.beside import Copier, begin_beside, make_besi
 from voxarium.conversion.upgrading.journal import Journal, Tree
 from voxarium.conversion.upgrading.report import ProgressCallback, Refusal, UpgradeProgress, UpgradeReport
 from voxarium.conversion.upgrading.walking import Walk
+from voxarium.core.journal import JOB_KEY
 from voxarium.core.registry import upgrade_driver
 from voxarium.core.uri import iter_above, open_source_store, open_target_store
 from voxarium.errors import (
@@ -82,7 +83,7 @@ def upgrade(
     NotFoundError
         If nothing is there.
     ConflictError
-        If another upgrade was begun here and not finished, or somebody changed a document meanwhile.
+        If another job was begun here and not finished, or somebody changed a document meanwhile.
     ExistsError
         If something is at `beside` already.
 
@@ -108,8 +109,7 @@ def upgrade(
             _look(walk, report, None, progress, listed=True)
             return report
         journals.clear_remains(store)
-        if isinstance(store, ResumableStore):
-            store.clear_partial()
+        _clear(store)
         journal = journals.begin(store, settings)
         try:
             _look(walk, report, journal, progress, listed=False)
@@ -140,6 +140,7 @@ def roll_back(uri: str | os.PathLike[str], *, progress: ProgressCallback = _sile
     """
     store = _tree(uri)
     journal = journals.latest(store)
+    _clear(store)
     if journal is None:
         journals.clear_remains(store)
         raise NotFoundError(
@@ -150,8 +151,6 @@ def roll_back(uri: str | os.PathLike[str], *, progress: ProgressCallback = _sile
     settings = journal.settings
     report = UpgradeReport(str(settings.get("target")), str(settings.get("mode")), store.uri)
     report.nodes, report.written, report.removed = journal.nodes, journal.removed, journal.written
-    if isinstance(store, ResumableStore):
-        store.clear_partial()
     with _pool(store) as pool:
         undo(journal, pool, progress)
     journals.clear_remains(store)
@@ -160,6 +159,7 @@ def roll_back(uri: str | os.PathLike[str], *, progress: ProgressCallback = _sile
 
 
 def _clear(store: Tree) -> None:
+    """Remove objects that a killed run had begun."""
     if isinstance(store, ResumableStore):
         store.clear_partial()
 
@@ -187,6 +187,12 @@ def _tree(uri: str | os.PathLike[str]) -> Tree:
             f"{source.uri} cannot be changed in place",
             code=Code.STORE_READ_ONLY,
             fix="write the result to another place with --beside",
+        )
+    if store.stat(JOB_KEY) is not None:
+        raise ConflictError(
+            f"{source.uri} is being written by a conversion, or one was stopped",
+            code=Code.IMAGE_INCOMPLETE,
+            fix="let it finish first; voxarium convert goes on with --resume",
         )
     return store
 
@@ -278,8 +284,7 @@ def _go_on(
     for change in journal.changes():
         report.count(change, listed=dry_run)
     if not dry_run:
-        if isinstance(store, ResumableStore):
-            store.clear_partial()
+        _clear(store)
         with _pool(store) as pool:
             apply(journal, pool, progress)
         _clear(store)

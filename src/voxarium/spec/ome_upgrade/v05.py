@@ -66,17 +66,21 @@ def upgrade_to_05(ome: Mapping[str, Any], shapes: Levels) -> Upgraded:
     for key, value in ome.items():
         if key == "multiscales":
             out[key] = [_multiscale(b, f"multiscales[{i}]", shapes, notes) for i, b in enumerate(items(value, key))]
-        elif key in _KEPT_VERSION:
+        elif key in _KEPT_VERSION and isinstance(value, dict):
             out[key] = value | {"version": "0.5"}
-        elif key == "omero":
+        elif key == "omero" and isinstance(value, dict):
             out[key] = {k: v for k, v in value.items() if k != "version"}
-        else:
+        elif key != "version":
             out[key] = value
     return Upgraded(out, tuple(notes))
 
 
 def _multiscale(body: Mapping[str, Any], where: str, shapes: Levels, notes: list[str]) -> dict[str, Any]:
     datasets = items(body.get("datasets"), f"{where}.datasets")
+    if "coordinateSystems" in body:
+        malformed(f"{where} has coordinateSystems, which versions before 0.6 do not know")
+    if body.get("axes") is None and body.get("version", "0.1") not in ("0.1", "0.2"):
+        malformed(f"{where} has no axes", "add the list of axes, such as z, y, x, to the metadata first")
     axes = _axes(body.get("axes"), where, notes)
     for dataset in datasets:
         path = path_of(dataset.get("path"), f"{where}.datasets.path")
