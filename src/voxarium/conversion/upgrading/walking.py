@@ -81,6 +81,7 @@ class Walk:
         pool: Executor | None = None,
     ) -> None:
         self._store = store
+        self._files = store if isinstance(store, FileStore) else None
         self._root = root
         self._driver = driver
         self._target = target
@@ -188,9 +189,9 @@ class Walk:
 
     def _is_link(self, path: str) -> bool:
         """Tell whether a folder is a link: what it leads to may be no part of the tree."""
-        if path == self._root or not isinstance(self._store, FileStore):
+        if path == self._root or self._files is None:
             return False
-        place = self._store.local_path(path)
+        place = self._files.local_path(path)
         return place is not None and os.path.islink(place)
 
 
