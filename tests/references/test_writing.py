@@ -48,6 +48,16 @@ def raw(folder: Path) -> tuple[str, dict[str, Any]]:
     return "a.raw", PLACE | {"shape": SHAPE, "dtype": "uint16", "byte_offset": 7}
 
 
+def tiff(name: str, **options: Any) -> Callable[[Path], tuple[str, dict[str, Any]]]:
+    def make(folder: Path) -> tuple[str, dict[str, Any]]:
+        tifffile = pytest.importorskip("tifffile")
+        tifffile.imwrite(folder / name, VOXELS, photometric="minisblack", **options)
+        return name, PLACE
+
+    make.__name__ = name
+    return make
+
+
 def converted(name: str, **options: Any) -> Callable[[Path], tuple[str, dict[str, Any]]]:
     def make(folder: Path) -> tuple[str, dict[str, Any]]:
         np.save(folder / "source.npy", VOXELS)
@@ -64,6 +74,10 @@ SOURCES = [
     npy,
     npy_in_fortran_order,
     raw,
+    tiff("flat.tif"),
+    tiff("big_endian_strips.tif", byteorder=">", rowsperstrip=11, compression="zlib"),
+    tiff("tiles.tif", tile=(16, 32), compression="zstd"),
+    tiff("plain_tiles.tif", tile=(32, 16)),
     converted("ome.zarr", spec_version="0.4"),
     converted("precomputed", format="precomputed", shard=0),
     converted("precomputed_shards", format="precomputed", shard=64),
@@ -144,6 +158,13 @@ def test_what_others_cannot_decode_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="compressed_segmentation"):
         voxarium.virtualize(tmp_path / "labels", tmp_path / "refs.json")
     assert not (tmp_path / "refs.json").exists()
+
+
+def test_predictors_and_other_compressions_of_tiff_are_refused(tmp_path: Path) -> None:
+    for options in ({"compression": "lzw"}, {"compression": "zlib", "predictor": True}):
+        source, place = tiff("a.tif", tile=(16, 16), **options)(tmp_path)
+        with pytest.raises(UnsupportedError, match="without copying"):
+            voxarium.virtualize(tmp_path / source, tmp_path / "refs.json", **place)
 
 
 def test_existing_targets_are_kept(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,12 +15,38 @@ from voxarium.model.flat_array import FlatArray, slab_shape
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.sources import missing_extra, truncated
 
-__all__ = ["Pages", "TiffLevel", "assembled_level", "series_level"]
+__all__ = ["Pages", "Stored", "TiffLevel", "assembled_level", "series_level"]
 
 _LARGEST_SEGMENT: Final = 2 << 30
 _WORTHWHILE: Final = 512 << 10  # bytes of strips that are read as one chunk
 _MOST_SEGMENTS: Final = 1 << 28
+_PACKERS: Final[Mapping[int, Mapping[str, Any] | None]] = {
+    1: None,
+    8: {"id": "zlib", "level": 1},
+    32946: {"id": "zlib", "level": 1},
+    50000: {"id": "zstd", "level": 1},
+    34926: {"id": "zstd", "level": 1},
+}
 _COPY_AGAIN: Final = "copy the file again from its source"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How strips or tiles are stored, where nothing but a common compressor stands between bytes and voxels.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        With its byte order.
+    compressor : mapping or None
+        numcodecs configuration.
+    padded : bool
+        True for tiles, which are whole where the image ends; False for strips.
+    """
+
+    dtype: np.dtype[Any]
+    compressor: Mapping[str, Any] | None  # Any: JSON
+    padded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +71,8 @@ class Pages:
         Files that hold pages, and for each page which; the second None when all are in the first.
     decode : callable
         tifffile's decoder.
+    stored : Stored or None
+        How others can decode segments; None when it takes more than that.
     """
 
     axes: str
@@ -57,6 +85,7 @@ class Pages:
     keys: tuple[str, ...]
     owners: NDArray[np.int32] | None
     decode: Callable[..., Any]
+    stored: Stored | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(None), ()  # the decoder cannot travel to another process; the file is opened again there
@@ -320,7 +349,18 @@ def _pages(
         keys,
         owners if len(keys) > 1 else None,
         page.decode,
+        _stored(page),
     )
+
+
+def _stored(page: Any) -> Stored | None:  # Any: tifffile is untyped here
+    """Return how segments are stored, unless decoding takes more than a common compressor."""
+    bits = page.bitspersample
+    if page.compression not in _PACKERS or page.predictor != 1 or page.fillorder != 1 or page.is_subsampled:
+        return None
+    if bits != page.dtype.itemsize * 8:
+        return None
+    return Stored(page.dtype.newbyteorder(page.parent.byteorder), _PACKERS[page.compression], bool(page.is_tiled))
 
 
 def _check_places(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar, Final, cast
 
 import numpy as np
@@ -11,9 +12,12 @@ from voxarium.codecs.tiff import TiffLevel, read_level
 from voxarium.errors import Code, FormatError, InputError, NotFoundError
 from voxarium.formats.tiff.describing import array_info
 from voxarium.formats.tiff.files import SUFFIXES, Opened, levels_of, number_of, open_any, split
+from voxarium.formats.tiff.references import referable, stored_chunks
 from voxarium.model.box import Box
 from voxarium.model.image import ArrayInfo
+from voxarium.model.native import Span
 from voxarium.model.protocols import ReadableStore
+from voxarium.model.references import Referable
 from voxarium.model.sources import declined, place
 
 __all__ = ["TiffArrayDriver", "TiffRegionDriver"]
@@ -69,6 +73,16 @@ class _Levels:
         out = np.empty(box.shape, info.dtype)
         self._read(store, path, info, box, out)
         return out
+
+    def referable(self, info: ArrayInfo, /) -> Referable:
+        """Return how others decode strips and tiles."""
+        return referable(cast(TiffLevel, info.details))
+
+    def stored_chunks(
+        self, _store: ReadableStore, _path: str, info: ArrayInfo, /
+    ) -> Iterator[tuple[tuple[int, ...], Span | None]]:
+        """Yield where strips and tiles are."""
+        return stored_chunks(cast(TiffLevel, info.details))
 
     def _read(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any]) -> None:
         level = cast(TiffLevel, info.details)
