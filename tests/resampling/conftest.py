@@ -11,7 +11,7 @@ from voxarium.core.array import Array
 from voxarium.core.image import Image
 from voxarium.model.axes import Axis
 from voxarium.model.image import ArrayInfo, ImageInfo, LevelInfo
-from voxarium.model.transforms import Affine, Identity, Scale, Sequence, Translation
+from voxarium.model.transforms import Affine, Scale, Sequence, Translation
 from voxarium.stores.memory import MemoryStore
 
 
@@ -119,6 +119,3 @@ def catmull_rom(data, at):
 @pytest.fixture
 def rng():
     return np.random.default_rng(11)
-
-
-__all__ = ["Identity"]

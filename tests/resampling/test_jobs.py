@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import shutil
@@ -12,10 +13,12 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import voxarium
 from voxarium.cli.main import main
-from voxarium.errors import Code, ConflictError, InputError
+from voxarium.errors import Code, ConflictError, InputError, VoxariumError
 from voxarium.stores.local import LocalStore
 
 MATRIX = "0.8 -0.6 0 9\n0.6 0.8 0 -7\n0 0 1 0.5\n0 0 0 1\n"
@@ -146,6 +149,15 @@ def test_transforms_in_files_are_read_or_refused(source, tmp_path, capsys, text,
     job = ["resample", source / "em.ome.zarr", tmp_path / "t", "--voxel-size", "32", "--transform", tmp_path / "way"]
     assert (run(*job, "--dry-run", "--json") == 0) == fine
     capsys.readouterr()
+
+
+@given(st.binary(max_size=80) | st.from_regex(rb"[-0-9. e,\n\[\]{}]{0,60}"))
+@settings(max_examples=200, deadline=None)
+def test_junk_is_no_transform(raw):
+    from voxarium.core.resampling.reading import parse_transform
+
+    with contextlib.suppress(VoxariumError):
+        parse_transform(raw, "junk")
 
 
 def test_landmarks_are_followed_both_ways(source, tmp_path, capsys):
