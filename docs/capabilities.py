@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from voxarium.core.registry import image_drivers
-from voxarium.model.abilities import Holds
+from voxarium.model.abilities import Holds, holds_of
 
 __all__ = ["formats_page"]
 
@@ -49,7 +49,8 @@ _ROWS: tuple[tuple[str, Callable[[Holds], str]], ...] = (
         "position of level 0",
         lambda h: {"any": "anywhere", "voxels": "whole voxels", "none": "origin only"}[h.translation],
     ),
-    ("rotation, further systems", lambda h: _yes(h.transforms)),
+    ("rotation, shear", lambda h: _yes(h.affine)),
+    ("further systems", lambda h: _yes(h.transforms)),
     ("name", lambda h: _yes(h.name)),
     ("role", lambda h: ", ".join(sorted(h.roles)) or "–"),
     ("shown range", lambda h: _yes(h.windows)),
@@ -59,6 +60,16 @@ _ROWS: tuple[tuple[str, Callable[[Holds], str]], ...] = (
     ("raw → real values", lambda h: _yes(h.value)),
     ("unknown metadata", lambda h: _yes(h.metadata)),
 )
+
+
+def _cell(cell: Callable[[Holds], str], driver: Any) -> str:
+    """Return what a driver holds; where its versions differ, those that do."""
+    found = {version: cell(holds_of(driver, version)) for version in sorted(driver.spec_versions)}
+    if len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    return ", ".join(
+        version if text == "yes" else f"{version}: {text}" for version, text in found.items() if text != "–"
+    )
 
 
 def formats_page(notice: str, table: str) -> str:
@@ -78,7 +89,7 @@ def formats_page(notice: str, table: str) -> str:
         "| --- |" + " --- |" * len(drivers),
     ]
     for name, cell in _ROWS:
-        lines.append(f"| {name} | " + " | ".join(cell(d.holds) for d in drivers) + " |")
+        lines.append(f"| {name} | " + " | ".join(_cell(cell, d) for d in drivers) + " |")
     limits = [(d.name, limit) for d in drivers for limit in d.holds.reader_limits]
     if limits:
         lines += [

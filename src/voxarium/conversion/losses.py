@@ -11,7 +11,7 @@ import numpy as np
 from voxarium.errors import Code, InputError, UnsupportedError
 from voxarium.model.abilities import Holds, Loss, LossKind
 from voxarium.model.axes import SPACE_UNITS, Axis, canonical_unit, unit_factor
-from voxarium.model.image import ImageInfo, Value
+from voxarium.model.image import ImageInfo, TransformEdge, Value
 from voxarium.model.transforms import scale_translation
 
 __all__ = ["check_dtype", "find_losses", "fitting_units", "reader_warnings", "refuse_losses", "snapped"]
@@ -70,7 +70,14 @@ def snapped(
 
 
 def find_losses(
-    source: ImageInfo, wanted: Iterable[Geometry], target: ImageInfo, holds: Holds, *, told: tuple[str, ...] = ()
+    source: ImageInfo,
+    wanted: Iterable[Geometry],
+    target: ImageInfo,
+    holds: Holds,
+    *,
+    left: tuple[TransformEdge, ...] = (),
+    turned: bool = False,
+    told: tuple[str, ...] = (),
 ) -> tuple[Loss, ...]:
     """Return what of an image will be gone.
 
@@ -84,6 +91,10 @@ def find_losses(
         What will be written, its levels already where the convention can put them.
     holds : Holds
         What the convention can express.
+    left : tuple of TransformEdge
+        Transforms between coordinate systems that the target will not have.
+    turned : bool
+        True when the source is rotated or sheared, and the target will not be.
     told : tuple of str
         What addresses tell: the names of source and target.
     """
@@ -97,10 +108,7 @@ def find_losses(
         units = sorted({a.unit for a in target.axes if a.type == "space" and a.unit is not None} - holds.units)
         if units:
             lose("units", f"the unit {', '.join(units)} of the voxel size")
-    moved = [e for e in source.edges if e.source not in {lv.path for lv in source.levels}]
-    if moved:
-        between = ", ".join(f"{e.source} → {e.target}" for e in moved[:3])
-        lose("transforms", f"{len(moved)} transform(s) between coordinate systems ({between})")
+    _lose_transforms(target, left, turned, lose)
     suffix = holds.role_suffixes.get(target.role)
     by_name = suffix is not None and any(name.endswith(suffix) for name in (target.name, *told))
     if target.role != "intensity" and target.role not in holds.roles and not by_name:
@@ -139,6 +147,30 @@ def _lose_place(wanted: Iterable[Geometry], target: ImageInfo, lose: Callable[..
             f"say where the first voxel's centre lies with --translation {first}" if first else "write fewer --levels",
         )
         return  # the coarser levels follow
+
+
+def _lose_transforms(
+    target: ImageInfo, left: tuple[TransformEdge, ...], turned: bool, lose: Callable[..., None]
+) -> None:
+    if turned:
+        _lose_rotation(target, lose)
+    if left:
+        between = ", ".join(f"{e.source} → {e.target}" for e in left[:3])
+        lose("transforms", f"{len(left)} transform(s) between coordinate systems ({between})")
+
+
+def _lose_rotation(target: ImageInfo, lose: Callable[..., None]) -> None:
+    placed = scale_translation(target.levels[0].transform, len(target.axes))
+    space = [i for i, a in enumerate(target.axes) if a.type == "space"]
+    text = ""
+    if placed is not None:
+        sizes, first = (", ".join(f"{target.axes[i].name} {n[i]:.6g}" for i in space) for n in placed)
+        text = f": voxels of {sizes} are written along the axes, the centre of the first at {first}"
+    lose(
+        "transforms",
+        f"the rotation or shear of the image{text}",
+        "write a format or version that holds affine transforms, or place the image anew with --voxel-size",
+    )
 
 
 def _lose_display(target: ImageInfo, holds: Holds, lose: Callable[..., None]) -> None:

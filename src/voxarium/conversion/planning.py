@@ -8,27 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from voxarium.conversion.channels import described_display, time_step
-from voxarium.conversion.losses import check_dtype, find_losses, fitting_units, reader_warnings, snapped
+from voxarium.conversion.channels import described_display
+from voxarium.conversion.losses import check_dtype, find_losses, reader_warnings
 from voxarium.conversion.options import ConvertOptions, described_axes, per_space_axis, reduced_axes
+from voxarium.conversion.placing import Placement, place
 from voxarium.conversion.plan import Plan, PlannedLevel, Selection, choose_block, reread_factor
 from voxarium.core.image import Image
 from voxarium.core.pools import cpu_count
 from voxarium.core.registry import writable_array_driver, writable_image_driver
 from voxarium.errors import Code, InputError
-from voxarium.model.abilities import Holds
+from voxarium.model.abilities import holds_of
 from voxarium.model.axes import Axis
 from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArraySpec, ImageInfo, LevelInfo, Role
 from voxarium.model.protocols import PayloadDriver, WritableArrayDriver, WritableImageDriver
-from voxarium.model.transforms import Identity, Scale, Sequence, Transform, Translation, scale_translation
+from voxarium.model.transforms import Transform
 from voxarium.pyramid import Method, check_method, default_method, level_shape, level_transform, plan_factors
 
 __all__ = ["plan"]
 
 _Kind = tuple[tuple[Axis, ...], Role, str]  # axes in target order, role, method
-_Geometry = tuple[tuple[float, ...], tuple[float, ...]]  # scale and translation of level 0 in target order
 
 _TYPE_ORDER = {"time": 0, "channel": 1, "space": 3}
 
@@ -65,27 +65,26 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
     axes = tuple(stated[p] for p in permutation)
     role: Role = options.role or source.info.role
     notes: list[str] = []
-    holds = convention.holds
+    holds = holds_of(convention, version)
     dtype = _target_dtype(source.dtype, role, options, notes)
     check_dtype(dtype, holds, convention.name)
     selection = Selection(crop=_crop(source, options.crop), permutation=permutation, dtype=dtype, lossy=options.lossy)
     if 0 in selection.shape:
         notes.append("the image is empty: an axis has length 0")
-    placed = _placed(_base_geometry(source, stated, selection, options, notes), source, options, holds)
-    axes, (scale, translation) = fitting_units(axes, placed, holds)
+    placed = place(source, stated, selection, options, holds=holds, notes=notes)
+    axes = placed.axes
     method = check_method(options.method, role) if options.method else default_method(role)
     shrinking = reduced_axes(axes, convention, options, notes)
-    steps = _factors(selection.shape, shrinking, scale, options, notes)[: (holds.most_levels or 64) - 1]
+    steps = _factors(selection.shape, shrinking, placed.sizes, options, notes)[: (holds.most_levels or 64) - 1]
     kind = (axes, role, str(method))
-    base = (scale, translation)
-    wanted = tuple(level_transform(*base, steps[:i], method) for i in range(len(steps) + 1))
-    held = tuple((size, snapped(axes, size, shift, holds)) for size, shift in wanted)
-    levels = _levels((convention, container), selection, kind, steps=steps, geometry=held, options=options)
-    image = _image_info(source, options, kind, levels=levels, geometry=held, target_name=target_name)
+    wanted = tuple(level_transform(*placed.base, steps[:i], method) for i in range(len(steps) + 1))
+    held = tuple(placed.transform(geometry, holds) for geometry in wanted)
+    levels = _levels((convention, container), selection, kind, steps=steps, transforms=held, options=options)
+    image = _image_info(source, options, kind, levels=levels, transforms=held, placed=placed, target_name=target_name)
     convention.check(image, version)
     address = "/".join((source.store.uri, source.path)).rstrip("/").rsplit("/", 1)[-1]
     told = (target_name, address, address.split(".")[0])
-    losses = find_losses(source.info, wanted, image, holds, told=told)
+    losses = find_losses(source.info, wanted, image, holds, left=placed.left, turned=placed.turned, told=told)
     notes.extend(reader_warnings(dtype.name, role, holds))
     source_chunk = tuple(source.arrays[0].info.chunk_shape[p] for p in permutation)
     block = _block(levels, source_chunk, options, method)
@@ -165,54 +164,6 @@ def _crop(source: Image, crop: Box | None) -> Box:
     return crop
 
 
-def _base_geometry(
-    source: Image, axes: tuple[Axis, ...], selection: Selection, options: ConvertOptions, notes: list[str]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return (scale, translation) of level 0 in target order, from the options or the source, shifted by the crop."""
-    stated = scale_translation(source.levels[0].transform, source.ndim)
-    if stated is None:
-        raise InputError(
-            f"{source.name} is rotated or sheared, which levels of an image cannot express",
-            code=Code.TRANSFORM_INVALID,
-            fix="give --voxel-size to write it unrotated; its own transform is then not applied",
-        )
-    given = per_space_axis(options.voxel_size, axes, "the voxel size")
-    given = tuple(g if t is None else t for g, t in zip(given, time_step(axes, options), strict=True))
-    moved = per_space_axis(options.translation, axes, "the translation")
-    scale, translation = [], []
-    for i, axis in enumerate(axes):
-        size = given[i]
-        if size is not None and not (math.isfinite(size) and size > 0):
-            raise InputError(
-                f"voxel size {size} along {axis.name} is not positive",
-                code=Code.ARGUMENT_INVALID,
-                fix="give physical sizes such as 8,8,8",
-            )
-        scale.append(stated[0][i] if size is None else float(size))
-        shift = moved[i]
-        base = stated[1][i] if shift is None else float(shift)
-        translation.append(base + selection.crop.origin[i] * scale[i])
-    if options.voxel_size is None and not _place_stated(source):
-        notes.append("the voxel size is not known: scale 1 without a unit is written; give --voxel-size and --unit")
-    p = selection.permutation
-    return tuple(scale[i] for i in p), tuple(translation[i] for i in p)
-
-
-def _place_stated(source: Image) -> bool:
-    """Tell whether the source says where its voxels are."""
-    info = source.info
-    return (info.axes_stated and info.levels[0].array.transform is not None) or info.spec_version is not None
-
-
-def _placed(base: _Geometry, source: Image, options: ConvertOptions, holds: Holds) -> _Geometry:
-    """Put a corner at the origin, where nobody says where the image lies and the target counts from corners."""
-    scale, translation = base
-    free = options.translation is None and not _place_stated(source) and not any(translation)
-    if holds.translation != "voxels" or not free:
-        return base
-    return scale, tuple(s / 2 for s in scale)
-
-
 def _factors(
     shape: tuple[int, ...], axes: tuple[Axis, ...], scale: tuple[float, ...], options: ConvertOptions, notes: list[str]
 ) -> tuple[tuple[int, ...], ...]:
@@ -270,7 +221,7 @@ def _levels(
     kind: _Kind,
     *,
     steps: tuple[tuple[int, ...], ...],
-    geometry: tuple[_Geometry, ...],
+    transforms: tuple[Transform, ...],
     options: ConvertOptions,
 ) -> tuple[PlannedLevel, ...]:
     (convention, container), (axes, role, _) = drivers, kind
@@ -288,7 +239,6 @@ def _levels(
     # One chunk shape for all levels; only an axis that is shorter than a chunk from the start gets a shorter one.
     fitted = tuple(min(c, max(n, 1)) for c, n in zip(chunk, shape, strict=True))
     levels: list[PlannedLevel] = []
-    finest: Transform = Identity()
     scale = (1,) * len(shape)
     for i in range(len(steps) + 1):
         factors = steps[i - 1] if i else (1,) * len(shape)
@@ -298,8 +248,6 @@ def _levels(
         outer = None
         if shard is not None:
             outer = tuple(-(-min(s, max(n, 1)) // c) * c for s, n, c in zip(shard, shape, fitted, strict=True))
-        transform = Sequence((Scale(geometry[i][0]), Translation(geometry[i][1])))
-        finest = transform if i == 0 else finest
         info = container.create(
             ArraySpec(
                 shape=shape,
@@ -309,13 +257,13 @@ def _levels(
                 fill_value=fill,
                 codec=options.codec,
                 role=role,
-                transform=transform,
+                transform=transforms[i],
                 dimension_names=tuple(a.name for a in axes),
             )
         )
         following = steps[i] if i < len(steps) else (1,) * len(shape)
         cell = tuple(math.lcm(c, f) for c, f in zip(info.chunk_shape, following, strict=True))
-        path = convention.level_path(i, transform, finest)
+        path = convention.level_path(i, transforms[i], transforms[0])
         levels.append(PlannedLevel(path=path, info=info, factors=factors, scale=scale, cell=cell))
     return tuple(levels)
 
@@ -343,25 +291,24 @@ def _image_info(
     kind: _Kind,
     *,
     levels: tuple[PlannedLevel, ...],
-    geometry: tuple[_Geometry, ...],
+    transforms: tuple[Transform, ...],
+    placed: Placement,
     target_name: str,
 ) -> ImageInfo:
     axes, role, method = kind
-    infos = []
-    for level, (scale, translation) in zip(levels, geometry, strict=True):
-        transform = Sequence((Scale(scale), Translation(translation)))
-        infos.append(LevelInfo(path=level.path, array=level.info, transform=transform))
     return replace(
         source.info,
         format=options.format,
         axes=axes,
-        levels=tuple(infos),
+        levels=tuple(
+            LevelInfo(path=lv.path, array=lv.info, transform=t) for lv, t in zip(levels, transforms, strict=True)
+        ),
         name=options.name or source.info.name or target_name,
         role=role,
         spec_version=None,
         axes_stated=True,
-        systems=(),
-        edges=(),
+        systems=placed.further.systems,
+        edges=placed.further.edges,
         labels=(),
         display=described_display(source.info.display, axes, levels[0].info.shape, options),
         method=method if len(levels) > 1 else None,

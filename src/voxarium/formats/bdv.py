@@ -58,7 +58,13 @@ class BdvDriver:
     enclosing_documents: ClassVar[tuple[str, ...]] = ("dataset.xml",)
     spec_versions: ClassVar[tuple[str, ...]] = ("1",)
     holds: ClassVar[Holds] = Holds(
-        dtypes=NUMBERS, ndim=(3, 3), axis_names=frozenset("zyx"), name=True, metadata=True, fill_values="zero"
+        dtypes=NUMBERS,
+        ndim=(3, 3),
+        affine=True,
+        axis_names=frozenset("zyx"),
+        name=True,
+        metadata=True,
+        fill_values="zero",
     )
 
     # -- reading

@@ -46,6 +46,7 @@ class BdvHdf5Driver:
     holds: ClassVar[Holds] = Holds(
         dtypes=NUMBERS - {"int16"},
         ndim=(3, 3),
+        affine=True,
         axis_names=frozenset("zyx"),
         name=True,
         fill_values="zero",

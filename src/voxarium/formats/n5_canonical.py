@@ -41,7 +41,9 @@ class N5CanonicalDriver:
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
     precedence: ClassVar[int] = 60
     spec_versions: ClassVar[tuple[str, ...]] = ("1",)
-    holds: ClassVar[Holds] = Holds(dtypes=NUMBERS, ndim=(2, 5), windows=True, metadata=True, fill_values="zero")
+    holds: ClassVar[Holds] = Holds(
+        dtypes=NUMBERS, ndim=(2, 5), affine=True, windows=True, metadata=True, fill_values="zero"
+    )
 
     # -- reading
     def open(self, store: ReadableStore, path: str, open_array: Callable[[str], ArrayInfo], /) -> ImageInfo:

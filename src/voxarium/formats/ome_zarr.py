@@ -98,6 +98,11 @@ class OmeZarrDriver:
         ome.check_version(spec_version)
         return "zarr2" if spec_version < "0.5" else "zarr3"
 
+    def holds_for(self, spec_version: str, /) -> Holds:
+        """Return what a version holds: from 0.6 on rotations, shears and further coordinate systems too."""
+        graph = spec_version >= "0.6"
+        return replace(self.holds, affine=graph, transforms=graph)
+
     def level_path(self, level: int, _transform: Transform, _finest: Transform, /) -> str:
         """Return the path of a level below the image: ``s0``, ``s1``, …"""
         return f"s{level}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal, Protocol, runtime_checkable
 
-__all__ = ["INTEGERS", "NUMBERS", "Holds", "Loss", "ReaderLimit"]
+__all__ = ["INTEGERS", "NUMBERS", "Holds", "Loss", "ReaderLimit", "VersionedHolds", "holds_of"]
 
 INTEGERS: Final = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"})
 """Names of the integer types."""
@@ -81,8 +81,10 @@ class Holds:
         set: it names none.
     translation : {"any", "voxels", "none"}
         Where level 0 may lie: anywhere, at whole voxels from the origin, or only at the origin.
+    affine : bool
+        Rotation and shear: any matrix may lead from the voxels of level 0 to the world.
     transforms : bool
-        Further coordinate systems, rotation, shear.
+        Further coordinate systems, and affine transforms between them and the world.
     name, windows, colors, label_colors, label_properties, value, metadata : bool
         Name of the image; shown range and colour of channels; colours and properties of labels; raw → real; keys this
         package does not know.
@@ -103,6 +105,7 @@ class Holds:
     axis_names: frozenset[str] | None = None
     units: frozenset[str] | None = None
     translation: Literal["any", "voxels", "none"] = "any"
+    affine: bool = False
     transforms: bool = False
     name: bool = False
     windows: bool = False
@@ -116,3 +119,20 @@ class Holds:
     role_suffixes: Mapping[str, str] = field(default_factory=dict)
     reader_limits: tuple[ReaderLimit, ...] = ()
     most_levels: int | None = None
+
+
+class _Convention(Protocol):
+    holds: ClassVar[Holds]
+
+
+@runtime_checkable
+class VersionedHolds(Protocol):
+    """A convention whose versions can express different things."""
+
+    def holds_for(self, spec_version: str, /) -> Holds:
+        """Return what a version can express."""
+
+
+def holds_of(convention: _Convention, spec_version: str) -> Holds:
+    """Return what a version of a convention can express."""
+    return convention.holds_for(spec_version) if isinstance(convention, VersionedHolds) else convention.holds

@@ -239,7 +239,8 @@ def _rounded(matrix: np.ndarray[Any, np.dtype[np.float64]]) -> Transform:
         _refuse("a level is turned or sheared against level 0")
     nearest = np.round(scale)
     even = np.where(np.abs(scale - nearest) < _TOLERANCE * scale, nearest, scale)
-    shift = np.where(np.abs(matrix[:, -1]) < _TOLERANCE * scale.max(), 0.0, matrix[:, -1])
+    halves = np.round(2 * matrix[:, -1]) / 2 + 0.0  # no negative zeros
+    shift = np.where(np.abs(matrix[:, -1] - halves) < _TOLERANCE * scale.max(), halves, matrix[:, -1])
     return Sequence((Scale(tuple(even.tolist())), Translation(tuple(shift.tolist()))))
 
 
