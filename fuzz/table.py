@@ -70,6 +70,8 @@ LINES: Final = (
     Line("spec.ome", "calls:ome_collections", "mapping", ".zattrs"),
     Line("spec.ome", "image_names", "bytes", "*.ome.xml"),
     Line("spec.ome", "parse_v3_attributes", "document where", "zarr.json"),
+    Line("spec.ome", "v3_copies", "document where", "zarr.json"),
+    Line("spec.ome", "v2_copies", "document where", ".zmetadata"),
     Line("spec.ome", "parse_scene", "json"),
     Line("spec.ome", "calls:ome_rules", "mapping", ".zattrs"),
     Line("spec.ome", "calls:ome_rules", "mapping", "*.json"),

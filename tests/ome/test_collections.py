@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from voxarium.formats.ome_collections import OmeCollectionDriver
 from voxarium.model.collection import CollectionInfo, Member
 from voxarium.spec import ome
 from voxarium.stores.audit import AuditStore
+from voxarium.stores.local import LocalStore
 from voxarium.stores.memory import MemoryStore
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -98,7 +100,17 @@ class Far(AuditStore):
     concurrency = 32
 
 
-def big_plate(store, rows=80, columns=125):
+def put_written(store, path, folder, levels=3):
+    """Put an image of several levels as this package writes it."""
+    np.save(folder / "source.npy", np.arange(9 * 10 * 11, dtype="uint16").reshape(9, 10, 11))
+    voxarium.convert(folder / "source.npy", folder / "im.zarr", levels=levels, chunk=16, axes="zyx",
+                     voxel_size=(1, 1, 1), unit="micrometer", spec_version="0.5", overwrite=True)  # fmt: skip
+    written = LocalStore(folder / "im.zarr")
+    for key, _ in written.list(""):
+        store.put(f"{path}/{key}", written.get(key))
+
+
+def big_plate(store, folder, rows=80, columns=125):
     names = [f"R{i}" for i in range(rows)], [str(i + 1) for i in range(columns)]
     wells = [{"path": f"{r}/{c}", "rowIndex": i, "columnIndex": j}
              for i, r in enumerate(names[0]) for j, c in enumerate(names[1])]  # fmt: skip
@@ -106,33 +118,35 @@ def big_plate(store, rows=80, columns=125):
     group(store, "", {"plate": body})
     for well in ("R0/1", "R79/125"):
         group(store, well, {"well": {"images": [{"path": "0"}]}})
-        image(store, f"{well}/0")
+        put_written(store, f"{well}/0", folder)
 
 
-def test_a_plate_of_ten_thousand_wells_opens_in_three_requests_and_three_for_each_image():
+def test_a_plate_of_ten_thousand_wells_opens_in_three_requests_and_three_for_each_image(tmp_path):
     store = MemoryStore()
-    big_plate(store)
+    big_plate(store, tmp_path)
     far = Far(store, record=True)
     found = open_in(far)
     assert len(found) == 10_000
     assert sum(far.requests.values()) <= 3, far.requests
     repr(found)
     for n, key in enumerate(("R0/1/0", "R79/125/0"), 1):
-        assert found[key].shape == (2, 3, 5)
+        opened = found[key]
+        assert (opened.shape, len(opened.levels)) == ((9, 10, 11), 3)
         assert sum(far.requests.values()) <= 3 + 3 * n, [(o.method, o.key) for o in far.log]
 
 
-def test_a_plate_behind_http_costs_as_little(monkeypatch):
+def test_a_plate_behind_http_costs_as_little(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "stores"))
     from http_server import RangeServer
 
     store = MemoryStore()
-    big_plate(store)
+    big_plate(store, tmp_path)
     objects = {f"big.zarr/{key}": store.get(key) for key, _ in store.list("")}
     with RangeServer(objects) as server:
         found = voxarium.open(f"{server.url}/big.zarr")
         assert len(found) == 10_000 and len(server.requests) <= 3, server.requests
-        assert found["R79/125/0"].shape == (2, 3, 5)
+        opened = found["R79/125/0"]
+        assert (opened.shape, len(opened.levels)) == ((9, 10, 11), 3)
         assert len(server.requests) <= 6, server.requests
 
 
@@ -384,7 +398,7 @@ def test_plates_and_collections_inside_a_zipped_file_open_in_few_requests(tmp_pa
     from http_server import RangeServer
 
     plate, many = MemoryStore(), MemoryStore()
-    big_plate(plate)
+    big_plate(plate, tmp_path)
     nodes = [{"type": "multiscale", "name": "EM", "path": {"type": "zarr", "path": "./em.zarr"}}]
     group(many, "", {"type": "collection", "name": "set", "nodes": nodes})
     image(many, "em.zarr")
@@ -395,13 +409,14 @@ def test_plates_and_collections_inside_a_zipped_file_open_in_few_requests(tmp_pa
         assert {i.compress_type for i in archive.infolist()} == {zipfile.ZIP_STORED}
     depths = [n.count("/") for n in names if n.endswith("zarr.json")]
     assert names[0] == "zarr.json" and depths == sorted(depths)  # OX-001, OX-002
-    assert voxarium.open(tmp_path / "plate.ozx")["R0/1/0"].shape == (2, 3, 5)
+    assert voxarium.open(tmp_path / "plate.ozx")["R0/1/0"].shape == (9, 10, 11)
     assert voxarium.open(tmp_path / "set.ozx")["EM"].shape == (2, 3, 5)
     objects = {f"{n}.ozx": (tmp_path / f"{n}.ozx").read_bytes() for n in ("plate", "set")}
     with RangeServer(objects) as server:
         found = voxarium.open(f"{server.url}/plate.ozx")
         assert len(found) == 10_000 and len(server.requests) <= 4, server.requests
-        assert found["R79/125/0"].shape == (2, 3, 5)
+        opened = found["R79/125/0"]
+        assert (opened.shape, len(opened.levels)) == ((9, 10, 11), 3)
         assert len(server.requests) <= 8, server.requests
         assert voxarium.open(f"{server.url}/set.ozx").keys() == ["em.zarr"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from voxarium.core.opening import images_below, open_image
 from voxarium.core.registry import image_drivers, writable_array_driver, writable_image_driver
 from voxarium.core.uri import open_hierarchy, open_target_store
 from voxarium.errors import Code, ExistsError, InputError, StoreError, VoxariumError
+from voxarium.model.copies import CopyingDriver
 from voxarium.model.protocols import ListableStore, ResumableStore, WritableArrayDriver, WritableStore
 
 __all__ = [
@@ -182,8 +184,10 @@ def clear_partial(store: WritableStore) -> None:
         store.clear_partial()
 
 
-def image_documents(plan: Plan, target: Target) -> dict[str, bytes]:
+def image_documents(plan: Plan, target: Target, levels: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
     """Return the documents of the image and of the listings around it, as they have to be now.
+
+    `levels` are those of the levels, by their keys below the image, which some conventions repeat.
 
     Raises
     ------
@@ -194,7 +198,11 @@ def image_documents(plan: Plan, target: Target) -> dict[str, bytes]:
     touched = convention.touched(target.path, plan.image, plan.spec_version)
     found = {key: target.hierarchy.get(key) for key in touched}
     existing = {key: data for key, data in found.items() if data is not None}
-    return dict(convention.dump(target.path, plan.image, plan.spec_version, existing))
+    documents = dict(convention.dump(target.path, plan.image, plan.spec_version, existing))
+    if levels is None or not isinstance(convention, CopyingDriver):
+        return documents
+    inside = {f"{target.path}/{key}" if target.path else key: data for key, data in levels.items()}
+    return convention.with_copies(target.path, documents, inside, existing)
 
 
 def put_documents(plan: Plan, target: Target) -> list[int]:
@@ -202,12 +210,12 @@ def put_documents(plan: Plan, target: Target) -> list[int]:
     convention = writable_image_driver(plan.format)
     container = writable_array_driver(convention.array_driver(plan.spec_version))
     prefix = f"{target.path}/" if target.path else ""
+    levels = {k: data for level in plan.levels for k, data in container.dump(level.path, level.info).items()}
     sizes = []
-    for level in plan.levels:
-        for key, data in container.dump(level.path, level.info).items():
-            target.store.put(key, data)
-            sizes.append(len(data))
-    for key, data in image_documents(plan, target).items():
+    for key, data in levels.items():
+        target.store.put(key, data)
+        sizes.append(len(data))
+    for key, data in image_documents(plan, target, levels).items():
         if prefix and key.startswith(prefix):
             target.store.put(key[len(prefix) :], data)
         else:

@@ -15,10 +15,11 @@ from voxarium.core.dataset import Dataset, names_text
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_KEY
 from voxarium.core.registry import array_drivers, collection_drivers, image_drivers
-from voxarium.core.remembering import remembering
+from voxarium.core.remembering import learn, remembering
 from voxarium.core.uri import iter_above, open_source_store
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError, VoxariumError
 from voxarium.model.collection import CollectionDriver, CollectionInfo, Member, MemberKind, member_key
+from voxarium.model.copies import CopyingDriver
 from voxarium.model.image import ArrayInfo, ImageInfo, LevelInfo
 from voxarium.model.keys import resolved_key
 from voxarium.model.protocols import ArrayDriver, ImageDriver, ListableStore, ReadableStore
@@ -319,6 +320,8 @@ def _image_of(
     opened: dict[str, Array] = {}
 
     def open_level(key: str) -> ArrayInfo:
+        if not opened and isinstance(driver, CopyingDriver):
+            learn(asked, lambda: driver.copies(asked, path))
         array = opened[key] = open_array_asking(store, asked, key, None, {})
         return array.info
 

@@ -92,6 +92,17 @@ class OmeZarrDriver:
             notes.append("read as a label image: the group of labels lists it")
         return _with_notes(image, notes)
 
+    def copies(self, store: ReadableStore, path: str, /) -> dict[str, bytes | None]:
+        """Return by key the documents of arrays that consolidated metadata of the group repeat."""
+        try:
+            zarr_format = _attributes(store, path)[1]
+            raw = store.get(ome.join(path, "zarr.json" if zarr_format == 3 else ".zmetadata"))
+            if raw is None:
+                return {}
+            return ome.v3_copies(raw, path) if zarr_format == 3 else ome.v2_copies(raw, path)
+        except FormatError:
+            return {}
+
     # -- writing
     def array_driver(self, spec_version: str, /) -> str:
         """Return ``zarr2`` for 0.4, ``zarr3`` for later versions."""
@@ -157,6 +168,24 @@ class OmeZarrDriver:
                 documents |= {} if key in existing else {key: content}
         attributes = ome.dump_attributes(image, spec_version, default_source=source)
         return documents | ome.dump_group(path, spec_version, attributes)
+
+    def with_copies(
+        self, path: str, documents: Mapping[str, bytes], levels: Mapping[str, bytes], existing: Mapping[str, bytes], /
+    ) -> dict[str, bytes]:
+        """Return documents with consolidated metadata of levels, since 0.5; and in the image around a label image.
+
+        That one is changed where it has consolidated metadata: readers that trust those would not find the label image.
+        """
+        own = ome.join(path, "zarr.json")
+        if own not in documents:
+            return dict(documents)
+        changed = {**documents, own: ome.add_copies(documents[own], _below(path, levels))}
+        found = _split(path)
+        around = "" if found is None else ome.join(_parent(found[0]), "zarr.json")
+        if around in existing and ome.has_copies(existing[around], around):
+            nodes = _below(_parent(around), {**documents, **levels})
+            changed[around] = ome.add_copies(existing[around], nodes)
+        return changed
 
 
 def _attributes(store: ReadableStore, path: str) -> tuple[Mapping[str, object] | None, int]:
@@ -282,6 +311,13 @@ def _label_root(path: str, image: ImageInfo) -> tuple[str | None, list[str]]:
     root, name = found
     parts = name.split("/")[:-1]
     return root, [ome.join(root, *parts[: i + 1]) for i in range(len(parts))]
+
+
+def _below(path: str, documents: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return documents of nodes below a group, by the path of the node there."""
+    prefix = f"{path}/" if path else ""
+    inside = {key.removeprefix(prefix): raw for key, raw in documents.items() if key.startswith(prefix)}
+    return {_parent(key): raw for key, raw in inside.items() if key.endswith("/zarr.json")}
 
 
 def _parent(path: str) -> str:

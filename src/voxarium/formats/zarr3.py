@@ -1,7 +1,7 @@
 """Zarr v3 arrays, sharded or not. https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html
 
 Dialects read: codecs by bare name (3.1), ``numcodecs.*`` codecs of zarr-python, registered extension codecs,
-inline consolidated metadata (ignored: each array is opened by its own document). Shards behind another
+inline consolidated metadata (of use to conventions; each array is opened by its own document). Shards behind another
 codec, or inside another shard, are read as one chunk.
 """
 

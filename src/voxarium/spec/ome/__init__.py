@@ -8,6 +8,7 @@ guessed is noted in the image's source record. Rule ids (``AX-008``) are those o
 from __future__ import annotations
 
 from voxarium.spec.ome.check import VERSIONS, check_image, check_version
+from voxarium.spec.ome.copies import add_copies, has_copies, v2_copies, v3_copies
 from voxarium.spec.ome.dialects import is_foreign, is_unmarked
 from voxarium.spec.ome.document import malformed
 from voxarium.spec.ome.groups import (
@@ -45,6 +46,7 @@ __all__ = [
     "Plate",
     "Well",
     "WellPlace",
+    "add_copies",
     "add_label",
     "check_group_version",
     "check_image",
@@ -56,6 +58,7 @@ __all__ = [
     "dump_series",
     "dump_well",
     "group_keys",
+    "has_copies",
     "image_names",
     "is_container",
     "is_foreign",
@@ -74,5 +77,7 @@ __all__ = [
     "parse_v3_attributes",
     "parse_well",
     "scene_paths",
+    "v2_copies",
+    "v3_copies",
     "with_chosen",
 ]
