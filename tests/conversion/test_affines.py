@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import voxarium
 from voxarium.conversion import ConvertOptions, plan
+from voxarium.conversion.systems import further_edges
 from voxarium.core.image import Image
 from voxarium.core.registry import writable_image_driver
 from voxarium.errors import Code, UnsupportedError
@@ -17,6 +19,7 @@ from voxarium.model.axes import Axis, CoordinateSystem
 from voxarium.model.image import LevelInfo, TransformEdge
 from voxarium.model.transforms import Affine, Scale, Sequence, Transform, Translation
 from voxarium.model.warps import Unresolved
+from voxarium.spec.ome.rules.check import check_document
 
 SHAPE = (13, 22, 31)
 # z, y, x in and out; voxels of about 3 × 1.6 × 2.
@@ -121,7 +124,7 @@ def test_axes_in_another_order_are_reordered_in_the_world_too(oblique, tmp_path)
     p = [2, 0, 1]
     assert [a.name for a in image.axes] == ["x", "z", "y"] and (image[...] == VOXELS.transpose(p)).all()
     check_levels(image, MATRIX[p][:, [*p, 3]])
-    found = next(e for e in image.info.edges if e.target == "atlas")
+    found = next(e for e in further_edges(image.info) if e.target == "atlas")
     world = positions(SHAPE) * 10
     agree(found.transform.apply(world[:, p]), TO_ATLAS.apply(world)[:, p])
     assert [a.name for s in image.info.systems if s.name == "atlas" for a in s.axes] == ["x", "z", "y"]
@@ -141,7 +144,7 @@ def test_further_systems_come_along_and_come_back(plain, oblique, tmp_path):
             assert not plan(source, ConvertOptions(spec_version="0.6", name="slab")).losses
             voxarium.convert(source, path, spec_version="0.6", levels=2, chunk=8)
             source = voxarium.open(path)
-            found = {(e.source, e.target): e for e in source.info.edges}
+            found = {(e.source, e.target): e for e in further_edges(source.info)}
             assert found["physical", "atlas"].name == "registration"
             agree(found["physical", "atlas"].transform.matrix(3), TO_ATLAS.matrix(3))
             agree(found["atlas", "plane"].transform.matrix(3), edges[0].transform.matrix(3))
@@ -160,7 +163,7 @@ def test_transforms_that_begin_at_indices_begin_at_the_world_of_a_part(oblique, 
     crop = voxarium.Box((3, 5, 7), (9, 11, 21))
     voxarium.convert(source, tmp_path / "p.ome.zarr", spec_version="0.6", levels=1, chunk=8, crop=crop)
     image = voxarium.open(tmp_path / "p.ome.zarr")
-    found = next(e for e in image.info.edges if e.target == "atlas")
+    found = next(e for e in further_edges(image.info) if e.target == "atlas")
     at = image.levels[0].transform.apply((0, 0, 0))
     agree(found.transform.apply(at), TO_ATLAS.apply(Affine(ROWS).apply((3, 5, 7))))
 
@@ -194,6 +197,28 @@ def test_a_version_without_rotation_refuses_until_the_loss_is_accepted(oblique, 
     agree(np.array(scale), np.linalg.norm(MATRIX[:, :3], axis=0))
     agree(np.array(translation), Affine(ROWS).apply((3, 5, 7)))
     assert (image[...] == VOXELS[3:12, 5:16, 7:28]).all()
+
+
+def test_a_world_with_its_axes_in_another_order_is_no_rotation(plain, tmp_path):
+    rows = np.array([[0.0, 0, 8, 1], [0, 4, 0, 2], [40, 0, 0, 3]])  # its axes are x, y, z
+    world = CoordinateSystem(name="physical", axes=plain.axes[::-1])
+    source = changed(plain, Affine(tuple(map(tuple, rows.tolist()))), systems=(world,), world="physical")
+    for version in ("0.5", "0.6"):
+        voxarium.convert(source, tmp_path / version, spec_version=version, levels=2, chunk=8)
+        image = voxarium.open(tmp_path / version)
+        assert image.scale_translation(0) == ((40, 4, 8), (3, 2, 1))
+
+
+def test_what_is_written_breaks_no_rule(oblique, tmp_path):
+    edge = TransformEdge(source="physical", target="atlas", transform=TO_ATLAS)
+    atlas = CoordinateSystem(name="atlas", axes=oblique.axes)
+    source = changed(oblique, edges=(edge,), systems=(atlas,), world="physical")
+    voxarium.convert(source, tmp_path / "a.ome.zarr", spec_version="0.6", levels=3, chunk=8)
+    raw = (tmp_path / "a.ome.zarr" / "zarr.json").read_bytes()
+    assert not [f for f in check_document(raw, version="0.6") if f.level == "must"]
+    found = json.loads(raw)["attributes"]["ome"]["multiscales"][0]
+    steps = found["datasets"][1]["coordinateTransformations"][0]["transformations"]
+    assert steps[0]["scale"] == [1, 2, 2] and steps[1]["translation"] == [0, 0.5, 0.5]
 
 
 def test_a_voxel_size_places_the_image_anew(oblique):
@@ -236,6 +261,6 @@ def test_a_nifti_file_with_two_placements_lands_in_one_image(tmp_path):
     point = np.array((4, 9, 17))
     world = image.levels[0].transform.apply(point)
     assert np.allclose(world[::-1], nib.affines.apply_affine(theirs.get_sform(), point[::-1]), rtol=1e-6)
-    (edge,) = [e for e in image.info.edges if e.source == image.info.world]
+    (edge,) = [e for e in further_edges(image.info) if e.source == image.info.world]
     there = edge.transform.apply(world)
     assert np.allclose(there[::-1], nib.affines.apply_affine(theirs.get_qform(), point[::-1]), rtol=1e-5, atol=1e-4)

@@ -91,17 +91,21 @@ def place(
     """
     placed_anew = options.voxel_size is not None or options.translation is not None
     edges = further_edges(source.info)
-    matrix = None
-    if scale_translation(source.levels[0].transform, source.ndim) is None:
-        matrix = _matrix(source.info)
-    if matrix is not None and holds.affine and not placed_anew:
+    matrix = _matrix(source.info)
+    # The world may have the same axes in another order: that alone is no rotation.
+    plain = None if matrix is None else scale_translation(Affine(tuple(map(tuple, matrix.tolist()))), source.ndim)
+    if matrix is not None and plain is None and holds.affine and not placed_anew:
         found = _onward(matrix, axes, selection, options, holds)
     else:
-        base = _base_geometry(source, matrix, axes, selection, options=options, notes=notes)
+        first = None if plain is not None else matrix
+        stated = plain or _unrotated(source, matrix, options, notes)
+        base = _base_geometry(stated, first, axes, selection, options=options)
         base = _cornered(base, source, options, holds)
         fitted, base = fitting_units(tuple(axes[p] for p in selection.permutation), base, holds)
-        turned = matrix is not None and options.voxel_size is None
+        turned = first is not None and options.voxel_size is None
         found = Placement(axes=fitted, base=base, sizes=base[0], turned=turned)
+    if options.voxel_size is None and not _place_stated(source):
+        notes.append("the voxel size is not known: scale 1 without a unit is written; give --voxel-size and --unit")
     same_units = all(axes[p].unit == a.unit for p, a in zip(selection.permutation, found.axes, strict=True))
     further = NOTHING
     if holds.transforms and edges and not placed_anew and not found.turned and same_units:
@@ -118,7 +122,7 @@ def place(
 
 
 def _matrix(info: ImageInfo) -> NDArray[np.float64] | None:
-    """Return the matrix of level 0 with its rows in the order of the image's axes; None when there is no such."""
+    """Return the matrix of level 0, its rows in the order of the image's axes; None when there is none to go by."""
     ndim = len(info.axes)
     matrix = matrix_of(info.levels[0].transform, ndim)
     if matrix is None or matrix.shape != (ndim, ndim + 1) or not np.any(matrix[:, :-1], axis=0).all():
@@ -152,17 +156,17 @@ def _norms(matrix: NDArray[np.float64]) -> tuple[float, ...]:
 
 
 def _base_geometry(
-    source: Image,
+    stated: Geometry,
     matrix: NDArray[np.float64] | None,
     axes: tuple[Axis, ...],
     selection: Selection,
     *,
     options: ConvertOptions,
-    notes: list[str],
 ) -> Geometry:
-    """Return (scale, translation) of level 0 in target order, from the options or the source, shifted by the crop."""
-    stated = _stated(source, matrix, options, notes)
-    # The first voxel that is written stays where it is, whether or not the axes still point where they did.
+    """Return (scale, translation) of level 0 in target order, from the options or the source, shifted by the crop.
+
+    A matrix, where it is more than what is stated, tells where the first voxel that is written lies.
+    """
     origin = np.asarray(selection.crop.origin, np.float64)
     first = None if matrix is None or options.voxel_size is not None else matrix[:, -1] + matrix[:, :-1] @ origin
     given = per_space_axis(options.voxel_size, axes, "the voxel size")
@@ -184,17 +188,14 @@ def _base_geometry(
             translation.append(float(first[i]))
         else:
             translation.append(base + selection.crop.origin[i] * scale[i])
-    if options.voxel_size is None and not _place_stated(source):
-        notes.append("the voxel size is not known: scale 1 without a unit is written; give --voxel-size and --unit")
     p = selection.permutation
     return tuple(scale[i] for i in p), tuple(translation[i] for i in p)
 
 
-def _stated(source: Image, matrix: NDArray[np.float64] | None, options: ConvertOptions, notes: list[str]) -> Geometry:
-    """Return scale and translation as the source states them: of a matrix the lengths of its columns, and its shift."""
-    plain = scale_translation(source.levels[0].transform, source.ndim)
-    if plain is not None:
-        return plain
+def _unrotated(
+    source: Image, matrix: NDArray[np.float64] | None, options: ConvertOptions, notes: list[str]
+) -> Geometry:
+    """Return what is left without rotation: of a matrix the lengths of its columns, and its shift."""
     if options.voxel_size is not None:
         notes.append("the source is rotated, sheared or warped: the voxel size given places the target instead")
     elif matrix is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -220,7 +220,28 @@ def _by_index(image: ImageInfo) -> _Graph:
     )
     edges, systems = _reachable(image, {name: index, world.name: world})
     first = TransformEdge(source=name, target=world.name, transform=onward)
-    return _Graph(intrinsic=name, levels=transforms, systems=systems, edges=(first, *edges))
+    further = (_from_index(e, first) for e in edges)
+    return _Graph(intrinsic=name, levels=transforms, systems=systems, edges=(first, *further))
+
+
+def _from_index(edge: TransformEdge, onward: TransformEdge) -> TransformEdge:
+    """Return an edge from or to the world as one from or to the indices, which all are to touch (TR-007)."""
+    if edge.source == onward.target:
+        whole = onward.transform.then(edge.transform)
+        return replace(edge, source=onward.source, transform=_joined(whole, onward), original={})
+    if edge.target == onward.target:
+        whole = edge.transform.then(onward.transform.inverse())
+        return replace(edge, target=onward.source, transform=_joined(whole, onward), original={})
+    return edge
+
+
+def _joined(transform: Transform, onward: TransformEdge) -> Transform:
+    """Return one matrix for a chain of them."""
+    ndim = transform.ndim_in or onward.transform.ndim_in
+    try:
+        return transform if ndim is None else Affine(tuple(map(tuple, transform.matrix(ndim).tolist())))
+    except UnsupportedError:
+        return transform
 
 
 def _free(name: str, taken: set[str]) -> str:
