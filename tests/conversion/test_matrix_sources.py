@@ -108,9 +108,66 @@ def fibsem(folder):
     return folder / "dats", {}
 
 
+def mrc(folder):
+    made = made_by("microscopes/test_mrc.py")
+    data = volume("int16")
+    (folder / "slab.mrc").write_bytes(
+        made.header(data.shape, mode=1, origin=(12, 6, -8)) + data.astype("<i2").tobytes()
+    )
+    return folder / "slab.mrc", {}
+
+
+def nrrd(folder):
+    made = made_by("microscopes/test_nrrd.py")
+    placed = ("space dimension: 3", "space directions: (0.5,0,0) (0,0.25,0) (0,0,2)", "space origin: (4,5,6)",
+              'space units: "um" "um" "um"')  # fmt: skip
+    head = made.header(*placed, sizes="31 22 13", kind="ushort")
+    (folder / "slab.nrrd").write_bytes(head + b"\n\n" + volume().astype("<u2").tobytes())
+    return folder / "slab.nrrd", {}
+
+
+def metaimage(folder):
+    made = made_by("microscopes/test_metaimage.py")
+    placed = ("ElementSpacing = 0.5 0.25 2", "Offset = 4 5 6", "BinaryData = True", "BinaryDataByteOrderMSB = False")
+    head = made.header(*placed, size="31 22 13", kind="MET_USHORT")
+    (folder / "slab.mha").write_bytes(head + volume().astype("<u2").tobytes())
+    return folder / "slab.mha", {}
+
+
+def nifti(folder):
+    nib = pytest.importorskip("nibabel", reason="nibabel, which makes the file, is not installed")
+    image = nib.Nifti1Image(volume("int16").T, np.array([[0.5, 0, 0, 4], [0, 0.25, 0, 5], [0, 0, 2, 6], [0, 0, 0, 1]]))
+    image.header.set_xyzt_units("mm")
+    nib.save(image, folder / "slab.nii")
+    return folder / "slab.nii", {}
+
+
+def ndtiff(folder):
+    made = made_by("microscopes/test_ndtiff.py")
+    planes = [({"z": z}, plane) for z, plane in enumerate(volume().astype("<u2"))]
+    made.dataset(folder / "nd", planes, summary={"z-step_um": 2.0, "Prefix": "slab"})
+    return folder / "nd", {}
+
+
+def tiff(folder):
+    tifffile = pytest.importorskip("tifffile", reason="tifffile, which makes the file, is not installed")
+    tifffile.imwrite(folder / "slab.tif", volume(), metadata={"axes": "ZYX"}, tile=(16, 16))
+    return folder / "slab.tif", {}
+
+
+def ome_tiff(folder):
+    tifffile = pytest.importorskip("tifffile", reason="tifffile, which makes the file, is not installed")
+    told = {"axes": "CZYX", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2.0,
+            "Channel": {"Name": ["red", "green"]}}  # fmt: skip
+    tifffile.imwrite(folder / "slab.ome.tif", volume(shape=(2, 13, 22, 31)), metadata=told, photometric="minisblack")
+    return folder / "slab.ome.tif", {}
+
+
 SOURCES = {
     "npy": npy, "raw": raw, "stack": slices, "hdf5": hdf5, "zarr2": zarr("zarr"), "zarr3": zarr("zarr3"),
     "imaris": imaris, "imaris-czyx": imaris_of_two_channels, "knossos": knossos, "fibsem-dat": fibsem,
+    "mrc": mrc, "nrrd": nrrd, "metaimage": metaimage, "nifti": nifti, "ndtiff": ndtiff, "tiff": tiff,
+    "ome-tiff-czyx": ome_tiff,
 }  # fmt: skip
 
 
@@ -158,7 +215,8 @@ def check_conversion(source, target, driver):
     told = hints(source)
     if not lost & {"windows", "colors"} and any(h != (None, None, None) for h in told):
         for (label, color, window), found in zip(told, hints(image), strict=True):
-            assert found[:2] == (label, color) and (window is None or found[2] == window)
+            assert found[0] == label and (window is None or found[2] == window)
+            assert found[1] == color or (color is None and found[1] == "FFFFFF")  # OME-Zarr asks for a colour
     for kind, held, there in (
         ("windows", driver.holds.windows, any(w is not None for _, _, w in told)),
         ("colors", driver.holds.colors, any((label or color) is not None for label, color, _ in told)),

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from voxarium.core import references as reference_files
+from voxarium.core.registry import array_drivers, collection_drivers, image_drivers
 from voxarium.errors import Code, ExistsError, InputError, NotFoundError
 from voxarium.model.protocols import ReadableStore, WritableImageDriver, WritableStore
 
@@ -22,36 +23,8 @@ _GLOB = re.compile(r"[*?\[]")
 _ARCHIVES: Final = (".zip", ".ozx")
 _REFERENCES: Final = (*reference_files.SUFFIXES, *reference_files.FOLDERS)
 _OBJECTS: Final = ("s3", "gs", "gcs", "az", "azure", "abfs", "abfss")
-# Files at the end of a remote address: the store is then the folder around them.
-_FILE_SUFFIXES: Final = (
-    ".npy",
-    ".h5",
-    ".hdf5",
-    ".hdf",
-    ".n5h5",
-    ".tif",
-    ".tiff",
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".webp",
-    ".bmp",
-    ".dat",
-    ".btf",
-    ".he5",
-    ".ims",
-    ".nwb",
-    ".raw",
-    ".bin",
-    ".nii",
-    ".gz",
-    ".mat",
-    ".ilp",
-    ".xml",
-    ".toml",
-    ".conf",
-    *reference_files.SUFFIXES,
-)
+# Files at the end of a remote address: the store is then the folder around them. Drivers name most others.
+_FILES: Final = (".gz", ".bz2", ".xml", ".toml", ".conf", ".mat", ".ilp", ".n5h5", *reference_files.SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +101,16 @@ def open_source_store(
     return store, f"{name}::{where.inner}" if where.inner else name
 
 
+def _suffixes_of_drivers() -> set[str]:
+    """Return the ends of names of files that drivers read, those of other packages too."""
+    drivers = (*image_drivers(), *array_drivers(), *collection_drivers())
+    return {s for d in drivers for s in getattr(d, "suffixes", ()) if s.startswith(".")}
+
+
 def _split_remote(base: str) -> tuple[str, str]:
     parts = urlsplit(base)
     head, _, tail = parts.path.rpartition("/")
-    if not tail.lower().endswith((*_FILE_SUFFIXES, *_ARCHIVES, *reference_files.FOLDERS)):
+    if not tail.lower().endswith((*_FILES, *_ARCHIVES, *reference_files.FOLDERS, *_suffixes_of_drivers())):
         return base, ""
     return urlunsplit((parts.scheme, parts.netloc, head, parts.query, "")), unquote(tail)
 

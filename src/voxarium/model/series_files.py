@@ -51,16 +51,8 @@ _HEAD: Final = 64
 class Series:
     """One image of a file.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        In C order. The last `plane_axes` axes are one plane, as `SeriesReader.read_plane` gives it.
-    chunk_shape : tuple of int or None
-        A piece of a plane that is cheap to read; None: planes are read whole.
-    transform : Transform or None
-        Voxel centre → world, where the file tells it.
-    metadata : mapping
-        What the file says, as JSON.
+    The last `plane_axes` axes of `shape`, in C order, are one plane, as `SeriesReader.read_plane` gives it;
+    `chunk_shape` is a piece of it that is cheap to read. `metadata` are what the file says, as JSON.
     """
 
     name: str
@@ -203,6 +195,10 @@ def _all_series(format: SeriesFormat, store: ReadableStore, key: str) -> tuple[S
     return reader, series
 
 
+def _word(format: SeriesFormat) -> str:
+    return getattr(format, "word", "series")  # in addresses of arrays; of its own where others read such files too
+
+
 def _close(reader: SeriesReader) -> None:
     with suppress(Exception):  # nobody could be told
         reader.close()
@@ -274,7 +270,7 @@ class SeriesArrayDriver:
         UnsupportedError
             If a package is not installed.
         """
-        match = re.fullmatch(r"(?P<key>.+?)(?:::)?/series (?P<number>[0-9]{1,9})", path)
+        match = re.fullmatch(rf"(?P<key>.+?)(?:::)?/{_word(self.format)} (?P<number>[0-9]{{1,9}})", path)
         if match is None:
             raise declined(self.format.name, store, path)
         key, number = match["key"].partition("::")[0], int(match["number"])
@@ -352,7 +348,7 @@ def _image(
     format: SeriesFormat, number: int, found: Series, open_array: Callable[[str], ArrayInfo], path: str
 ) -> ImageInfo:
     key, several, inner = path.partition("::/")
-    level = f"series {number}"
+    level = f"{_word(format)} {number}"
     array = open_array(f"{key}::/{level}" if several else f"{key}/{level}")
     up = "../" * (inner.strip("/").count("/") + 1) if several else ""
     acquisition = found.acquisition
