@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import EntryPoints, entry_points
+from importlib.metadata import entry_points
 from typing import Any, Final
 
 from voxarium.errors import Code, UnsupportedError
@@ -33,7 +33,7 @@ _added: dict[str, list[Any]] = {_ARRAYS: [], _IMAGES: [], _COLLECTIONS: []}  # A
 
 
 @cache
-def _offered() -> EntryPoints:
+def _offered() -> Any:  # Any: its type depends on the version of Python
     """Return what installed packages offer: found once, because every package is asked."""
     return entry_points()
 
