@@ -109,6 +109,42 @@ def test_the_library_reads_what_is_written(tmp_path, dtype, codec):
     coarse.close()
 
 
+@pytest.mark.parametrize("codec", ["lz4", "none"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_file_of_nothing_but_zeros_is_not_written_and_read_as_zeros(tmp_path, codec, threads):
+    data = np.zeros((50, 70, 70), "u2")
+    data[45, 40, 69] = 7  # the last file but one along y; a single voxel of it
+    np.save(tmp_path / "a.npy", data)
+    voxarium.convert(
+        tmp_path / "a.npy", tmp_path / "ds" / "em", format="webknossos", axes="zyx", voxel_size=8, unit="nanometer",
+        translation=4, codec=codec, chunk=16, shard=32, levels=2, method="max", threads=threads,
+    )  # fmt: skip
+    files = {p.relative_to(tmp_path / "ds").as_posix() for p in (tmp_path / "ds").rglob("*.wkw")}
+    assert files == {
+        "em/1/header.wkw", "em/1/z1/y1/x2.wkw", "em/2/header.wkw", "em/2/z0/y0/x1.wkw",
+    }  # fmt: skip
+    image = voxarium.open(tmp_path / "ds" / "em")
+    assert (image[...] == data).all()
+    assert image.read(level=1).max() == 7
+    wkw = pytest.importorskip("wkw", reason="the wkw library is not installed")
+    theirs = wkw.Dataset.open(str(tmp_path / "ds" / "em" / "1"))
+    assert (theirs.read((0, 0, 0), (70, 70, 50))[0].transpose(2, 1, 0) == data).all()
+    theirs.close()
+
+
+def test_an_image_of_nothing_but_zeros_is_read(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((20, 30, 40), "u4"))
+    voxarium.convert(
+        tmp_path / "a.npy", tmp_path / "ds" / "em", format="webknossos", axes="zyx", voxel_size=8, unit="nanometer"
+    )
+    assert {p.name for p in (tmp_path / "ds").rglob("*.wkw")} == {"header.wkw"}
+    assert not voxarium.open(tmp_path / "ds" / "em")[...].any()
+    wkw = pytest.importorskip("wkw", reason="the wkw library is not installed")
+    theirs = wkw.Dataset.open(str(tmp_path / "ds" / "em" / "1"))
+    assert not theirs.read((0, 0, 0), (40, 30, 20)).any()
+    theirs.close()
+
+
 def test_the_library_reads_channels(tmp_path):
     wkw = pytest.importorskip("wkw", reason="the wkw library is not installed")
     data = np.random.default_rng(5).integers(0, 255, (3, 20, 30, 40)).astype("u1")

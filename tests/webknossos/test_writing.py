@@ -269,7 +269,7 @@ def test_a_name_unlike_the_folders_comes_back(source, tmp_path):
 
 
 def test_a_default_write_of_a_small_image_makes_small_files(tmp_path):
-    np.save(tmp_path / "a.npy", np.zeros((100, 384, 384), "u1"))
+    np.save(tmp_path / "a.npy", np.ones((100, 384, 384), "u1"))
     choices = {"format": "webknossos", "axes": "zyx", "voxel_size": 8, "unit": "nm", "translation": 4}
     voxarium.convert(tmp_path / "a.npy", tmp_path / "ds" / "em", **choices)
     entry = document(tmp_path / "ds")["dataLayers"][0]

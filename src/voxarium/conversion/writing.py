@@ -166,6 +166,8 @@ class LevelWriter:
         shard = _Shard(
             self._sharded, self._store, where, self.info, place, head=self.layout.head, checksum=self._checksum
         )
+        if self.layout.optional:
+            shard.blank = self.fill_chunk()
         counts = self._grid.counts
         outside = [c for c in place if any(i >= n for i, n in zip(c, counts, strict=True))]
         if outside:
@@ -222,6 +224,7 @@ class _Shard:
         self._queued = 0
         self._writing = self._told = self._failed = False
         self._crc = 0 if checksum else None
+        self.blank: bytes | None = None  # the chunk of fill value, until there is any other: such a shard is absent
         self._writer: ObjectWriter | None = None
         self._state = threading.Condition()
 
@@ -270,6 +273,8 @@ class _Shard:
         nbytes = memoryview(data).nbytes
         if not nbytes:
             return
+        if data is not self.blank:
+            self.blank = None
         self._position += nbytes
         self._queue.append(data)
         self._queued += nbytes
@@ -288,7 +293,9 @@ class _Shard:
         try:
             while True:
                 with self._state:
-                    queue, self._queue = self._queue, []
+                    queue: list[Buffer] = []
+                    if self.blank is None:
+                        queue, self._queue = self._queue, []
                     if not queue:
                         self._writing = False
                         complete = self._next == len(self._place) and not self._told
@@ -324,7 +331,7 @@ class _Shard:
 
     def finish(self) -> FinishedObject:
         """Write head and tail and give the object its name; an object without any chunk is not written."""
-        if bool((self._table == _ABSENT).all()):
+        if self.blank is not None or bool((self._table == _ABSENT).all()):
             return FinishedObject(self._key, 0, 0)
         head, tail = self._driver.pack_shard(self._info, self._index, self._table)
         self._write([tail])

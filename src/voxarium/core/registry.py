@@ -33,12 +33,18 @@ _added: dict[str, list[Any]] = {_ARRAYS: [], _IMAGES: [], _COLLECTIONS: []}  # A
 
 
 @cache
+def _offered() -> Any:  # Any: its type depends on the version of Python
+    """Return what installed packages offer: found once, because every package is asked."""
+    return entry_points()
+
+
+@cache
 def _installed(group: str) -> tuple[Any, ...]:
     """Load the drivers that installed packages offer; our own first, so nobody shadows them by accident.
 
     A driver with a lower ``precedence`` (0 unless it says so) is asked earlier: narrow conventions before wide ones.
     """
-    newest_first = sorted(entry_points(group=group), key=lambda e: e.name, reverse=True)  # zarr3 before zarr2
+    newest_first = sorted(_offered().select(group=group), key=lambda e: e.name, reverse=True)  # zarr3 before zarr2
     found = sorted(newest_first, key=lambda e: not e.value.startswith("voxarium."))
     return tuple(sorted((e.load()() for e in found), key=lambda d: getattr(d, "precedence", 0)))
 

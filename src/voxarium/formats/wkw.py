@@ -257,9 +257,9 @@ class WkwDriver:
         return chain.encode(chunk)
 
     def shard_layout(self, info: ArrayInfo, /) -> ShardLayout:
-        """Return how a file is put together: header and table, then every block, in Morton order."""
+        """Return how a file is put together: header and table, then every block, in Morton order; or no file."""
         header: wkw.Header = info.details.header
-        return ShardLayout(head=header.head_size, dense=True, order=wkw.morton_order(header.file_len))
+        return ShardLayout(head=header.head_size, dense=True, optional=True, order=wkw.morton_order(header.file_len))
 
     def pack_shard(self, info: ArrayInfo, _index: tuple[int, ...], table: NDArray[np.uint64], /) -> tuple[bytes, bytes]:
         """Return the header of a file and, when blocks are compressed, where they end."""

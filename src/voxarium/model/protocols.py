@@ -203,12 +203,15 @@ class ShardLayout:
         Bytes before the first chunk; written last, when it is known where the chunks are.
     dense : bool
         True when every slot holds a chunk, also of fill value only or outside the array.
+    optional : bool
+        True when a dense shard of nothing but fill value need not exist; others need not in any case.
     order : ndarray of int64, shape (slots,), or None
         Slots (positions in C order within a whole shard) in the order in which chunks must stand; None = any.
     """
 
     head: int = 0
     dense: bool = False
+    optional: bool = False
     order: NDArray[np.int64] | None = None
 
 
