@@ -81,10 +81,10 @@ def test_several_datasets_and_none_named(refuse, tmp_path, volume):
     refuse(tmp_path / "a.h5", Code.ARGUMENT_INVALID, "/raw", "/labels", "a.h5::/")
 
 
-def test_a_folder_of_several_images(refuse, tmp_path, volume, npy):
+def test_a_folder_of_several_images_into_a_format_of_one(refuse, tmp_path, volume, npy):
     for name in ("a", "b"):
         voxarium.convert(npy(volume), tmp_path / "many" / name, **CHOICES)
-    refuse(tmp_path / "many", Code.ARGUMENT_INVALID, "a, b")
+    refuse(tmp_path / "many", Code.ARGUMENT_INVALID, "a, b", format="precomputed", accept=("all",))
 
 
 def test_a_file_of_no_known_format(refuse, tmp_path):
