@@ -434,3 +434,21 @@ def test_a_collection_of_the_draft_is_written_behind_its_version():
     found = open_in(store)
     assert (found.kind, found.name, found.keys()) == ("collection", "set", ["em.zarr", "seg.zarr"])
     assert found["EM"].shape == (2, 3, 5) and found["cells"].role == "label"
+
+
+def test_documents_of_containers_do_not_say_where_planes_are() -> None:
+    """Rule BF-003, with and without prefixes; what is so already, or no XML, stays byte for byte."""
+    found = ome.metadata_only(
+        b'<o:OME xmlns:o="u"><o:Image><o:Pixels><o:Channel/><o:TiffData IFD="0"/><o:TiffData/><o:Plane/></o:Pixels>'
+        b"</o:Image></o:OME>"
+    )
+    assert (
+        found.split()
+        == (
+            b'<?xml version="1.0" encoding="UTF-8"?> <o:OME xmlns:o="u"> <o:Image> <o:Pixels> <o:Channel/> '
+            b"<o:MetadataOnly/> <o:Plane/> </o:Pixels> </o:Image> </o:OME>"
+        ).split()
+    )
+    assert ome.metadata_only(found) == found
+    for other in (b"<a", b"<OME><Image><Pixels><MetadataOnly/></Pixels></Image></OME>", b""):
+        assert ome.metadata_only(other) == other

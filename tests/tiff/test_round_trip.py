@@ -154,6 +154,24 @@ def test_every_element_and_attribute_survives(tmp_path, version, series):
     assert semantic(parse_xml(written_document(target), "target")) == expected
 
 
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_every_element_survives_a_container(tmp_path, version):
+    """All images at once into a bioformats2raw container, whose document is valid, and each one back."""
+    source, _ = source_file(tmp_path)
+    voxarium.convert(source, tmp_path / "all.zarr", levels=1, spec_version=version)
+    raw = (tmp_path / "all.zarr/OME/METADATA.ome.xml").read_bytes()
+    container = parse_xml(raw, "container")
+    assert semantic(container) == semantic(parse_xml(document(tmp_path).encode(), "source"))
+    for pixels in (p for image in container.children for p in image.children if p.tag.endswith("Pixels")):
+        kinds = [e.tag.rpartition(":")[2] for e in pixels.children]
+        assert kinds.count("MetadataOnly") == 1
+        assert not {"TiffData", "BinData"} & {*kinds}
+    for number in range(2):
+        voxarium.convert(tmp_path / f"all.zarr/{number}", tmp_path / f"{number}.ome.tif", format="ome-tiff")
+        found = semantic(parse_xml(written_document(tmp_path / f"{number}.ome.tif"), "target"))
+        assert found == only(parse_xml(document(tmp_path).encode(), "source"), number)
+
+
 def test_both_images_together_say_everything_the_source_said(tmp_path):
     """Whatever the source says is said by at least one of the files made of its images."""
     source, _ = source_file(tmp_path)
@@ -263,6 +281,8 @@ def test_documents_follow_the_schema(tmp_path):
     assert not list(schema.iter_errors(document(tmp_path)))
     voxarium.convert(f"{source}::/0", tmp_path / "a.ome.zarr", levels=1, translation=(1.0, 2.0, 3.0))
     voxarium.convert(tmp_path / "a.ome.zarr", tmp_path / "a.ome.tif", format="ome-tiff")
+    voxarium.convert(source, tmp_path / "all.zarr", levels=1)
+    assert not list(schema.iter_errors((tmp_path / "all.zarr/OME/METADATA.ome.xml").read_text()))
     np.save(tmp_path / "b.npy", np.zeros((2, 3, 20, 24), "u1"))
     options = {
         "axes": "czyx",

@@ -264,7 +264,7 @@ def _dump_container(info: CollectionInfo, spec_version: str) -> dict[str, bytes]
     documents = ome.dump_group(ome.SERIES_GROUP, spec_version, ome.dump_series(paths, spec_version))
     xml = next((r.header for r in info.bag.records if r.format == "ome-xml" and r.header is not None), None)
     if xml is not None:
-        documents = {ome.METADATA_XML: xml} | documents
+        documents = {ome.METADATA_XML: ome.metadata_only(xml)} | documents
     for path in paths:  # groups between carry no metadata
         parts = path.split("/")[:-1]
         for i in range(len(parts)):

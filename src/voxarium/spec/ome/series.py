@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from voxarium.errors import Code, InputError
+from voxarium.errors import Code, FormatError, InputError
 from voxarium.model.keys import checked_key
-from voxarium.model.xml_tree import Element, parse_xml
+from voxarium.model.xml_tree import Element, dump_xml, parse_xml
 from voxarium.spec.ome.document import malformed
 from voxarium.spec.ome.image import namespace
 
@@ -28,6 +28,7 @@ __all__ = [
 LAYOUT: Final = "bioformats2raw.layout"
 SERIES_GROUP: Final = "OME"
 METADATA_XML: Final = "OME/METADATA.ome.xml"
+_STORED: Final = frozenset({"TiffData", "BinData"})
 _MOST: Final = 1_000_000
 
 
@@ -81,6 +82,36 @@ def image_names(xml: bytes) -> tuple[str, ...]:
     """
     root = parse_xml(xml, METADATA_XML)
     return tuple(_plain(e, "Name") for e in root.children if _local(e.tag) == "Image")
+
+
+def metadata_only(xml: bytes) -> bytes:
+    """Return an OME-XML document that says of no image where its planes are stored: rule BF-003.
+
+    ``TiffData`` and ``BinData`` point into the file the document came from; ``MetadataOnly`` stands in their place. A
+    document that is so already, or no XML, is returned as it is.
+
+    Examples
+    --------
+    >>> b"<MetadataOnly/>" in metadata_only(b"<OME><Image><Pixels><TiffData/></Pixels></Image></OME>")
+    True
+    """
+    try:
+        root = parse_xml(xml, METADATA_XML)
+    except FormatError:
+        return xml
+    changed = False
+    for pixels in (
+        p for i in root.children if _local(i.tag) == "Image" for p in i.children if _local(p.tag) == "Pixels"
+    ):
+        kinds = [_local(e.tag) for e in pixels.children]
+        if kinds.count("MetadataOnly") == 1 and not _STORED & set(kinds):
+            continue
+        rest = [e for e in pixels.children if _local(e.tag) not in (*_STORED, "MetadataOnly")]
+        at = sum(_local(e.tag) == "Channel" for e in rest)  # the schema wants it right behind the channels
+        prefix = pixels.tag[: len(pixels.tag) - len("Pixels")]
+        pixels.children = [*rest[:at], Element(f"{prefix}MetadataOnly"), *rest[at:]]
+        changed = True
+    return dump_xml(root) if changed else xml
 
 
 def _local(tag: str) -> str:
