@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import json
-import math
 import os
 import posixpath
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -23,11 +19,11 @@ from voxarium.errors import Code, ExistsError, InputError, UnsupportedError
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo, ImageInfo, LevelInfo
 from voxarium.model.native import Span
-from voxarium.model.protocols import ReadableStore, WritableStore
+from voxarium.model.protocols import ReadableStore
 from voxarium.model.references import ReferableDriver, ReferringDriver
-from voxarium.model.sources import missing_extra
 from voxarium.model.transforms import Scale, Translation, scale_translation
 from voxarium.spec.references import Pointer, Reference, dump_references
+from voxarium.stores.references import has_parquet_references, put_parquet_references
 
 __all__ = ["VirtualReport", "virtualize"]
 
@@ -35,7 +31,6 @@ SPEC_VERSION: Final = "0.4"
 """Version that is presented: its arrays are Zarr v2, which can say all that foreign chunks need."""
 _MOST_INLINE: Final = 256 << 20
 _PLACE: Final = ("axes", "voxel_size", "translation", "unit", "role")
-_RECORD_SIZE: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +106,7 @@ def virtualize(
     image = source if isinstance(source, Image) else open_one(source, **options)
     folder, name = _split(os.fspath(target))
     store = open_target_store(folder)
-    if not overwrite and (store.stat(name) or store.stat(f"{name}/.zmetadata")):
+    if not overwrite and (store.stat(name) or has_parquet_references(store, name)):
         raise ExistsError(
             f"{os.fspath(target)} exists", code=Code.TARGET_EXISTS, fix="choose another name, or add overwrite"
         )
@@ -124,7 +119,8 @@ def virtualize(
                 references |= {f"{path}/{'.'.join(map(str, i)) or '0'}": r for i, r in refs.items()}
             store.put(name, dump_references(references))
         else:
-            _put_parquet(store, name, documents, levels)
+            arrays = ((path, ChunkGrid(i.shape, i.chunk_shape).counts, refs) for path, i, refs in levels)
+            put_parquet_references(store, name, documents, arrays)
     return VirtualReport(
         target=os.fspath(target),
         levels=len(levels),
@@ -264,45 +260,3 @@ def _address(uri: str) -> str:
     """Return a path for local places, else the address."""
     where = parse_uri(uri)
     return posixpath.normpath(os.path.abspath(where.base)) if where.scheme == "file" else where.base
-
-
-# ---------------------------------------------------------------------------------------------- in Parquet
-def _put_parquet(store: WritableStore, name: str, documents: Mapping[str, bytes], levels: list[_Level]) -> None:
-    """Write the folder of Parquet files that fsspec's lazy references read; what names it, last."""
-    for path, info, references in levels:
-        for number, rows in _records(info, references):
-            store.put(f"{name}/{path}/refs.{number}.parq", _parquet(rows))
-    metadata = {key: json.loads(data) for key, data in documents.items()}
-    store.put(f"{name}/.zmetadata", json.dumps({"metadata": metadata, "record_size": _RECORD_SIZE}).encode())
-
-
-def _records(
-    info: ArrayInfo, references: Mapping[tuple[int, ...], Reference]
-) -> Iterator[tuple[int, list[Reference | None]]]:
-    counts = ChunkGrid(info.shape, info.chunk_shape).counts
-    total = math.prod(counts)
-    for number in range(-(-total // _RECORD_SIZE)):
-        start, stop = number * _RECORD_SIZE, min(total, (number + 1) * _RECORD_SIZE)
-        places = np.stack(np.unravel_index(np.arange(start, stop), counts), axis=1) if counts else [()]
-        rows: list[Reference | None] = [references.get(tuple(map(int, p))) for p in places]
-        yield number, rows + [None] * (_RECORD_SIZE - len(rows))  # readers expect files of full length
-
-
-def _parquet(rows: list[Reference | None]) -> bytes:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise missing_extra("references", "references as Parquet need pyarrow") from error
-    pointers = [r if isinstance(r, Pointer) else None for r in rows]
-    table = pa.table(
-        {
-            "path": pa.array([None if p is None else p.url for p in pointers], pa.string()).dictionary_encode(),
-            "offset": pa.array([0 if p is None else p.start for p in pointers], pa.int64()),
-            "size": pa.array([0 if p is None else p.length or 0 for p in pointers], pa.int64()),
-            "raw": pa.array([r if isinstance(r, bytes) else None for r in rows], pa.binary()),
-        }
-    )
-    out = io.BytesIO()
-    pq.write_table(table, out, compression="zstd")
-    return out.getvalue()

@@ -14,7 +14,6 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from voxarium.errors import Code, InputError
-from voxarium.model.fields import parse_json_object
 from voxarium.model.protocols import ReadableStore
 
 __all__ = ["FOLDERS", "SUFFIXES", "open_reference_store"]
@@ -27,7 +26,7 @@ ALLOWED: Final = "VOXARIUM_REFERENCES"
 """Environment variable: further prefixes that references may lead to, with commas between them."""
 
 _SCHEME: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
-_HEAD: Final = 1 << 30
+_MOST_KNOWN: Final = 65536
 
 OpenStore = Callable[[str], tuple[ReadableStore, str]]
 
@@ -48,17 +47,12 @@ def open_reference_store(
     allowed : sequence of str
         Prefixes of addresses that may be followed, besides those below `folder`.
     """
-    from voxarium.spec.references import is_references
-    from voxarium.stores.references import open_parquet_references, open_references
+    from voxarium.stores.references import has_parquet_references, open_parquet_references, open_references
 
     follow = _Follow(folder, (*allowed, *filter(None, os.environ.get(ALLOWED, "").split(","))), open_address)
     if name.lower().endswith(FOLDERS):
-        return open_parquet_references(base, name, follow) if base.stat(f"{name}/.zmetadata") else None
-    stat = base.stat(name)
-    if stat is None or stat.size > _HEAD:
-        return None
-    document = parse_json_object(base.get(name) or b"", f"{base.uri}/{name}")
-    return open_references(base, name, follow) if is_references(document) else None
+        return open_parquet_references(base, name, follow) if has_parquet_references(base, name) else None
+    return open_references(base, name, follow) if base.stat(name) is not None else None
 
 
 class _Follow:
@@ -73,7 +67,7 @@ class _Follow:
     def __call__(self, url: str) -> tuple[ReadableStore, str]:
         found = self._known.get(url)
         if found is None:
-            if len(self._known) > 65536:
+            if len(self._known) > _MOST_KNOWN:
                 self._known.clear()
             found = self._known[url] = self._open(self._checked(url))
         return found

@@ -72,15 +72,15 @@ def is_references(document: Mapping[str, Any]) -> bool:
     return any(isinstance(document.get(name), str | Mapping) and name in document for name in roots)
 
 
-def parse_references(data: Buffer | str, where: str) -> dict[str, Reference]:
-    """Return the references of a JSON file by key.
+def parse_references(data: Buffer | str | Mapping[str, Any], where: str) -> dict[str, Reference]:
+    """Return the references of a JSON file, or of the object it holds, by key.
 
     Raises
     ------
     FormatError
         If it is no reference file, or asks for something that cannot be.
     """
-    document = parse_json_object(data, where)
+    document = data if isinstance(data, Mapping) else parse_json_object(data, where)
     if not is_references(document):
         _refuse(where, "is no file of references", "give a JSON file of kerchunk's version 0 or 1")
     templates: dict[str, str] = {}

@@ -7,31 +7,45 @@ function decides (see `voxarium.core.uri`).
 from __future__ import annotations
 
 import io
+import json
+import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
+import numpy as np
 from typing_extensions import Buffer
 
 from voxarium.errors import Code, FormatError, NotFoundError, StoreError
+from voxarium.model.array_specs import join_key
+from voxarium.model.fields import parse_json_object
 from voxarium.model.keys import checked_key, checked_prefix, natural_key, resolve_range
-from voxarium.model.protocols import ByteRange, ObjectStat, ReadableStore
+from voxarium.model.protocols import ByteRange, ObjectStat, ReadableStore, WritableStore
 from voxarium.model.sources import missing_extra
 from voxarium.spec.references import (
     ParquetReferences,
     Pointer,
     Reference,
     check_pointer,
+    is_references,
     parse_parquet,
     parse_references,
 )
 
-__all__ = ["ReferenceStore", "open_parquet_references", "open_references"]
+__all__ = [
+    "ReferenceStore",
+    "has_parquet_references",
+    "open_parquet_references",
+    "open_references",
+    "put_parquet_references",
+]
 
 Opener: TypeAlias = Callable[[str], tuple[ReadableStore, str]]
 _Names: TypeAlias = tuple[list[str], list[str]]  # inside the class, `list` is a method
 _MOST_BYTES: Final = 1 << 30  # of a reference file
+_METADATA: Final = ".zmetadata"
+_RECORD_SIZE: Final = 100_000  # rows of a Parquet file that is written
 _FILES_KEPT: Final = 16  # Parquet files whose rows are kept in memory
 
 
@@ -174,21 +188,23 @@ class _Dictionary:
         return iter(self._references)
 
 
-def open_references(base: ReadableStore, key: str, opener: Opener) -> ReferenceStore:
-    """Open a JSON file of references.
+def open_references(base: ReadableStore, key: str, opener: Opener) -> ReferenceStore | None:
+    """Open a JSON file of references; None when it is there and is something else.
 
     Raises
     ------
     NotFoundError
         If it does not exist.
     FormatError
-        If it is no reference file.
+        If it is no JSON, or asks for something that cannot be.
     """
     where = f"{base.uri.rstrip('/')}/{key}"
     data, generation = _document(base, key, where)
-    return ReferenceStore(
-        _Dictionary(parse_references(data, where)), where, generation, opener, max(base.concurrency, 1)
-    )
+    document = parse_json_object(data, where)
+    if not is_references(document):
+        return None
+    table = _Dictionary(parse_references(document, where))
+    return ReferenceStore(table, where, generation, opener, base.concurrency)
 
 
 def _document(base: ReadableStore, key: str, where: str) -> tuple[bytes, str]:
@@ -228,17 +244,14 @@ class _Parquet:
         return None
 
     def names(self) -> Iterator[str]:
-        yield from self._found.documents
-        for path, array in self._found.arrays.items():  # chunks are not listed: there may be very many
-            yield f"{path}/{array.separator.join('0' * len(array.grid))}" if path else "0"
+        return iter(self._found.documents)  # chunks are not listed: there may be very many
 
     def _load(self, name: str) -> list[Reference | None]:
         with self._lock:
             if name in self._rows:
                 self._rows.move_to_end(name)
                 return self._rows[name]
-        key = f"{self._folder}/{name}" if self._folder else name
-        data = self._base.get(key)
+        data = self._base.get(join_key(self._folder, name))
         rows = [] if data is None else _parse_rows(data, f"{self._where}/{name}", self._found.record_size)
         with self._lock:
             self._rows[name] = rows
@@ -288,6 +301,11 @@ def _row(path: Any, start: Any, size: Any, raw: Any, where: str) -> Reference | 
     return check_pointer(path, 0 if whole else start, None if whole else size, where=where)
 
 
+def has_parquet_references(base: ReadableStore, folder: str) -> bool:
+    """Tell whether a folder holds references in Parquet files."""
+    return base.stat(join_key(folder, _METADATA)) is not None
+
+
 def open_parquet_references(base: ReadableStore, folder: str, opener: Opener) -> ReferenceStore:
     """Open a folder of references in Parquet files.
 
@@ -298,8 +316,66 @@ def open_parquet_references(base: ReadableStore, folder: str, opener: Opener) ->
     FormatError
         If its ``.zmetadata`` does not describe Zarr arrays.
     """
-    key = f"{folder}/.zmetadata" if folder else ".zmetadata"
     where = "/".join(p for p in (base.uri.rstrip("/"), folder) if p)
-    data, generation = _document(base, key, where)
+    data, generation = _document(base, join_key(folder, _METADATA), where)
     table = _Parquet(base, folder, parse_parquet(data, where), where)
-    return ReferenceStore(table, where, generation, opener, max(base.concurrency, 1))
+    return ReferenceStore(table, where, generation, opener, base.concurrency)
+
+
+# ---------------------------------------------------------------------------------------------- in Parquet
+def put_parquet_references(
+    store: WritableStore,
+    folder: str,
+    documents: Mapping[str, bytes],
+    arrays: Iterable[tuple[str, tuple[int, ...], Mapping[tuple[int, ...], Reference]]],
+) -> None:
+    """Write the folder of Parquet files that fsspec's lazy references read; what makes it one, last.
+
+    Parameters
+    ----------
+    documents : mapping of str to bytes
+        Metadata by key.
+    arrays : iterable of (path, chunks per axis, references by grid index)
+        One entry per array.
+
+    Raises
+    ------
+    UnsupportedError
+        If pyarrow is not installed.
+    """
+    for path, counts, references in arrays:
+        for number, rows in _records(counts, references):
+            store.put(join_key(folder, f"{path}/refs.{number}.parq"), _packed(rows))
+    metadata = {key: json.loads(data) for key, data in documents.items()}
+    store.put(join_key(folder, _METADATA), json.dumps({"metadata": metadata, "record_size": _RECORD_SIZE}).encode())
+
+
+def _records(
+    counts: tuple[int, ...], references: Mapping[tuple[int, ...], Reference]
+) -> Iterator[tuple[int, list[Reference | None]]]:
+    total = math.prod(counts)
+    for number in range(-(-total // _RECORD_SIZE)):
+        start, stop = number * _RECORD_SIZE, min(total, (number + 1) * _RECORD_SIZE)
+        places = np.stack(np.unravel_index(np.arange(start, stop), counts), axis=1).tolist() if counts else [()]
+        rows: list[Reference | None] = [references.get(tuple(p)) for p in places]
+        yield number, rows + [None] * (_RECORD_SIZE - len(rows))  # readers expect files of full length
+
+
+def _packed(rows: list[Reference | None]) -> bytes:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise missing_extra("references", "references as Parquet need pyarrow") from error
+    pointers = [r if isinstance(r, Pointer) else None for r in rows]
+    table = pa.table(
+        {
+            "path": pa.array([None if p is None else p.url for p in pointers], pa.string()).dictionary_encode(),
+            "offset": pa.array([0 if p is None else p.start for p in pointers], pa.int64()),
+            "size": pa.array([0 if p is None else p.length or 0 for p in pointers], pa.int64()),
+            "raw": pa.array([r if isinstance(r, bytes) else None for r in rows], pa.binary()),
+        }
+    )
+    out = io.BytesIO()
+    pq.write_table(table, out, compression="zstd")
+    return out.getvalue()
