@@ -1,23 +1,30 @@
-"""How far a conversion is, on stderr: a bar on a terminal, a line now and then elsewhere."""
+"""How far a job is, on stderr: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final, Self
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from voxarium.conversion.engine import Progress
+    from voxarium.conversion.upgrading import UpgradeProgress
 
-__all__ = ["ConversionProgress"]
+__all__ = ["ConversionProgress", "UpgradeDisplay"]
 
 _FIRST: Final = 1.0  # seconds; shorter jobs show nothing
 _REDRAW: Final = 0.1
 _LINE_EVERY: Final = 30.0
 
 
-class ConversionProgress:
-    """Shows a conversion's progress while it is entered.
+_P = TypeVar("_P")
+
+
+class _Display(ABC, Generic[_P]):
+    """Shows how far a job is while it is entered: nothing for short ones.
 
     Parameters
     ----------
@@ -39,40 +46,99 @@ class ConversionProgress:
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, progress: Progress) -> None:
-        """Take note of how far the job is; called after every block."""
+    def update(self, progress: _P) -> None:
+        """Take note of how far the job is; called after every step."""
         now = time.monotonic()
-        if self._silent or now - self._started < _FIRST:
+        seconds = now - self._started
+        if self._silent or seconds < _FIRST:
             return
         if not self._terminal:
             if now - self._shown >= _LINE_EVERY:
                 self._shown = now
-                sys.stderr.write(_line(progress, now - self._started) + "\n")
+                sys.stderr.write(self.line(progress, seconds) + "\n")
                 sys.stderr.flush()
             return
         if self._bar is None:
-            self._open(progress.total)
-        if now - self._shown >= _REDRAW or progress.voxels == progress.total:
+            self._open()
+        if now - self._shown >= _REDRAW or self.ended(progress):
             self._shown = now
-            self._bar.update(self._task, completed=progress.voxels, state=_state(progress, now - self._started))
+            self._bar.update(self._task, **self.values(progress, seconds))
 
-    def _open(self, total: int) -> None:
-        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    def _open(self) -> None:
         from rich.progress import Progress as Bar
 
         from voxarium.cli.printing import stderr_console
 
-        self._bar = Bar(
+        self._bar = Bar(*self.columns(), console=stderr_console(), transient=True)
+        self._task = self._bar.add_task("", total=None, state="")
+        self._bar.start()
+
+    @abstractmethod
+    def columns(self) -> tuple[Any, ...]:  # Any: columns of rich
+        """Return what stands in a row of the bar."""
+
+    @abstractmethod
+    def values(self, progress: _P, seconds: float) -> dict[str, Any]:
+        """Return what the bar shows now."""
+
+    @abstractmethod
+    def line(self, progress: _P, seconds: float) -> str:
+        """Return a line for a log."""
+
+    @abstractmethod
+    def ended(self, progress: _P) -> bool:
+        """Tell whether nothing is left to do."""
+
+
+class ConversionProgress(_Display["Progress"]):
+    """Shows a conversion's progress while it is entered."""
+
+    @override
+    def columns(self) -> tuple[Any, ...]:
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        return (
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[state]}"),
             TimeRemainingColumn(compact=True),
             TextColumn("left"),
-            console=stderr_console(),
-            transient=True,
         )
-        self._task = self._bar.add_task("converting", total=total, state="")
-        self._bar.start()
+
+    @override
+    def values(self, progress: Progress, seconds: float) -> dict[str, Any]:
+        return {"completed": progress.voxels, "total": progress.total, "state": _state(progress, seconds)}
+
+    @override
+    def line(self, progress: Progress, seconds: float) -> str:
+        return _line(progress, seconds)
+
+    @override
+    def ended(self, progress: Progress) -> bool:
+        return progress.voxels == progress.total
+
+
+class UpgradeDisplay(_Display["UpgradeProgress"]):
+    """Shows an upgrade's progress while it is entered."""
+
+    @override
+    def columns(self) -> tuple[Any, ...]:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+        return (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+
+    @override
+    def values(self, progress: UpgradeProgress, seconds: float) -> dict[str, Any]:
+        return {"description": progress.phase, "completed": progress.done, "total": progress.total or None}
+
+    @override
+    def line(self, progress: UpgradeProgress, seconds: float) -> str:
+        of = f" of {progress.total:,}" if progress.total else ""
+        return f"{progress.phase}: {progress.done:,}{of}"
+
+    @override
+    def ended(self, progress: UpgradeProgress) -> bool:
+        return progress.done == progress.total
 
 
 def _state(progress: Progress, seconds: float) -> str:

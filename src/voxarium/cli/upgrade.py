@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Final, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from voxarium.cli.arguments import AsJson, Quiet
 from voxarium.cli.printing import note, print_json, say
+from voxarium.cli.progress import UpgradeDisplay
 from voxarium.errors import Code, InputError
 
 if TYPE_CHECKING:
-    from voxarium.conversion.upgrading import UpgradeProgress, UpgradeReport
+    from voxarium.conversion.upgrading import UpgradeReport
 
 __all__ = ["upgrade"]
-
-_REDRAW: Final = 0.1
-_FIRST: Final = 1.0  # seconds; shorter jobs show nothing
-_LINE_EVERY: Final = 30.0
 
 
 class ModeName(StrEnum):
@@ -70,7 +65,7 @@ def upgrade(
             code=Code.ARGUMENT_INVALID,
             fix="give only the root of the tree that was upgraded",
         )
-    with _Bar(silent=as_json or quiet) as bar:
+    with UpgradeDisplay(silent=as_json or quiet) as bar:
         if rollback:
             report = roll_back(uri, progress=bar.update)
         else:
@@ -114,49 +109,3 @@ def _summary(report: UpgradeReport, *, dry_run: bool, rollback: bool) -> str:
     extra = f", {report.linked:,} objects linked, {report.copied:,} copied" if report.linked or report.copied else ""
     undo = f"; undo with --rollback ({report.journal})" if report.journal else ""
     return f"{report.nodes:,} nodes follow {report.target}: {documents}{extra}{undo}"
-
-
-class _Bar:
-    """Shows how far an upgrade is, on stderr."""
-
-    def __init__(self, *, silent: bool) -> None:
-        self._silent = silent
-        self._terminal = sys.stderr.isatty()
-        self._started = self._shown = time.monotonic()
-        self._bar: Any = None  # Any: rich.progress.Progress, which is imported when it is needed
-        self._task: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def update(self, progress: UpgradeProgress) -> None:
-        """Take note of how far the job is."""
-        now = time.monotonic()
-        if self._silent or now - self._started < _FIRST:
-            return
-        if now - self._shown < (_REDRAW if self._terminal else _LINE_EVERY):
-            return
-        self._shown = now
-        if not self._terminal:
-            of = f" of {progress.total:,}" if progress.total else ""
-            sys.stderr.write(f"{progress.phase}: {progress.done:,}{of}\n")
-            sys.stderr.flush()
-            return
-        if self._bar is None:
-            self._open()
-        self._bar.update(self._task, description=progress.phase, completed=progress.done, total=progress.total or None)
-
-    def _open(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        from voxarium.cli.printing import stderr_console
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Bar(*columns, console=stderr_console(), transient=True)
-        self._task = self._bar.add_task("", total=None)
-        self._bar.start()

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from voxarium.errors import InputError, UnsupportedError
 from voxarium.model.scene import Rendering, Scene, SceneLoss, SceneNode, SceneView
 from voxarium.model.scene_facts import Fact, Forms, look_facts, part, scene_facts, shown_nodes
 from voxarium.model.transforms import Transform
@@ -144,9 +145,10 @@ def _same_transform(a: Transform, b: Transform) -> bool:
         if ndim is None:
             continue
         try:
-            return _near(a.matrix(ndim), b.matrix(ndim))
-        except Exception:  # noqa: BLE001  neither is a matrix: they were compared as they are
+            first, second = a.matrix(ndim), b.matrix(ndim)
+        except (InputError, UnsupportedError):  # no matrix, or of other points: they were compared as they are
             return False
+        return first.shape == second.shape and _near(first, second)
     return False
 
 

@@ -43,8 +43,8 @@ def stated_by(tiff: Any, page: Any) -> dict[str, Any]:  # Any: tifffile is untyp
             continue
         try:
             value = as_json(tag.value)
-        except Exception:  # noqa: BLE001  a tag nobody can read does not spoil the others
-            continue
+        except Exception as error:  # noqa: BLE001  tifffile raises anything; one tag does not spoil the others
+            value = _unreadable(error)
         if value is not None:
             tags[str(tag.name)] = value
     return out | ({"tags": tags} if tags else {})
@@ -62,8 +62,13 @@ def _metadata(tiff: Any, page: Any, kind: str) -> Any:  # Any: as tifffile gives
         if kind == "qpi":
             return page.description
         return getattr(tiff, f"{kind}_metadata", None)
-    except Exception:  # noqa: BLE001  metadata nobody can read do not hide the voxels
-        return None
+    except Exception as error:  # noqa: BLE001  tifffile raises anything; metadata do not hide the voxels
+        return _unreadable(error)
+
+
+def _unreadable(error: Exception) -> str:
+    """Return a word in the place of what is there and cannot be read."""
+    return f"unreadable: {error}"[:200]
 
 
 def _pairs(description: str) -> dict[str, str]:

@@ -240,7 +240,7 @@ def _look(
         raise NotFoundError(
             f"nothing that can be upgraded at {report.uri}",
             code=Code.FORMAT_UNRECOGNISED,
-            fix="name a folder with .zgroup, .zarray or zarr.json in it",
+            fix="name the root of a tree of images; voxarium tree shows what is below a folder",
         )
 
 
