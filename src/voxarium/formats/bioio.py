@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,6 @@ from voxarium.model.series_files import (
     Series,
     SeriesArrayDriver,
     SeriesCollectionDriver,
-    SeriesFormat,
     SeriesImageDriver,
     local_file,
 )
@@ -154,6 +153,7 @@ class _Bioio:
     spec_url = _SPEC
     suffixes: tuple[str, ...] = _SUFFIXES
     extra = "bioio"
+    precedence = _PRECEDENCE
     word = "scene"  # arrays of files that other drivers read too
 
     def accepts(self, _head: bytes) -> bool:
@@ -165,31 +165,13 @@ class _Bioio:
         return _Reader(store, path)
 
 
-class BioioArrayDriver(SeriesArrayDriver):
+class BioioArrayDriver(SeriesArrayDriver, of=_Bioio()):
     """Reads one scene."""
 
-    name: ClassVar[str] = "bioio"
-    precedence: ClassVar[int] = _PRECEDENCE
-    spec_url: ClassVar[str] = _SPEC
-    suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
-    format: ClassVar[SeriesFormat] = _Bioio()
 
-
-class BioioDriver(SeriesImageDriver):
+class BioioDriver(SeriesImageDriver, of=_Bioio()):
     """One scene with its metadata."""
 
-    name: ClassVar[str] = "bioio"
-    precedence: ClassVar[int] = _PRECEDENCE
-    spec_url: ClassVar[str] = _SPEC
-    suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
-    format: ClassVar[SeriesFormat] = _Bioio()
 
-
-class BioioCollectionDriver(SeriesCollectionDriver):
+class BioioCollectionDriver(SeriesCollectionDriver, of=_Bioio()):
     """The scenes of a file."""
-
-    name: ClassVar[str] = "bioio"
-    precedence: ClassVar[int] = _PRECEDENCE
-    spec_url: ClassVar[str] = _SPEC
-    suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
-    format: ClassVar[SeriesFormat] = _Bioio()

@@ -8,7 +8,7 @@ gives them: the format has no other value for them. Levels of the file's own pyr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ from voxarium.model.series_files import (
     Series,
     SeriesArrayDriver,
     SeriesCollectionDriver,
-    SeriesFormat,
     SeriesImageDriver,
     local_file,
 )
@@ -234,28 +233,13 @@ class _Czi:
         return _Reader(local_file(store, path, "pylibCZIrw"), path)
 
 
-class CziArrayDriver(SeriesArrayDriver):
+class CziArrayDriver(SeriesArrayDriver, of=_Czi()):
     """Reads one scene."""
 
-    name: ClassVar[str] = "czi"
-    spec_url: ClassVar[str] = _SPEC
-    suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
-    format: ClassVar[SeriesFormat] = _Czi()
 
-
-class CziDriver(SeriesImageDriver):
+class CziDriver(SeriesImageDriver, of=_Czi()):
     """One scene with its metadata."""
 
-    name: ClassVar[str] = "czi"
-    spec_url: ClassVar[str] = _SPEC
-    suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
-    format: ClassVar[SeriesFormat] = _Czi()
 
-
-class CziCollectionDriver(SeriesCollectionDriver):
+class CziCollectionDriver(SeriesCollectionDriver, of=_Czi()):
     """The scenes of a file."""
-
-    name: ClassVar[str] = "czi"
-    spec_url: ClassVar[str] = _SPEC
-    suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
-    format: ClassVar[SeriesFormat] = _Czi()

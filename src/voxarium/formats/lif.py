@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ from voxarium.model.series_files import (
     Series,
     SeriesArrayDriver,
     SeriesCollectionDriver,
-    SeriesFormat,
     SeriesImageDriver,
     binary_file,
 )
@@ -181,28 +180,13 @@ class _Lif:
         return _Reader(store, path)
 
 
-class LifArrayDriver(SeriesArrayDriver):
+class LifArrayDriver(SeriesArrayDriver, of=_Lif()):
     """Reads one image."""
 
-    name: ClassVar[str] = "lif"
-    spec_url: ClassVar[str] = _SPEC
-    suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
-    format: ClassVar[SeriesFormat] = _Lif()
 
-
-class LifDriver(SeriesImageDriver):
+class LifDriver(SeriesImageDriver, of=_Lif()):
     """One image with its metadata."""
 
-    name: ClassVar[str] = "lif"
-    spec_url: ClassVar[str] = _SPEC
-    suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
-    format: ClassVar[SeriesFormat] = _Lif()
 
-
-class LifCollectionDriver(SeriesCollectionDriver):
+class LifCollectionDriver(SeriesCollectionDriver, of=_Lif()):
     """The images of a project."""
-
-    name: ClassVar[str] = "lif"
-    spec_url: ClassVar[str] = _SPEC
-    suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
-    format: ClassVar[SeriesFormat] = _Lif()

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, is_dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ from voxarium.model.series_files import (
     Series,
     SeriesArrayDriver,
     SeriesCollectionDriver,
-    SeriesFormat,
     SeriesImageDriver,
     binary_file,
 )
@@ -260,28 +259,13 @@ class _Nd2:
         return _Reader(store, path)
 
 
-class Nd2ArrayDriver(SeriesArrayDriver):
+class Nd2ArrayDriver(SeriesArrayDriver, of=_Nd2()):
     """Reads one stage position."""
 
-    name: ClassVar[str] = "nd2"
-    spec_url: ClassVar[str] = _SPEC
-    suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
-    format: ClassVar[SeriesFormat] = _Nd2()
 
-
-class Nd2Driver(SeriesImageDriver):
+class Nd2Driver(SeriesImageDriver, of=_Nd2()):
     """One stage position with its metadata."""
 
-    name: ClassVar[str] = "nd2"
-    spec_url: ClassVar[str] = _SPEC
-    suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
-    format: ClassVar[SeriesFormat] = _Nd2()
 
-
-class Nd2CollectionDriver(SeriesCollectionDriver):
+class Nd2CollectionDriver(SeriesCollectionDriver, of=_Nd2()):
     """The stage positions of a file."""
-
-    name: ClassVar[str] = "nd2"
-    spec_url: ClassVar[str] = _SPEC
-    suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
-    format: ClassVar[SeriesFormat] = _Nd2()

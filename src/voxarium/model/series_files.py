@@ -252,11 +252,24 @@ def _number(store: ReadableStore, path: str, text: str, series: Sequence[Series]
     )
 
 
-class SeriesArrayDriver:
-    """Reads one series as one array, plane by plane."""
+class _OfFormat:
+    """A driver that takes from its format what all its drivers have in common: ``class XDriver(…, of=X())``."""
 
     format: ClassVar[SeriesFormat]
+    name: ClassVar[str]
+    spec_url: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+    precedence: ClassVar[int]
     capabilities: ClassVar[frozenset[str]] = frozenset({"read"})
+
+    def __init_subclass__(cls, *, of: SeriesFormat | None = None) -> None:
+        if of is not None:
+            cls.format, cls.name, cls.spec_url, cls.suffixes = of, of.name, of.spec_url, of.suffixes
+            cls.precedence = getattr(of, "precedence", 0)
+
+
+class SeriesArrayDriver(_OfFormat):
+    """Reads one series as one array, plane by plane."""
 
     def open(self, store: ReadableStore, path: str, /) -> ArrayInfo:
         """Open a series; the image driver names it ``file/series 3``.
@@ -311,11 +324,8 @@ class SeriesArrayDriver:
             out[target] = opened.read(store, at, plane)
 
 
-class SeriesImageDriver:
+class SeriesImageDriver(_OfFormat):
     """A file with one image, or one image of several."""
-
-    format: ClassVar[SeriesFormat]
-    capabilities: ClassVar[frozenset[str]] = frozenset({"read"})
 
     def open(self, store: ReadableStore, path: str, open_array: Callable[[str], ArrayInfo], /) -> ImageInfo:
         """Open ``file`` that holds one image, or ``file::/3``, or ``file::/name``.
@@ -363,11 +373,8 @@ def _image(
     )
 
 
-class SeriesCollectionDriver:
+class SeriesCollectionDriver(_OfFormat):
     """The images of a file that holds several."""
-
-    format: ClassVar[SeriesFormat]
-    capabilities: ClassVar[frozenset[str]] = frozenset({"read"})
 
     def open(self, store: ReadableStore, path: str, /) -> CollectionInfo:
         """List the images of a file.
