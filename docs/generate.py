@@ -34,7 +34,7 @@ BEGIN, END = "<!-- support table: begin -->", "<!-- support table: end -->"
 SCENES_BEGIN, SCENES_END = "<!-- scene table: begin -->", "<!-- scene table: end -->"
 
 EXTRAS = {"hdf5": "hdf5", "imaris": "hdf5", "knossos": "images (PNG, JPEG)", "stack": "tiff, images"}
-EXTRAS |= {"tiff": "tiff", "ome-tiff": "tiff (to read)"}
+EXTRAS |= {"tiff": "tiff", "ome-tiff": "tiff (to read)", "bioio": "none: bioio and its plug-ins"}
 
 MEANINGS = {
     Code.ARGUMENT_INVALID: "A value cannot be used; the message names it and the fix shows a good one.",
@@ -102,7 +102,7 @@ def support_table() -> str:
             does[1] = ", ".join(sorted(versions))
         elif does[1] == "yes":
             does[1] = _within(driver.name)
-        extra = EXTRAS.get(driver.name, "–")
+        extra = EXTRAS.get(driver.name) or getattr(getattr(driver, "format", None), "extra", "–")
         rows.append(f"| [{driver.name}]({driver.spec_url}) | {summary(driver)} | {does[0]} | {does[1]} | {extra} |")
     return "\n".join(rows)
 
