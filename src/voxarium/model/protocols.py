@@ -25,6 +25,7 @@ __all__ = [
     "FileStore",
     "ImageDriver",
     "IndexCache",
+    "KeyedDriver",
     "ListableStore",
     "ManyStore",
     "NativeDriver",
@@ -359,6 +360,21 @@ class WritableArrayDriver(PayloadDriver, Protocol):
 
     def encode(self, info: ArrayInfo, chunk: NDArray[Any], /) -> Buffer:
         """Return the payload of one chunk of exactly `info.chunk_shape`, or cut to the array when `info.clipped`."""
+
+
+@runtime_checkable
+class KeyedDriver(ArrayDriver, Protocol):
+    """A container whose stored objects can be told by their keys: which belong to an array, and which are missing."""
+
+    def object_key(self, path: str, info: ArrayInfo, index: tuple[int, ...], /) -> str:
+        """Return the key of a stored object (shard, or chunk when unsharded) by its grid index."""
+
+    def object_index(self, path: str, info: ArrayInfo, key: str, /) -> tuple[int, ...] | None:
+        """Return the grid index of a stored object by its key, also outside the grid; None for any other object.
+
+        The inverse of `object_key`: only a key that `object_key` would make has an index. Called for every key of a
+        listing, a million of them: fast, and silent about junk.
+        """
 
 
 @runtime_checkable

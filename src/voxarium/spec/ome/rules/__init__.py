@@ -16,10 +16,11 @@ around it, or voxels. A check of hierarchies is a further function over the same
 
 from __future__ import annotations
 
+from voxarium.model.rules import PROFILES, Basis, Finding, Level, Needs, Profile, Rule, counting
 from voxarium.spec.ome.rules.arrays import ArrayFacts
 from voxarium.spec.ome.rules.check import GROUPS, check_attributes, check_document
-from voxarium.spec.ome.rules.finding import PROFILES, VERSIONS, Basis, Finding, Level, Needs, Profile, Rule, counting
 from voxarium.spec.ome.rules.registry import RULES
+from voxarium.spec.ome.rules.tables import VERSIONS
 
 __all__ = [
     "GROUPS",

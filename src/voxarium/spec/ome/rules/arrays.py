@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from voxarium.spec.ome.rules.place import Place
+from voxarium.model.checking import Place
 
 __all__ = ["ArrayFacts", "check_arrays"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from voxarium.model.axes import SPACE_UNITS, TIME_UNITS
+from voxarium.model.checked_values import FLAG, TEXT, Field, check_fields, check_unique, one_of
+from voxarium.model.checking import Place, short
 from voxarium.spec.ome.orientation import ORIENTATIONS, clashes
-from voxarium.spec.ome.rules.finding import rules
-from voxarium.spec.ome.rules.kinds import FLAG, TEXT, Field, check_fields, check_unique, one_of
-from voxarium.spec.ome.rules.place import Place, short
+from voxarium.spec.ome.rules.tables import rules
 
 __all__ = ["RULES", "check_axes"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from voxarium.spec.ome.rules.finding import rules
-from voxarium.spec.ome.rules.place import Place
+from voxarium.model.checking import Place
+from voxarium.spec.ome.rules.tables import rules
 
 __all__ = ["RULES", "check_layout", "check_series"]
 

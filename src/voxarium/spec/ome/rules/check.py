@@ -7,18 +7,19 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from voxarium.errors import FormatError
+from voxarium.model.checking import Place, Sheet
+from voxarium.model.rules import Finding
 from voxarium.spec.ome.document import parse_json
 from voxarium.spec.ome.rules.arrays import ArrayFacts, check_arrays
 from voxarium.spec.ome.rules.bioformats2raw import check_layout, check_series
-from voxarium.spec.ome.rules.finding import VERSIONS, Finding
 from voxarium.spec.ome.rules.labels import check_image_label, check_labels
 from voxarium.spec.ome.rules.multiscales import check_multiscales
 from voxarium.spec.ome.rules.omero import check_omero
-from voxarium.spec.ome.rules.place import Place, Sheet
 from voxarium.spec.ome.rules.plate import check_plate
 from voxarium.spec.ome.rules.registry import RULES
 from voxarium.spec.ome.rules.storage import KEYS, check_namespace, rules_of, stated_version
 from voxarium.spec.ome.rules.systems import check_scene
+from voxarium.spec.ome.rules.tables import VERSIONS
 from voxarium.spec.ome.rules.well import check_well
 
 __all__ = ["GROUPS", "check_attributes", "check_document"]

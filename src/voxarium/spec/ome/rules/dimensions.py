@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from voxarium.spec.ome.rules.finding import rules
-from voxarium.spec.ome.rules.kinds import NUMBERS, list_of, whole
-from voxarium.spec.ome.rules.place import Place
+from voxarium.model.checked_values import NUMBERS, list_of, whole
+from voxarium.model.checking import Place
+from voxarium.spec.ome.rules.tables import rules
 
 __all__ = ["RULES", "check_dimensions", "given_by"]
 

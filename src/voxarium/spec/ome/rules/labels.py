@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from voxarium.spec.ome.rules.finding import rules
-from voxarium.spec.ome.rules.kinds import NUMBER, TEXT, Field, check_fields, check_unique, list_of, objects, whole
-from voxarium.spec.ome.rules.place import Place
+from voxarium.model.checked_values import NUMBER, TEXT, Field, check_fields, check_unique, list_of, objects, whole
+from voxarium.model.checking import Place
+from voxarium.spec.ome.rules.tables import rules
 from voxarium.spec.ome.rules.versions import check_own_version
 
 __all__ = ["RULES", "check_image_label", "check_labels"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from voxarium.model.checked_values import NUMBER, TEXT, Field, check_fields, check_unique, list_of, objects, one_of
+from voxarium.model.checking import Place, short
 from voxarium.spec.ome.rules.axes import check_axes
-from voxarium.spec.ome.rules.finding import rules
-from voxarium.spec.ome.rules.kinds import NUMBER, TEXT, Field, check_fields, check_unique, list_of, objects, one_of
-from voxarium.spec.ome.rules.place import Place, short
 from voxarium.spec.ome.rules.systems import check_graph
+from voxarium.spec.ome.rules.tables import rules
 
 __all__ = ["RULES", "check_multiscales"]
 

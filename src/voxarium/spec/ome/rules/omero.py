@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from voxarium.spec.ome.rules.finding import rules
-from voxarium.spec.ome.rules.kinds import FLAG, NUMBER, OBJECT, TEXT, Field, check_fields, matching, objects
-from voxarium.spec.ome.rules.place import Place, short
+from voxarium.model.checked_values import FLAG, NUMBER, OBJECT, TEXT, Field, check_fields, matching, objects
+from voxarium.model.checking import Place, short
+from voxarium.spec.ome.rules.tables import rules
 
 __all__ = ["RULES", "check_omero"]
 

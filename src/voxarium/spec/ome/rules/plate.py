@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from voxarium.spec.ome.rules.finding import rules
-from voxarium.spec.ome.rules.kinds import TEXT, Field, check_fields, check_unique, matching, objects, whole
-from voxarium.spec.ome.rules.place import Place, short
+from voxarium.model.checked_values import TEXT, Field, check_fields, check_unique, matching, objects, whole
+from voxarium.model.checking import Place, short
+from voxarium.spec.ome.rules.tables import rules
 from voxarium.spec.ome.rules.versions import check_own_version
 
 __all__ = ["RULES", "check_plate"]

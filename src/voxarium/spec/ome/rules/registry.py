@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from voxarium.model.rules import Rule
 from voxarium.spec.ome.rules import (
     axes,
     bioformats2raw,
@@ -19,7 +20,6 @@ from voxarium.spec.ome.rules import (
     transforms,
     well,
 )
-from voxarium.spec.ome.rules.finding import Rule
 
 __all__ = ["RULES"]
 

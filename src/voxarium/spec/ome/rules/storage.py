@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from voxarium.spec.ome.rules.finding import VERSIONS, rules
-from voxarium.spec.ome.rules.kinds import NAME, Field, check_fields
-from voxarium.spec.ome.rules.place import Place, short
+from voxarium.model.checked_values import NAME, Field, check_fields
+from voxarium.model.checking import Place, short
+from voxarium.spec.ome.rules.tables import VERSIONS, rules
 
 __all__ = ["KEYS", "RULES", "check_namespace", "rules_of", "stated_version"]
 

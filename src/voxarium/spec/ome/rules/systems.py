@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Final
 
+from voxarium.model.checked_values import NAME, OBJECT, TEXT, Field, check_fields, check_unique, objects
+from voxarium.model.checking import Place, short
 from voxarium.spec.ome.rules.axes import check_axes
 from voxarium.spec.ome.rules.dimensions import check_dimensions
-from voxarium.spec.ome.rules.finding import rules
-from voxarium.spec.ome.rules.kinds import NAME, OBJECT, TEXT, Field, check_fields, check_unique, objects
-from voxarium.spec.ome.rules.place import Place, short
+from voxarium.spec.ome.rules.tables import rules
 from voxarium.spec.ome.rules.transforms import check_transform
 
 __all__ = ["RULES", "check_graph", "check_scene"]

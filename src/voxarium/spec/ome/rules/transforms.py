@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from voxarium.spec.ome.rules.finding import rules
-from voxarium.spec.ome.rules.kinds import (
+from voxarium.model.checked_values import (
     LIST,
     NUMBERS,
     OBJECT,
@@ -23,7 +22,8 @@ from voxarium.spec.ome.rules.kinds import (
     one_of,
     whole,
 )
-from voxarium.spec.ome.rules.place import Place, short
+from voxarium.model.checking import Place, short
+from voxarium.spec.ome.rules.tables import rules
 
 __all__ = ["RULES", "TYPES", "check_transform"]
 

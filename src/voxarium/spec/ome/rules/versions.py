@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voxarium.spec.ome.rules.place import Place, short
+from voxarium.model.checking import Place, short
 
 __all__ = ["check_own_version"]
 

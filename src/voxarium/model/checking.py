@@ -1,4 +1,4 @@
-"""A place in a document: a value, where it stands, and where findings about it go."""
+"""Checking JSON documents: a place is a value, where it stands, and where findings about it go."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from voxarium.spec.ome.rules.finding import Basis, Finding, Level, Rule
+from voxarium.model.edits import REMOVED, Edit
+from voxarium.model.rules import Basis, Finding, Level, Rule
 
 __all__ = ["ABSENT", "MAX_FINDINGS", "Place", "Sheet", "short"]
 
@@ -27,33 +28,51 @@ class Sheet:
     Parameters
     ----------
     version : str
-        Which set of rules counts.
+        Which set of rules counts; empty for formats that have one set only.
     rules : mapping of str to Rule
         By id.
+    key : str
+        Key of the document in the store.
     """
 
     version: str
     rules: Mapping[str, Rule]
+    key: str = ""
     findings: list[Finding] = field(default_factory=list)
 
-    def add(self, rule: str, pointer: str, say: tuple[str, str], basis: Basis, level: Level | None) -> None:
+    def report(
+        self,
+        rule: str,
+        message: str,
+        fix: str,
+        *,
+        pointer: str = "",
+        said: tuple[Basis | None, Level | None] = (None, None),
+        values: tuple[Any, Any] = (None, None),
+        repair: tuple[Edit, ...] = (),
+    ) -> None:
         """Add a finding, unless the version does not have the rule.
 
-        `say` is message and fix; `level`, where given, replaces the rule's own.
+        `said` replaces the rule's own basis and level, where not None; `values` are what is expected and what is found.
         """
         known = self.rules[rule]
         own = known.levels.get(self.version)
         if own is None or len(self.findings) > MAX_FINDINGS:
             return
-        message, fix = say if len(self.findings) < MAX_FINDINGS else _MORE
+        if len(self.findings) == MAX_FINDINGS:
+            message, fix, repair = *_MORE, ()
         self.findings.append(
             Finding(
                 rule=known.full_id(self.version),
-                level=level or own,
+                level=said[1] or own,
+                key=self.key,
                 pointer=pointer,
                 message=message,
                 fix=fix,
-                basis=basis,
+                basis=said[0] or known.basis,
+                expected=values[0],
+                found=values[1],
+                repair=repair,
             )
         )
 
@@ -101,8 +120,33 @@ class Place:
         return found if isinstance(found, str) else None
 
     def report(
-        self, rule: str, message: str, fix: str, *, basis: Basis = "both", level: Level | None = None, text: str = ""
+        self,
+        rule: str,
+        message: str,
+        fix: str,
+        *,
+        basis: Basis | None = None,
+        level: Level | None = None,
+        text: str = "",
+        expected: Any = None,
+        repair: tuple[Edit, ...] = (),
     ) -> None:
         """Report that a rule is broken here; in the versions of `text` the specification's text alone says so."""
-        said: Basis = "text" if self.version in text.split() else basis
-        self.sheet.add(rule, self.pointer, (message, fix), said, level)
+        says: Basis | None = "text" if self.version in text.split() else basis
+        values = (expected, _plain(self.value))
+        self.sheet.report(rule, message, fix, pointer=self.pointer, said=(says, level), values=values, repair=repair)
+
+    def put(self, value: Any) -> Edit:
+        """Return the edit that sets this place, for a repair."""
+        return Edit(key=self.sheet.key, pointer=self.pointer, value=value)
+
+    def removed(self) -> Edit:
+        """Return the edit that removes this place, for a repair."""
+        return Edit(key=self.sheet.key, pointer=self.pointer, action=REMOVED)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value where it is simple and short; None for all else."""
+    simple = isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= 60)
+    few = isinstance(value, list) and len(value) <= 5 and all(isinstance(v, bool | int | float | str) for v in value)
+    return value if simple or (few and len(str(value)) <= 120) else None

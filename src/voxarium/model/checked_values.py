@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from voxarium.spec.ome.rules.place import ABSENT, Place, short
+from voxarium.model.checking import ABSENT, Place, short
 
 __all__ = [
     "FLAG", "LIST", "NAME", "NUMBER", "NUMBERS", "OBJECT", "TEXT",
