@@ -12,6 +12,7 @@ import typer
 from voxarium.cli.arguments import AsJson, Quiet, Threads
 from voxarium.cli.printing import print_json, say
 from voxarium.cli.progress import ValidationDisplay
+from voxarium.cli.validation_fixes import show_fixes, undo_fixes
 from voxarium.cli.validation_output import merged_json, print_report, print_rule, write_files
 from voxarium.cli.values import fraction
 from voxarium.errors import Code, InputError
@@ -67,6 +68,16 @@ def validate(
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JUnit XML, for continuous integration.", rich_help_panel=_FILES)
     ] = None,
+    fix: Annotated[
+        bool,
+        typer.Option("--fix", help="Show safe repairs of metadata as a diff; nothing is changed without --apply."),
+    ] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="With --fix: make the repairs; keep a file to undo them.")] = (
+        False
+    ),
+    undo: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Undo the repairs of a file in .voxarium-fix/ and stop.")
+    ] = None,
     dingus: Annotated[
         bool,
         typer.Option("--dingus", help="Answer one test case of the OME-Zarr conformance runner; profile schema."),
@@ -82,6 +93,11 @@ def validate(
     if dingus:
         _answer(uris, profile)
         return
+    if undo is not None:
+        undo_fixes(uris, undo, as_json=as_json)
+        return
+    if apply and not fix:
+        raise InputError("--apply needs --fix", code=Code.ARGUMENT_INVALID, fix="add --fix, or leave --apply out")
     from voxarium.validation import validate as run
 
     part = 1.0 if sample is None else fraction("--sample", sample)
@@ -90,6 +106,9 @@ def validate(
             run, depth=depth.value, profile=profile.value, sample=part, threads=threads, progress=bar.update
         )
         reports: list[Report] = [checked(uri) for uri in uris]
+    if fix:
+        show_fixes(uris, reports, apply=apply, as_json=as_json, quiet=quiet)
+        return
     write_files(reports, html=html, sarif=sarif, junit=junit)
     if as_json:
         print_json(merged_json(reports))

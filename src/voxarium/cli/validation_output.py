@@ -93,7 +93,8 @@ def _summary(report: Report) -> str:
     looked = ", ".join(f"{n:,} {what if n != 1 else what[:-1]}" for what, n in report.examined.items() if n)
     verdict = "valid" if report.valid else "invalid"
     sampled = f", {report.sample:.3g} of the objects" if report.depth == "data" and report.sample < 1 else ""
-    return f"{verdict} ({report.profile}, {report.depth}{sampled}): {counts}; {report.uri}{f' ({looked})' if looked else ''}"
+    examined = f" ({looked})" if looked else ""
+    return f"{verdict} ({report.profile}, {report.depth}{sampled}): {counts}; {report.uri}{examined}"
 
 
 def print_rule(found: RuleSet, rule: Rule, *, as_json: bool) -> None:

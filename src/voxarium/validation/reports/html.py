@@ -32,7 +32,8 @@ summary code { font-weight: 600; }
 .MUST { color: var(--bad); } .SHOULD { color: var(--warn); } .quality { color: var(--note); }
 .inside { padding: 0 .8rem .6rem; }
 .why { opacity: .8; margin: .2rem 0 .6rem; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; }
+table { border-collapse: collapse; width: 100%; font-size: .9rem; table-layout: fixed; }
+th:first-child { width: 38%; } th:last-child { width: 26%; }
 td, th { text-align: left; vertical-align: top; padding: .3rem .5rem; border-top: 1px solid var(--line); }
 td code { overflow-wrap: anywhere; }
 figure { display: inline-block; margin: .5rem 1rem .5rem 0; vertical-align: top; }
