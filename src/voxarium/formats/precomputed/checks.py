@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from voxarium.errors import FormatError, InputError, UnsupportedError
+from voxarium.errors import FormatError, UnsupportedError
 from voxarium.formats.precomputed.scale import SPEC_URL, ScaleDetails
 from voxarium.formats.precomputed.volume import DOCUMENT
+from voxarium.model.array_specs import join_key
 from voxarium.model.checked_documents import read_object
 from voxarium.model.checking import Place, Sheet, short
 from voxarium.model.checks import Below, Checked, CheckNode
-from voxarium.model.keys import resolved_key
 from voxarium.model.rules import Rule
-from voxarium.spec.precomputed import level_names, rules
+from voxarium.spec.precomputed import level_names, resolve_folder, rules
 from voxarium.spec.precomputed.rules import InfoFacts
 
 __all__ = ["PrecomputedChecks"]
@@ -73,15 +73,15 @@ def _check_redirect(node: CheckNode, place: Place) -> str | None:
             place.report("PC-006", f"leads to {short(target)}", "validate that address itself")
             return None
         try:
-            folder = resolved_key(folder, target.rstrip("/"))
-        except InputError:
+            folder = resolve_folder(folder, target, "the redirect")
+        except FormatError:
             place.report("PC-006", f"leads to {short(target)}, out of what is checked", "check the folder around both")
             return None
         if folder in seen or len(seen) > _MOST_REDIRECTS:
             place.report("PC-005", "leads in a circle", "remove it where the volume is")
             return None
         seen.add(folder)
-        raw = node.document(_seen_from(node.path, f"{folder}/{DOCUMENT}"))
+        raw = node.document(_seen_from(node.path, join_key(folder, DOCUMENT)))
         if raw is None:
             place.report("PC-005", f"leads to {short(folder)}, where there is no info", "correct the address")
             return None
@@ -110,7 +110,7 @@ def _check_links(node: CheckNode, facts: InfoFacts) -> None:
     """Check that meshes, skeletons and properties are where the volume says."""
     for place, key in facts.volume.links if facts.volume is not None else ():
         name = place.pointer[1:]
-        raw = node.document(_seen_from(node.path, f"{key}/{DOCUMENT}"))
+        raw = node.document(_seen_from(node.path, join_key(key, DOCUMENT)))
         if raw is None:
             listed = node.names(_seen_from(node.path, key)) if name == "mesh" else ((), ())
             if listed is not None and not any(listed):

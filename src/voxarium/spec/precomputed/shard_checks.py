@@ -51,7 +51,7 @@ class ShardCheck:
 
     def index(self, data: Buffer) -> list[tuple[int, int, int]]:
         """Take the index of the shard; return (minishard, start, end) of each index that can be read."""
-        table = np.frombuffer(data, "<u8").astype(np.uint64).reshape(-1, 2)
+        table = np.frombuffer(memoryview(data), "<u8").astype(np.uint64).reshape(-1, 2)
         filled = table[table[:, 0] != table[:, 1]]
         backwards = np.flatnonzero(table[:, 1] < table[:, 0])
         if backwards.size:

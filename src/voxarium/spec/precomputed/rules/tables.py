@@ -170,7 +170,7 @@ PC-028 must needs=document
     mend: Write the numbers that the shards were made with.
     bad: precomputed-sharded info#/scales/0/sharding/@type = "neuroglancer_uint64_sharded_v2"
     bad: precomputed-sharded info#/scales/0/sharding/hash = "murmur"
-    bad: precomputed-sharded info#/scales/0/sharding/shard_bits = 64
+    bad: precomputed-sharded info#/scales/0/sharding/shard_bits = 65
     bad: precomputed-sharded info#/scales/0/sharding/preshift_bits = 64
 PC-029 must needs=document
     `minishard_index_encoding` and `data_encoding` are raw or gzip.
@@ -252,8 +252,8 @@ PC-043 should needs=hierarchy
     Shards are single files, `.shard`.
     why: Pairs of .index and .data are an obsolete form that few readers know.
     mend: Join each pair, the .index first, into one .shard.
-    bad: precomputed-sharded 8_8_40/0.shard copy 8_8_40/0.index
-    and: 8_8_40/0.shard move 8_8_40/0.data
+    bad: precomputed-sharded 16_16_80/0.shard copy 16_16_80/0.index
+    and: 16_16_80/0.shard move 16_16_80/0.data
 """)
 
 RULES: Final[Mapping[str, Rule]] = MappingProxyType({rule.id: rule for rule in (*_VOLUMES, *OTHERS)})
