@@ -201,6 +201,29 @@ def precomputed_shard(data: bytes) -> object:
     return table, precomputed.parse_minishard_index(data[64:], 1 << 20)
 
 
+def precomputed_rules(document: bytes) -> object:
+    """Check an info document."""
+    from voxarium.spec.precomputed import rules
+
+    sheet, root = rules.read_info(document, "a/info")
+    if root is not None:
+        rules.check_info(root)
+    return sheet.findings
+
+
+def precomputed_shard_check(data: bytes) -> object:
+    """Check the indexes of a shard."""
+    from voxarium.spec.precomputed import Sharding, ShardCheck
+
+    sharding = Sharding(preshift_bits=data[0] % 4 if data else 0, minishard_bits=2, shard_bits=2)
+    check = ShardCheck(sharding, 1, 1 << 16, (5, 3, 7))
+    check.index(data[:64].ljust(64, b"\0"))
+    check.minishard(1, data[64:1600])
+    check.minishard(2, data[64 : 64 + (len(data) - 64) // 24 * 24] if len(data) > 64 else b"")
+    check.overlaps()
+    return check.found
+
+
 # ------------------------------------------------------------------------------------------------ codecs
 def label_multiset(data: bytes) -> object:
     """Decode label multisets."""

@@ -85,6 +85,8 @@ LINES: Final = (
     Line("spec.precomputed", "parse_info", "mapping where", "info"),
     Line("spec.precomputed", "calls:precomputed_places", "text"),
     Line("spec.precomputed", "calls:precomputed_shard", "bytes", "0.shard"),
+    Line("spec.precomputed", "calls:precomputed_rules", "document", "info"),
+    Line("spec.precomputed", "calls:precomputed_shard_check", "bytes", "0.shard"),
     Line("spec.references", "parse_references", "bytes where"),
     Line("spec.references", "parse_parquet", "bytes where"),
     Line("spec.scene_bdv", "parse_spim_data", "bytes", "*.xml"),
