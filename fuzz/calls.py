@@ -69,6 +69,40 @@ def ome_rules(attributes: Mapping[str, Any]) -> object:
     return [rules.check_attributes(attributes, version=v, arrays=arrays) for v in (None, *rules.VERSIONS)]
 
 
+def zarr2_rules(document: Mapping[str, Any], other: Mapping[str, Any]) -> object:
+    """Check documents of a node of Zarr v2."""
+    from voxarium.model.checking import Place, Sheet
+    from voxarium.spec import zarr2_rules as rules
+
+    place = Place(dict(document), "", Sheet("", rules.RULES, ".zarray"))
+    rules.check_array(place)
+    rules.check_group(place)
+    rules.check_attributes(place)
+    rules.check_twin(place, other)
+    return place.sheet.findings
+
+
+def zarr2_copies(document: Mapping[str, Any], other: Mapping[str, Any]) -> object:
+    """Check consolidated metadata of Zarr v2."""
+    from voxarium.model.checking import Place, Sheet
+    from voxarium.spec import zarr2_rules as rules
+
+    place = Place(dict(document), "", Sheet("", rules.RULES, ".zmetadata"))
+    rules.check_consolidated(place, lambda _: other, lambda _: True)
+    return place.sheet.findings
+
+
+def zarr3_rules(document: Mapping[str, Any], other: Mapping[str, Any]) -> object:
+    """Check a document of Zarr v3, and copies in it."""
+    from voxarium.model.checking import Place, Sheet
+    from voxarium.spec import zarr3_rules as rules
+
+    place = Place(dict(document), "", Sheet("", rules.RULES, "zarr.json"))
+    rules.check_node(place)
+    rules.check_consolidated(place, lambda _: other)
+    return place.sheet.findings
+
+
 def ome_collections(attributes: Mapping[str, Any]) -> object:
     """Parse what a group may be besides an image."""
     from voxarium.errors import FormatError

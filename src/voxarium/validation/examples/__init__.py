@@ -1,0 +1,1 @@
+"""Tiny trees that break no rule, by format: what the examples of rules change to break them."""
