@@ -2,8 +2,8 @@
 
 https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html
 
-Consolidated metadata and a ``zarr.json`` beside a ``.zarray`` are in no specification of version 2. That copies agree is
-our own demand: readers differ in which of them they look at.
+Consolidated metadata and a ``zarr.json`` beside a ``.zarray`` are in no specification of version 2. That copies
+agree is our own demand: readers differ in which of them they look at.
 """
 
 from __future__ import annotations
