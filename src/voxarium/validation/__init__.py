@@ -1,1 +1,6 @@
-"""Validation: what is wrong with a dataset, rule by rule, and how to mend it."""
+"""Validation: everything that is wrong with what is stored, by rule, with the mend."""
+
+from voxarium.validation.report import Report
+from voxarium.validation.running import validate
+
+__all__ = ["Report", "validate"]
