@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
-from voxarium.model.checked_documents import json_of, opened
+from voxarium.model.checked_documents import group_kind, json_of, opened
 from voxarium.model.checking import Sheet
 from voxarium.model.checks import Checked, CheckNode
 from voxarium.model.rules import DEPTHS, Finding, Rule
@@ -57,7 +57,7 @@ class Zarr2Checks:
                 self._check_uncopied(node, copy.sheet, copy["metadata"].value)
         sheets = [place.sheet for place in (array, group, attributes, copy) if place is not None]
         return Checked(
-            kind="group" if array is None else "array",
+            kind=group_kind(None if attributes is None else attributes.value) if array is None else "array",
             findings=(*(f for sheet in sheets for f in sheet.findings), *gaps),
         )
 

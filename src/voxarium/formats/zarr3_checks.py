@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
-from voxarium.model.checked_documents import json_of, opened
+from voxarium.model.checked_documents import group_kind, json_of, opened
 from voxarium.model.checking import Sheet
 from voxarium.model.checks import Checked, CheckNode
 from voxarium.model.rules import DEPTHS, Finding, Rule
@@ -44,7 +44,10 @@ class Zarr3Checks:
             copied = root["consolidated_metadata"]["metadata"].value
             if isinstance(copied, dict):
                 self._check_uncopied(node, root.sheet, copied)
-        return Checked(kind="group" if is_group else "array", findings=(*root.sheet.findings, *around))
+        attributes = root["attributes"].value
+        stated = attributes.get("ome", attributes) if isinstance(attributes, dict) else None
+        kind = "array" if root.text("node_type") == "array" else group_kind(stated)
+        return Checked(kind=kind, findings=(*root.sheet.findings, *around))
 
     def _below(self, node: CheckNode) -> Iterator[Finding]:
         """Yield findings about names of nodes, and about folders that lead to nodes and are none."""

@@ -8,10 +8,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from voxarium.model.checking import Place, Sheet, short
-from voxarium.model.checks import CheckNode
+from voxarium.model.checks import CheckNode, NodeKind
 from voxarium.model.rules import Rule
 
-__all__ = ["Parsed", "is_integer", "json_of", "lengths_problem", "opened", "parse_checked", "special_text", "specials"]
+__all__ = [
+    "Parsed",
+    "group_kind",
+    "is_integer",
+    "json_of",
+    "lengths_problem",
+    "opened",
+    "parse_checked",
+    "special_text",
+    "specials",
+]
 
 _LARGEST: Final = 64 * 2**20  # bytes; real documents stay far below
 _DEEPEST: Final = 64
@@ -118,3 +128,9 @@ def lengths_problem(value: Any, least: int, count: int | None = None) -> str:  #
     if wrong is not None or None in value:
         return f"has {short(wrong)}"
     return "" if count is None or len(value) == count else f"has {len(value)} lengths"
+
+
+def group_kind(attributes: Any) -> NodeKind:  # Any: JSON as found
+    """Return what a group is by its attributes: an image where they list multiscales, which image drivers then open."""
+    listed = attributes.get("multiscales") if isinstance(attributes, dict) else None
+    return "image" if isinstance(listed, list) and listed else "group"
