@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voxarium.model.checking import MAX_FINDINGS
 from voxarium.spec.ome.orientation import ORIENTATIONS
 from voxarium.spec.ome.rules import GROUPS, PROFILES, RULES, VERSIONS, ArrayFacts, check_attributes, check_document
-from voxarium.model.checking import MAX_FINDINGS
 
 STATED = {"0.4": "0.4", "0.5": "0.5", "0.6": "0.6", "0.9": "0.9.dev1"}
 

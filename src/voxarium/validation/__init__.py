@@ -1,0 +1,1 @@
+"""Checking what is stored, by rule, with what would mend it."""

@@ -1,0 +1,1 @@
+"""Small trees that break no rule; examples of rules are edits of them."""
