@@ -54,6 +54,12 @@ class Client:
             return out
 
 
+@pytest.fixture(scope="session")
+def client_of():
+    """Return what makes a client of a server."""
+    return Client
+
+
 @pytest.fixture
 def serve():
     """Start servers; all are stopped at the end."""

@@ -186,7 +186,7 @@ def keys_page(lister: Lister, prefix: str, *, after: str, most: int, deep: bool)
     """
     folder, _, start = prefix.rpartition("/")
     found: list[tuple[str, Entry]] = []
-    if most and _is_folder(folder):
+    if most and _is_folder(folder) and not prefix.startswith("/"):
         found = list(islice(_Walk(lister, deep).keys(folder, start, after), most + 1))
     more, found = len(found) > most, found[:most]
     return KeyPage(

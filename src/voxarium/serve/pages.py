@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Thumbnails", "mount"]
 
 _FRESH: Final = 30.0  # seconds for which what was found is shown again
+_PATIENCE: Final = 2.0  # seconds that a page waits for what is new
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 _HASH: Final = base64.b64encode(hashlib.sha256(INDEX_SCRIPT.encode()).digest()).decode()
 _HEADERS: Final = {
@@ -58,9 +60,10 @@ def mount(site: Site) -> Mount:
         if query.get("list-type") == "2":
             answer = await site.run_slow(listed_from_top, site, query)
             return Response(bytes(answer.first), answer.status, headers=_texts(answer.headers))
-        scan = site.catalogue.latest
-        if scan.at is not None:  # else the first look is under way, and the page says so
-            scan = await site.run_slow(site.catalogue.scan, _FRESH)
+        looking = asyncio.ensure_future(site.run_slow(site.catalogue.scan, _FRESH))
+        await asyncio.wait([looking], timeout=_PATIENCE)
+        # Else looking takes long: what was found before is shown, or that there is nothing yet.
+        scan = looking.result() if looking.done() else site.catalogue.latest
         first = request.query_params.get("from", "0")
         text = await site.run(
             index_page,

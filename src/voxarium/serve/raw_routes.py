@@ -65,7 +65,7 @@ class RawApp:
         if query.get("list-type") == "2":
             return await self._site.run_slow(self._listed, name, rest, query)
         if not name:
-            return self._folder_answer("raw", self._all.entries("") or [], headers, query) if path else _moved(scope)
+            return self._top(scope, headers, query)
         root = self._root(name)
         if root is None:
             return absent()
@@ -79,6 +79,13 @@ class RawApp:
         if answer.status == 404 and b"text/html" in headers.get(b"accept", b"") and await self._is_folder(root, key):
             return _moved(scope)
         return answer
+
+    def _top(self, scope: Scope, headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> Answer:
+        """Answer with the list of roots."""
+        path = scope["raw_path"][len(_PREFIX) :]
+        if path == b"/":
+            return self._folder_answer("raw", self._all.entries("") or [], headers, query)
+        return absent() if path else _moved(scope)
 
     async def _object(self, root: Root, key: str, method: str, headers: Mapping[bytes, bytes]) -> Answer:
         source: ByteSource | None = root.source
