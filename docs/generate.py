@@ -79,6 +79,9 @@ MEANINGS = {
     Code.JOB_INTERRUPTED: "A job was stopped; what it finished is kept.",
     Code.IMAGE_INCOMPLETE: "A conversion into this place was stopped, or is still running.",
     Code.NOTHING_TO_RESUME: "There is no interrupted job here.",
+    Code.LOG_MISSING: "The dataset has no provenance log.",
+    Code.LOG_BUSY: "Other writers kept adding to a provenance log.",
+    Code.KEY_MISSING: "There is no signing key of this name.",
 }
 
 

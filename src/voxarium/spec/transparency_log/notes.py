@@ -1,8 +1,8 @@
 """Checkpoints and signed notes: the text that is signed, and the lines that hold signatures.
 
 A note is text that ends with a newline, an empty line, and one line for each signature: an em dash, the name of the
-key, and Base64 of the key's id (four bytes) and the signature. A checkpoint is a note of three lines or more:
-(which log), its size, Base64 of the root.
+key, and Base64 of the key's id (four bytes) and the signature. A checkpoint is a note of three lines or more: its
+origin (which log), its size, Base64 of the root.
 """
 
 from __future__ import annotations
