@@ -176,6 +176,8 @@ def _check_points(
     doubted: list[tuple[str, int, bytes]] = []
     for source, data in (*log.checkpoints(), *kept):
         try:
+            if isinstance(data, FormatError):
+                raise data
             note = parse_note(data)
             point = parse_checkpoint(note.text)
         except FormatError as error:

@@ -22,11 +22,13 @@ from voxarium.spec.provenance import (
     parse_payloads,
     split_segment,
 )
+from voxarium.spec.transparency_log import MerkleTree, leaf_hash
 
 __all__ = ["LOG_FOLDER", "LogReader", "StoredLine", "batches"]
 
 LOG_FOLDER: Final = "provenance-log"
 _SEGMENT: Final = re.compile(r"([0-9]{12})\.jsonl")
+_CHECKPOINT: Final = re.compile(r"[0-9]{12}-[0-9a-f]{8}\.txt")
 _MOST_NOTE: Final = 64 << 10
 _T = TypeVar("_T")
 _BATCH: Final = 4  # requests of each thread before what they got is used
@@ -177,20 +179,29 @@ class LogReader:
                 yield StoredLine(expected, key, data)
                 expected += 1
 
-    def checkpoints(self) -> Iterator[tuple[str, bytes]]:
-        """Yield (key, document) of the checkpoints that lie with the log, the smallest first."""
+    def checkpoints(self) -> Iterator[tuple[str, bytes | FormatError]]:
+        """Yield (key, document or what is wrong with it) of checkpoints that lie with the log, the smallest first."""
         if not isinstance(self.store, ListableStore):
             return
         for name in sorted(self.store.list_dir(f"{self.folder}/checkpoints")[0]):
+            if _CHECKPOINT.fullmatch(name) is None:
+                continue
             key = f"{self.folder}/checkpoints/{name}"
-            data = self.read_object(key, _MOST_NOTE)
-            if data is not None:
-                yield key, data
+            try:
+                data = self.read_object(key, _MOST_NOTE)
+            except FormatError as error:
+                yield key, error
+            else:
+                yield key, data or b""
 
     def entries(self) -> Iterator[Entry]:
         """Yield every entry in order. The chain of hashes is not checked; see `voxarium.archive.log_checks`."""
         for line in self.lines():
             yield parse_entry(line.data, line.where)
+
+    def tree(self) -> MerkleTree:
+        """Return the tree over all entries, which proves to others what is in the log and that it only grew."""
+        return MerkleTree(leaf_hash(line.data) for line in self.lines())
 
     def payloads(self, entry: Entry) -> dict[str, Payload]:
         """Return the details of an entry that are still there, each checked against its hash.
