@@ -33,6 +33,7 @@ LINES: Final = (
     Line("spec.cellmap_annotation", "annotation_of", "mapping"),
     Line("spec.cellmap_annotation", "parse_array", "mapping where"),
     Line("spec.cellmap_annotation", "parse_crop", "mapping where"),
+    Line("spec.cloudvolume_provenance", "calls:cloudvolume_provenance", "document"),
     Line("spec.collections", "parse_collection", "document", "zarr.json"),
     Line("spec.cosem", "parse_image", "mapping levels", "attributes.json"),
     Line("spec.cosem", "findings", "mapping levels", "attributes.json"),
@@ -123,5 +124,8 @@ LINES: Final = (
     Line("codecs", "calls:codec_chain", "json"),
 )
 
-WITHOUT: Final[dict[str, str]] = {}
+WITHOUT: Final[dict[str, str]] = {
+    "prov_json": "writes only",
+    "ro_crate": "writes only",
+}
 """Modules of `voxarium.spec` that need no line, and why."""

@@ -219,19 +219,28 @@ def plain_parameters(value: Any, depth: int = 0) -> Any:  # Any: whatever option
     if depth > _DEEPEST:
         return "…"
     if value is None or isinstance(value, (bool, str)):
-        return public_address(str(value)) if isinstance(value, str) else value
+        return _text(value) if isinstance(value, str) else value
     if isinstance(value, int):
         return int(value) if abs(value) <= MOST_INTEGER else str(int(value))
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else _special(value)
     if isinstance(value, Mapping):
-        return {str(k): plain_parameters(v, depth + 1) for k, v in value.items()}
+        return {_whole(str(k)): plain_parameters(v, depth + 1) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain_parameters(v, depth + 1) for v in value]
     if isinstance(value, (set, frozenset)):
-        return sorted(str(v) for v in value)
+        return sorted(_text(str(v)) for v in value)
     item = getattr(value, "tolist", None)  # scalars and arrays of numpy
-    return plain_parameters(item(), depth + 1) if callable(item) else public_address(str(value))
+    return plain_parameters(item(), depth + 1) if callable(item) else _text(str(value))
+
+
+def _text(value: str) -> str:
+    return public_address(_whole(value))
+
+
+def _whole(value: str) -> str:
+    """Return text without halves of surrogate pairs, which nothing but Python can hold."""
+    return value.encode("utf-8", "replace").decode()
 
 
 def _special(value: float) -> str:
