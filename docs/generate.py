@@ -173,7 +173,7 @@ def cli_page(_: str) -> str:
         "`voxarium --install-completion` makes the shell complete commands and options.\n",
     ]
     commands: dict[str, Any] = getattr(root, "commands")  # noqa: B009  the group's type is private to typer
-    for name, command in commands.items():
+    for name, command in _leaves("", commands):
         lines += [f"## voxarium {name}\n", f"{inspect.cleandoc(command.help or '')}\n"]
         lines += ["| argument | meaning |", "| --- | --- |"]
         for param in command.params:
@@ -184,6 +184,16 @@ def cli_page(_: str) -> str:
             lines.append(f"| {_usage(param)} | {markdown(param.help or '')}{shown} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _leaves(head: str, commands: dict[str, Any]) -> Iterator[tuple[str, Any]]:  # Any: typer's commands
+    """Yield (words, command) of each command, those of groups too."""
+    for name, command in commands.items():
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            yield head + name, command
+        else:
+            yield from _leaves(f"{head}{name} ", inner)
 
 
 def _usage(param: Any) -> str:  # Any: typer's parameter, whose type is private
