@@ -12,7 +12,15 @@ import pytest
 
 from voxarium.archive import keys as keys_module
 from voxarium.archive.checkpoints import sign_checkpoint
-from voxarium.archive.keys import SigningKey, create_key, known_keys, open_key, public_key, verify_signature
+from voxarium.archive.keys import (
+    SigningKey,
+    create_key,
+    known_keys,
+    open_key,
+    public_key,
+    remembered_checkpoints,
+    verify_signature,
+)
 from voxarium.archive.log_checks import check_log
 from voxarium.archive.log_reading import LogReader
 from voxarium.archive.provenance import ProvenanceLog
@@ -320,6 +328,28 @@ def test_what_contradicts_an_earlier_checkpoint_is_never_signed(curator):
     sign_checkpoint(log, curator)
     objects = {k: v for k, v in objects_of(log).items() if k != log.segment_key(4)}
     with pytest.raises(ChecksumError, match="knows of 5"):
+        sign_checkpoint(ProvenanceLog(MemoryStore(objects)), curator)
+
+
+def test_a_log_that_was_cut_back_is_not_signed_again_on_the_same_machine(curator):
+    """Also when the attacker removed the checkpoint beside it: the curator would vouch for a forgery in good faith."""
+    log = filled(5)
+    note = sign_checkpoint(log, curator)
+    assert [n for _, n in remembered_checkpoints(log.log_id())] == [note]
+    cut = {k: v for k, v in objects_of(log).items() if "checkpoints" not in k and k < log.segment_key(3)}
+    assert kinds(cut, details=False) == []
+    with pytest.raises(ChecksumError, match="knows of 5"):
+        sign_checkpoint(ProvenanceLog(MemoryStore(cut)), curator)
+    log.append(Activity(operation="audit"))
+    assert [n for _, n in remembered_checkpoints(log.log_id())] == [note]
+    assert [n for _, n in remembered_checkpoints(log.log_id())] != [sign_checkpoint(log, curator)]
+    assert remembered_checkpoints("../x") == remembered_checkpoints("") == []
+
+
+def test_a_log_without_its_first_entry_is_not_signed(curator):
+    log = filled(3)
+    objects = {k: v for k, v in objects_of(log).items() if k != log.segment_key(0)}
+    with pytest.raises(ChecksumError, match="entry 0 is missing"):
         sign_checkpoint(ProvenanceLog(MemoryStore(objects)), curator)
 
 

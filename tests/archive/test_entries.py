@@ -249,6 +249,13 @@ def test_parameters_become_json_without_secrets(tmp_path):
         "set": ["a", "b"],
         "3": [0.5, True],
     }
+    options = {"config": {"access_key_id": "AK", "Secret": "s", "region": "eu"}, "sas": "x", "token": "", "sasha": 1}
+    assert plain_parameters(options) == {
+        "config": {"access_key_id": "(not recorded)", "Secret": "(not recorded)", "region": "eu"},
+        "sas": "(not recorded)",
+        "token": "",
+        "sasha": 1,
+    }
     deep: list[object] = []
     deep.append(deep)
     dump_canonical(plain_parameters(deep))

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -16,6 +17,7 @@ from voxarium.archive.redaction import remove_payloads
 from voxarium.errors import (
     ChecksumError,
     Code,
+    ConflictError,
     FormatError,
     InputError,
     NotFoundError,
@@ -256,6 +258,64 @@ def test_writers_on_a_store_that_keeps_failing_never_break_the_log(seed):
     assert set(acknowledged) <= set(found)
     assert len(found) == len(set(found))
     assert check(store).ok
+
+
+class Hesitant(MemoryStore):
+    """Says once for each object that it exists already: S3 does so when two requests for one key overlap."""
+
+    def __init__(self):
+        super().__init__()
+        self.refused = set()
+
+    def put_if_absent(self, key, data, /):
+        if key not in self.refused:
+            self.refused.add(key)
+            return False
+        return super().put_if_absent(key, data)
+
+
+def test_a_refusal_that_leaves_nothing_behind_is_tried_again():
+    store = Hesitant()
+    assert [record(store, activity(str(i))).sequence for i in range(3)] == [0, 1, 2]
+    assert check(store).ok and check(store).size == 3
+
+
+class Full(MemoryStore):
+    """Always says that the object exists, and never has it."""
+
+    def put_if_absent(self, key, data, /):
+        return False
+
+
+def test_retries_are_bounded(monkeypatch):
+    monkeypatch.setattr("voxarium.archive.provenance._MOST_ATTEMPTS", 5)
+    with pytest.raises(ConflictError) as caught:
+        record(Full(), activity())
+    assert caught.value.code == Code.LOG_BUSY
+
+
+@pytest.mark.parametrize("after", [0.7, 0.9, 1.1])
+def test_killed_processes_leave_a_valid_log_with_everything_they_acknowledged(tmp_path, after):
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-u", "-c", WRITER, str(tmp_path), str(w), "100000"], stdout=subprocess.PIPE, text=True
+        )
+        for w in range(3)
+    ]
+    while not (tmp_path / "provenance-log/entries/000000000001.jsonl").exists():
+        assert all(w.poll() is None for w in workers)
+        time.sleep(0.01)
+    time.sleep(after - 0.7)
+    for worker in workers:
+        worker.kill()
+    acknowledged = {
+        line.split()[1] for w in workers for line in w.communicate()[0].splitlines() if len(line.split()[-1]) == 32
+    }
+    report = check(LocalStore(tmp_path))
+    assert report.ok, report.problems
+    assert acknowledged <= {e.write_id for e in open_log(tmp_path).entries()}
+    record(tmp_path, activity("after"))
+    assert check(LocalStore(tmp_path)).size == report.size + 1
 
 
 def test_what_a_stopped_writer_leaves_is_named_and_harmless():

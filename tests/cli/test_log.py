@@ -11,9 +11,11 @@ pytest.importorskip("cryptography", reason="makes and checks signatures")
 
 @pytest.fixture(autouse=True)
 def own_keys(monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("VOXARIUM_KEYS", str(tmp_path_factory.mktemp("keys")))
+    folder = tmp_path_factory.mktemp("keys")
+    monkeypatch.setenv("VOXARIUM_KEYS", str(folder))
     monkeypatch.setenv("VOXARIUM_AGENT", "Ada Lovelace <https://orcid.org/0000-0001-2345-6789>")
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    return folder
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def test_what_was_done_is_shown(run, dataset):
     assert run("log", "show", dataset, "--about", "labels").out == ""
 
 
-def test_a_signed_checkpoint_that_was_kept_tells_that_the_log_was_cut(run, dataset, tmp_path):
+def test_a_signed_checkpoint_that_was_kept_tells_that_the_log_was_cut(run, dataset, tmp_path, own_keys):
     line = run("key", "create", "lab.example.org").out.strip()
     assert line.startswith("lab.example.org+") and run("key", "show").out.strip() == line
     assert run("key", "show", "--json").json["keys"][0]["line"] == line
@@ -74,6 +76,9 @@ def test_a_signed_checkpoint_that_was_kept_tells_that_the_log_was_cut(run, datas
         (dataset / f"provenance-log/entries/{entry}.jsonl").unlink()
     assert run("log", "verify", dataset).code == 1  # the checkpoint beside the entries
     for note in (dataset / "provenance-log/checkpoints").iterdir():
+        note.unlink()
+    assert run("log", "verify", dataset).code == 1  # the one that was signed on this machine
+    for note in (own_keys / "checkpoints").iterdir():
         note.unlink()
     assert run("log", "verify", dataset).code == 0
     bad = run("log", "verify", dataset, "--checkpoint", kept, "--key", line, "--json")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voxarium.archive.keys import SigningKey
+from voxarium.archive.keys import SigningKey, remember_checkpoint, remembered_checkpoints
 from voxarium.archive.log_checks import check_log
 from voxarium.archive.log_reading import LogReader
 from voxarium.errors import ChecksumError, Code, ConflictError, UnsupportedError
@@ -31,7 +31,8 @@ def sign_checkpoint(log: LogReader, key: SigningKey) -> bytes:
     Raises
     ------
     ChecksumError
-        If the log is broken, or contradicts an earlier checkpoint: that is never signed.
+        If the log is broken, or contradicts an earlier checkpoint, beside it or signed on this machine: that is
+        never signed.
     """
     if not isinstance(log.store, WritableStore):
         raise UnsupportedError(
@@ -39,8 +40,7 @@ def sign_checkpoint(log: LogReader, key: SigningKey) -> bytes:
             code=Code.STORE_READ_ONLY,
             fix="sign where the log is kept",
         )
-    log.existing()
-    report = check_log(log, keys=(), details=False)
+    report = check_log(log.existing(), kept=remembered_checkpoints(log.log_id()), details=False)
     if not report.ok:
         raise ChecksumError(
             f"{log.uri} is not signed: {report.problems[0].message}",
@@ -56,4 +56,5 @@ def sign_checkpoint(log: LogReader, key: SigningKey) -> bytes:
             code=Code.CHECKSUM_MISMATCH,
             fix="find out who wrote it; the log is not to be trusted before that",
         )
+    remember_checkpoint(log.log_id(), note)
     return note

@@ -21,9 +21,20 @@ from voxarium.spec.transparency_log import NoteSignature, PublicKey, dump_public
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["SigningKey", "create_key", "key_folder", "known_keys", "open_key", "public_key", "verify_signature"]
+__all__ = [
+    "SigningKey",
+    "create_key",
+    "key_folder",
+    "known_keys",
+    "open_key",
+    "public_key",
+    "remember_checkpoint",
+    "remembered_checkpoints",
+    "verify_signature",
+]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
+_LOG: Final = re.compile(r"[0-9a-f]{32}")
 _SERVICE: Final = "voxarium"
 _MOST_BYTES: Final = 16 << 10
 
@@ -177,6 +188,41 @@ def known_keys(folder: Path | None = None) -> list[PublicKey]:
     """Return the public halves of the user's own keys, by name."""
     found = sorted((folder or key_folder()).glob("*.pub"))
     return [public_key(str(path)) for path in found]
+
+
+# -------------------------------------------------------------------------------------------- what was signed before
+def remember_checkpoint(log: str, note: bytes) -> None:
+    """Keep a checkpoint beside the keys: no key of this folder shall vouch for less of this log later.
+
+    Parameters
+    ----------
+    log : str
+        Id of the log.
+    note : bytes
+        The signed checkpoint.
+    """
+    path = _remembered_path(log)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        _write_file(partial, note, 0o644)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StoreError(
+            f"{path} could not be written: {error.strerror}",
+            code=Code.STORE_UNWRITABLE,
+            fix="check the folder, or name another with VOXARIUM_KEYS",
+        ) from error
+
+
+def remembered_checkpoints(log: str) -> list[tuple[str, bytes]]:
+    """Return (path, document) of the last checkpoint of a log that was signed here; empty if there is none."""
+    path = _remembered_path(log)
+    return [(str(path), _read_file(path))] if _LOG.fullmatch(log) and path.is_file() else []
+
+
+def _remembered_path(log: str) -> Path:
+    return key_folder() / "checkpoints" / f"{log}.txt"
 
 
 # ------------------------------------------------------------------------------------------------------------ storing

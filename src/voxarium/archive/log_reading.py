@@ -199,6 +199,17 @@ class LogReader:
         for line in self.lines():
             yield parse_entry(line.data, line.where)
 
+    def log_id(self) -> str:
+        """Return the id of the log; empty when it has no first entry.
+
+        Raises
+        ------
+        FormatError
+            If that is broken.
+        """
+        lines = self.read_segment(self.segment_key(0))
+        return "" if lines is None else parse_entry(lines[0], "entry 0").log
+
     def tree(self) -> MerkleTree:
         """Return the tree over all entries, which proves to others what is in the log and that it only grew."""
         return MerkleTree(leaf_hash(line.data) for line in self.lines())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from enum import StrEnum
@@ -13,7 +14,7 @@ import typer
 from voxarium.cli.arguments import AsJson, Quiet
 from voxarium.cli.output import write_whole
 from voxarium.cli.printing import note, print_json, say
-from voxarium.errors import Code, ExistsError, InputError, NotFoundError, StoreError
+from voxarium.errors import Code, ExistsError, FormatError, InputError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from voxarium.archive.log_report import LogReport
@@ -99,14 +100,17 @@ def verify(
     """Check a log: every entry, every detail, and what signed checkpoints say. Exit code 1 if anything is wrong.
 
     Without a checkpoint that was kept elsewhere, a log that was cut off or replaced as a whole cannot be told from a
-    true one.
+    true one. The last checkpoint that was signed on this machine is always looked at.
     """
-    from voxarium.archive.keys import public_key
+    from voxarium.archive.keys import public_key, remembered_checkpoints
     from voxarium.archive.log_checks import check_log
     from voxarium.archive.provenance import open_log
 
     kept = [(str(path), _read(path)) for path in checkpoint or ()]
-    report = check_log(open_log(dataset).existing(), kept=kept, keys=[public_key(k) for k in key or ()])
+    log = open_log(dataset).existing()
+    with contextlib.suppress(FormatError):  # a broken first entry: the check says so
+        kept += remembered_checkpoints(log.log_id())
+    report = check_log(log, kept=kept, keys=[public_key(k) for k in key or ()])
     if as_json:
         print_json(report.to_json())
     elif not quiet:

@@ -44,6 +44,7 @@ OPERATIONS: Final[dict[str, str]] = {
 
 _OPERATION: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _DIGEST: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,31}:[0-9A-Za-z+/=._-]{1,200}")
+_SECRET: Final = re.compile(r"passw|passphrase|secret|token|credential|api_?key|access_?key|account_?key|\bsas\b", re.I)
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _DEEPEST: Final = 40
 
@@ -211,6 +212,8 @@ def public_address(address: str) -> str:
 def plain_parameters(value: Any, depth: int = 0) -> Any:  # Any: whatever options hold, and JSON
     """Return options as JSON that a log can hold: paths and the like as text, large integers and NaN too.
 
+    What is named like a password, key or token is not recorded.
+
     Examples
     --------
     >>> plain_parameters({"chunk": (64, 64, 64), "fill": float("nan"), "seed": 2**63, "codec": None})
@@ -225,7 +228,10 @@ def plain_parameters(value: Any, depth: int = 0) -> Any:  # Any: whatever option
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else _special(value)
     if isinstance(value, Mapping):
-        return {_whole(str(k)): plain_parameters(v, depth + 1) for k, v in value.items()}
+        return {
+            _whole(str(k)): "(not recorded)" if _SECRET.search(str(k)) and v else plain_parameters(v, depth + 1)
+            for k, v in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [plain_parameters(v, depth + 1) for v in value]
     if isinstance(value, (set, frozenset)):
