@@ -10,7 +10,9 @@ from typing import Annotated, Final, cast
 
 import typer
 
+from voxarium.cli.compare import compare
 from voxarium.cli.convert import convert
+from voxarium.cli.digest import digest
 from voxarium.cli.info import info
 from voxarium.cli.preview import preview
 from voxarium.cli.printing import exit_code, print_error
@@ -39,7 +41,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (info, tree, convert, resample, preview, read, scene, transform, upgrade, validate, rules, virtualize):
+for _command in (
+    info, tree, convert, resample, preview, read, digest, compare, scene, transform, upgrade, validate, rules, virtualize,
+):  # fmt: skip
     app.command()(_command)
 
 
