@@ -89,9 +89,9 @@ def _lines(found: Comparison, content: bool) -> list[str]:
         pair = [f"{d.dtype} {' × '.join(map(str, d.shape))} ({', '.join(d.axes)})" for d in (found.a, found.b)]
         lines.append(f"images differ in {found.reason}: {pair[0]} and {pair[1]}")
     else:
-        voxels = "" if found.voxels is None else f"{found.voxels:,} voxels differ, in "
-        differ = " differ" if found.voxels is None else ""
-        lines.append(f"{voxels}{len(found.blocks):,} of {found.total:,} blocks{differ}")
+        blocks = f"{len(found.blocks):,} of {found.total:,} blocks"
+        voxels = "1 voxel differs" if found.voxels == 1 else f"{found.voxels or 0:,} voxels differ"
+        lines.append(f"{blocks} differ" if found.voxels is None else f"{voxels}, in {blocks}")
         if found.box is not None:
             lines.append(f"all within {_region(found.box)} ({', '.join(found.axes)})")
         lines += [f"  {_region(box)}" for box in found.blocks[:_SHOWN]]

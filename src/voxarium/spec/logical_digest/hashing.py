@@ -16,6 +16,7 @@ from voxarium.errors import Code, InputError, UnsupportedError
 
 __all__ = [
     "DIGEST_BYTES",
+    "TYPES",
     "LeafHasher",
     "bound_digest",
     "canonical_json",
@@ -33,7 +34,7 @@ _LEAF, _NODE, _CONTENT, _BOUND = b"\x00", b"\x01", b"\x02", b"\x03"
 _NAME_BYTES: Final = 15
 _HEADER_BYTES: Final = 64
 _LENGTHS: Final = 3
-_TYPES: Final = frozenset(
+TYPES: Final = frozenset(
     {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
     | {"float16", "float32", "float64", "complex64", "complex128"}
 )
@@ -53,7 +54,7 @@ def type_name(dtype: np.dtype[Any]) -> str:
     ('uint16', 'uint8')
     """
     name = "uint8" if dtype.kind == "b" else dtype.name
-    if name not in _TYPES:
+    if name not in TYPES:
         raise UnsupportedError(
             f"voxels of type {dtype} have no logical digest",
             code=Code.DTYPE_UNSUPPORTED,

@@ -12,7 +12,7 @@ from voxarium.errors import ChecksumError, Code, FormatError
 from voxarium.model.fields import Fields, Problems, parse_json_object
 from voxarium.spec.logical_digest.coordinates import Coordinates
 from voxarium.spec.logical_digest.grid import BlockGrid, content_shape
-from voxarium.spec.logical_digest.hashing import DIGEST_BYTES, canonical_json, type_name
+from voxarium.spec.logical_digest.hashing import DIGEST_BYTES, TYPES, canonical_json
 from voxarium.spec.logical_digest.result import LogicalDigest
 
 __all__ = ["MAGIC", "dump_tree", "parse_tree"]
@@ -77,7 +77,7 @@ class _Stated:
         if fields.integer("version", 1) != 1:
             fields.wrong("version", "1")
         self.dtype = fields.raw("dtype")
-        if not _is_type(self.dtype):
+        if not isinstance(self.dtype, str) or self.dtype not in TYPES:
             fields.wrong("dtype", "a type of numbers")
         self.shape = fields.lengths("shape", 0)
         names = fields.raw("axes")
@@ -91,11 +91,6 @@ class _Stated:
         problems.check("make the tree anew with voxarium digest --tree")
         self.axes: tuple[str, ...] = tuple(names)
         self.coordinates = None if coordinates is None else _placement(coordinates)
-
-
-def _is_type(value: object) -> bool:
-    names = ("int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "complex128")
-    return isinstance(value, str) and value.removeprefix("u") in names and type_name(np.dtype(value)) == value
 
 
 def _are_texts(value: object) -> bool:
