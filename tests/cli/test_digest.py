@@ -38,6 +38,20 @@ def test_all_levels_are_digested(run, archive):
     assert run("digest", archive, "--level", 1).out.splitlines()[0].endswith(" level 1")
 
 
+def test_all_images_of_a_folder_are_digested(run, archive, tmp_path):
+    told = run("digest", tmp_path, "--json").json["digests"]
+    assert str(archive) in [t["uri"] for t in told]
+
+
+def test_images_that_do_not_open_are_named_and_fail_the_command(run, archive, tmp_path):
+    (tmp_path / "broken.zarr").mkdir()
+    (tmp_path / "broken.zarr" / "zarr.json").write_text("{junk")
+    told = run("digest", tmp_path, "--json")
+    assert told.code == 1 and [str(archive)] == [t["uri"] for t in told.json["digests"]]
+    assert list(told.json["problems"]) == [f"{tmp_path}/broken.zarr"]
+    assert "left out" in run("digest", tmp_path).err
+
+
 def test_equal_images_compare_with_0(run, archive, npy):
     told = run("compare", archive, npy)
     assert told.code == 0 and "voxels are equal" in told.out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -20,10 +21,10 @@ from voxarium.cli.arguments import (
     source_options,
 )
 from voxarium.cli.output import check_output, write_whole
-from voxarium.cli.printing import print_json, say
+from voxarium.cli.printing import error_json, note, print_json, say
 from voxarium.cli.progress import DigestDisplay
 from voxarium.cli.values import names
-from voxarium.errors import Code, InputError
+from voxarium.errors import Code, InputError, VoxariumError
 
 if TYPE_CHECKING:
     from voxarium.core.image import Image
@@ -35,7 +36,7 @@ _ALL: Final = "all"
 
 
 def digest(
-    uris: Annotated[list[str], typer.Argument(metavar="URI…", help="Images, in whatever formats.")],
+    uris: Annotated[list[str], typer.Argument(metavar="URI…", help="Images, or folders and collections of images.")],
     level: Annotated[str, typer.Option(metavar="N|all", help="Level; 0 is the finest.")] = "0",
     axes: Annotated[
         str | None, typer.Option(metavar="AXES", help="Axes in stored order, where files do not name them: zyx …")
@@ -58,8 +59,6 @@ def digest(
 
     `content` stands for voxels, type and shape; `bound` for these and the coordinates.
     """
-    from voxarium.core.opening import open_one
-
     if tree is not None:
         check_output(tree, (".vldtree",), overwrite=overwrite)
         if len(uris) > 1 or level == _ALL:
@@ -70,20 +69,45 @@ def digest(
             )
     options = source_options(source_format, shape, source_dtype, byte_offset, source_order)
     named = None if axes is None else names("--axes", axes)
-    found = []
-    for uri in uris:
-        image = open_one(uri, **options)
-        for number in _levels(level, image):
-            started = time.perf_counter()
-            made = _digest(image, number, named, threads, silent=quiet or as_json)
-            seconds = round(time.perf_counter() - started, 3)
-            found.append({"uri": uri, "level": number, **made.to_json(), "seconds": seconds})
-            if tree is not None:
-                _write_tree(tree, made)
-            if not as_json:
-                _print(uri, number, made)
+    found: list[dict[str, Any]] = []
+    problems: dict[str, VoxariumError] = {}
+    chosen = [pair for address in uris for pair in _images(address, options, problems, alone=tree is not None)]
+    work = [(uri, image, number) for uri, image in chosen for number in _levels(level, image)]
+    for uri, image, number in work:
+        started = time.perf_counter()
+        made = _digest(image, number, named, threads, silent=quiet or as_json)
+        seconds = round(time.perf_counter() - started, 3)
+        found.append({"uri": uri, "level": number, **made.to_json(), "seconds": seconds})
+        if tree is not None:
+            _write_tree(tree, made)
+        if not as_json:
+            _print(uri, number, made)
     if as_json:
-        print_json({"digests": found})
+        print_json({"digests": found, "problems": {uri: error_json(error) for uri, error in problems.items()}})
+    for uri, error in problems.items():
+        note("warning", f"{uri} cannot be opened, and was left out: {error.message}", "bold yellow")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _images(
+    uri: str, options: dict[str, Any], problems: dict[str, VoxariumError], *, alone: bool
+) -> Iterator[tuple[str, Image]]:
+    """Yield the image at an address, or all images of a collection, with their addresses."""
+    from voxarium.core.image import Image
+    from voxarium.core.opening import only_image
+    from voxarium.core.opening import open as open_any
+
+    def below(key: str) -> str:
+        return f"{uri.rstrip('/')}{'' if key.startswith('::') else '/'}{key}"
+
+    found = open_any(uri, **options)
+    if isinstance(found, Image) or alone:
+        yield uri, only_image(found, uri)
+        return
+    for key, image in found.iter_images():
+        yield below(key), image
+    problems |= {below(key): error for key, error in found.problems.items()}
 
 
 def _levels(text: str, image: Image) -> range:

@@ -17,7 +17,8 @@ from voxarium.model.image import ArrayInfo
 
 __all__ = ["DigestPlan", "digest_plan"]
 
-_STEP_BYTES: Final = 8 << 20  # what is read stays near the cores until it is hashed
+_STEP_BYTES: Final = 4 << 20  # what is read stays near the cores until it is hashed
+_SLAB_BYTES: Final = 64 << 20  # for as many slices as a block is thick
 _COLUMNS_EACH: Final = 4  # for every thread, so that all end at about the same time
 _MOST_COMMON: Final = 4  # a common multiple of chunk and block up to so many of the longer
 
@@ -114,7 +115,7 @@ class _Sizes:
         for axis in self._seams:  # chunks that reach over the sides of a column are read again by the next one
             self._lengthen(axis, most, 1, self._shape[axis])
         if self._slow is not None:
-            self._lengthen(self._slow, min(most, 8 * _STEP_BYTES), 1, self._block[self._slow])
+            self._lengthen(self._slow, min(most, _SLAB_BYTES), 1, self._block[self._slow])
         for axis in reversed(range(len(self.step))):
             self._lengthen(axis, min(most, _STEP_BYTES), least, self._shape[axis])
 
