@@ -9,9 +9,9 @@ from voxarium.errors import FormatError, UnsupportedError
 from voxarium.formats.precomputed.scale import SPEC_URL, ScaleDetails
 from voxarium.formats.precomputed.volume import DOCUMENT
 from voxarium.model.array_specs import join_key
-from voxarium.model.checked_documents import read_object
 from voxarium.model.checking import Place, Sheet, short
 from voxarium.model.checks import Below, Checked, CheckNode
+from voxarium.model.json_documents import read_object
 from voxarium.model.rules import Rule
 from voxarium.spec.precomputed import level_names, resolve_folder, rules
 from voxarium.spec.precomputed.rules import InfoFacts

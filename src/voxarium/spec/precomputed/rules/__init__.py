@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from voxarium.model.checked_documents import read_object
 from voxarium.model.checking import Place, Sheet
+from voxarium.model.json_documents import read_object
 from voxarium.spec.precomputed.info import KIND
 from voxarium.spec.precomputed.rules.annotations import check_annotations
 from voxarium.spec.precomputed.rules.meshes import check_legacy_meshes, check_meshes, check_skeletons
