@@ -9,10 +9,10 @@ from typing import ClassVar, Final
 from voxarium.errors import FormatError, InputError, UnsupportedError
 from voxarium.formats.webknossos.image import WebknossosDriver
 from voxarium.model.array_specs import join_key
-from voxarium.model.checked_documents import read_object
 from voxarium.model.checking import Place, Sheet, short
 from voxarium.model.checks import Below, Checked, CheckNode
 from voxarium.model.image import ArrayInfo
+from voxarium.model.json_documents import read_object
 from voxarium.model.keys import checked_key, resolved_key
 from voxarium.model.rules import Finding, Rule
 from voxarium.spec import webknossos

@@ -5,8 +5,8 @@ Checks know nothing of stores: what has to be looked up is left to the caller, w
 
 from __future__ import annotations
 
-from voxarium.model.checked_documents import read_object
 from voxarium.model.checking import Place, Sheet
+from voxarium.model.json_documents import read_object
 from voxarium.spec.webknossos.rules.arrays import StoredArray, check_array
 from voxarium.spec.webknossos.rules.dataset import check_dataset, check_layer
 from voxarium.spec.webknossos.rules.extras import attachments_of
