@@ -34,8 +34,8 @@ class WebknossosChecks:
     name: ClassVar[str] = "webknossos"
     spec_url: ClassVar[str] = WebknossosDriver.spec_url
     rules: ClassVar[Mapping[str, Rule]] = rules.RULES
-    # The last is nobody's business here; it makes those who check arrays of WKW be asked about the mags of a layer.
-    documents: ClassVar[tuple[str, ...]] = (webknossos.DOCUMENT, _ABOVE, "header.wkw")
+    documents: ClassVar[tuple[str, ...]] = (webknossos.DOCUMENT, _ABOVE)
+    also: ClassVar[tuple[str, ...]] = ("wkw", "zarr2", "zarr3", "n5", "precomputed")  # the arrays of mags
 
     def check(self, node: CheckNode, /) -> Checked | None:
         """Check a dataset, or the layer at a folder beside the document."""

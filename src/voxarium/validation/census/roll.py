@@ -97,7 +97,7 @@ class Roll:
             return False
         flat = 0
         for i, n in zip(index, self.counts, strict=True):
-            if i >= n:
+            if not 0 <= i < n:
                 self.extra += 1
                 self._wrong["outside"].add(key)
                 return True
