@@ -82,10 +82,10 @@ def test_names_of_shards_are_in_lower_case_with_all_zeros():
 def test_shards_that_are_no_boxes_have_no_place_and_the_driver_says_so():
     objects = BASES["precomputed-sharded"]()
     doc = json.loads(objects["info"])
-    assert not DRIVER.scatters(DRIVER.open(MemoryStore(objects), "8_8_40"))
+    assert not DRIVER.shares_objects(DRIVER.open(MemoryStore(objects), "8_8_40"))
     doc["scales"][0]["sharding"]["hash"] = "murmurhash3_x86_128"
     info = DRIVER.open(MemoryStore(objects | {"info": json.dumps(doc).encode()}), "8_8_40")
-    assert DRIVER.scatters(info)
+    assert DRIVER.shares_objects(info)
     assert DRIVER.object_index("8_8_40", info, "8_8_40/0.shard") is None
 
 

@@ -38,7 +38,6 @@ __all__ = [
     "ReadableStore",
     "RegionDriver",
     "ResumableStore",
-    "ScatteringDriver",
     "ShardLayout",
     "ShardedArrayDriver",
     "SizedDriver",
@@ -376,14 +375,6 @@ class KeyedDriver(ArrayDriver, Protocol):
         The inverse of `object_key`: only a key that `object_key` would make has an index. Called for every key of a
         listing, a million of them: fast, and silent about junk.
         """
-
-
-@runtime_checkable
-class ScatteringDriver(KeyedDriver, Protocol):
-    """A container that may keep chunks from everywhere in one object, such as shards chosen by a hash."""
-
-    def scatters(self, info: ArrayInfo, /) -> bool:
-        """Tell whether this array does: its objects then have no place in a grid, and `object_index` is None."""
 
 
 @runtime_checkable

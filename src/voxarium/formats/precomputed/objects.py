@@ -45,7 +45,7 @@ class ScaleObjects:
     def object_index(self, path: str, info: ArrayInfo, key: str, /) -> tuple[int, ...] | None:
         """Return the grid index of a chunk or shard by its key; None for other objects.
 
-        Also None for every object where shards are no boxes, see `scatters`.
+        Also None for every object where shards are no boxes, see `shares_objects`.
         """
         details: ScaleDetails = info.details
         folder = path if details.folder is None else details.folder
@@ -57,7 +57,7 @@ class ScaleObjects:
         found = details.names.cell(name) if details.scale.sharding is None else _shard_cell(details, name)
         return None if found is None else (0,) * (info.ndim - 3) + found[::-1]
 
-    def scatters(self, info: ArrayInfo, /) -> bool:
+    def shares_objects(self, info: ArrayInfo, /) -> bool:
         """Tell whether chunks that are no neighbours share shards, by a hash or for want of bits."""
         details: ScaleDetails = info.details
         return details.scale.sharding is not None and details.counts() is None

@@ -11,7 +11,7 @@ from voxarium.core.array import Array
 from voxarium.core.image import Image
 from voxarium.errors import UnsupportedError
 from voxarium.model.checking import Sheet
-from voxarium.model.protocols import KeyedDriver, ListableStore, ScatteringDriver
+from voxarium.model.protocols import KeyedDriver, ListableStore
 from voxarium.model.rules import Finding
 from voxarium.validation.census.levels import orphans
 from voxarium.validation.census.roll import ArrayCount, Beside, Roll
@@ -139,8 +139,6 @@ def _rolls(arrays: Sequence[CheckedArray]) -> list[Roll]:
     for checked in arrays:
         stored = stored_array(checked.array)
         if isinstance(stored.driver, KeyedDriver) and stored.path not in found:
-            if isinstance(stored.driver, ScatteringDriver) and stored.driver.scatters(stored.info):
-                continue  # its objects have no places that could be counted
             roll = Roll(stored, stored.driver, checked.what, room)
             room -= 0 if roll.states is None else len(roll.states)
             found[stored.path] = roll
