@@ -21,6 +21,15 @@ def _cells(dtype: str) -> np.ndarray:
 
 
 # ------------------------------------------------------------------------------------------------ specifications
+def cloudvolume_provenance(raw: bytes) -> object:
+    """Parse the file of a layer, take its steps over, write it again."""
+    from voxarium.spec.cloudvolume_provenance import activities_of, dump_layer, parse_layer
+
+    layer = parse_layer(raw, "provenance")
+    dump_layer(layer)
+    return activities_of(layer, "em")
+
+
 def itk_transform(raw: bytes) -> object:
     """Parse a transform in each of ITK's three kinds of file."""
     from voxarium.spec.itk_transform import parse_itk

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from voxarium.conversion.options import ConvertOptions, described_axes, per_space_axis
 from voxarium.core.image import Image
+from voxarium.errors import InputError
+from voxarium.model.image import Role
 from voxarium.model.transforms import scale_translation
 from voxarium.pyramid import Method, check_method, default_method, level_offset, level_shape, plan_factors
 
@@ -35,14 +38,15 @@ class OwnPyramid:
     method: Method
 
 
-def own_pyramid(image: Image, *, longest: int) -> OwnPyramid:
+def own_pyramid(image: Image, options: ConvertOptions, *, longest: int) -> OwnPyramid:
     """Return the pyramid of an image, continued until the coarsest level is no longer than `longest` along any axis.
 
     Stored levels count as far as each is exactly some steps of whole factors away from level 0, and lies where the
     method of the others puts it: a level that is elsewhere would be shown elsewhere.
     """
-    stated = _stated_method(image)
-    method = stated or default_method(image.info.role)
+    role = options.role or image.info.role
+    stated = _stated_method(options.method or image.info.method, role)
+    method = stated or default_method(role)
     steps = _stored_steps(image, method)
     if not steps and stated is None and len(image.levels) > 1:
         strided = _stored_steps(image, Method.STRIDE)
@@ -51,19 +55,23 @@ def own_pyramid(image: Image, *, longest: int) -> OwnPyramid:
     shape = image.arrays[len(steps)].shape
     further: list[tuple[int, ...]] = []
     if 0 not in shape:
+        axes = described_axes(image.axes, image.info.axes_stated, options.axes, options.unit)
         found = scale_translation(image.levels[len(steps)].transform, image.ndim)
-        sizes = tuple(abs(s) for s in found[0]) if found is not None else (1.0,) * image.ndim
+        own = tuple(abs(s) for s in found[0]) if found is not None else (1.0,) * image.ndim
+        told = per_space_axis(options.voxel_size, axes, "voxel_size") if not steps else (None,) * image.ndim
+        sizes = tuple(float(s if t is None else t) for s, t in zip(own, told, strict=True))
         usable = tuple(s if np.isfinite(s) and s > 0 else 1.0 for s in sizes)
-        kinds = tuple(axis.type for axis in image.axes)
+        kinds = tuple(axis.type for axis in axes)
         if "space" in kinds:
             further = plan_factors(shape, kinds, usable, stop_size=longest)
     return OwnPyramid((*steps, *further), len(steps) + 1, method)
 
 
-def _stated_method(image: Image) -> Method | None:
+def _stated_method(name: str | None, role: Role) -> Method | None:
+    """Return the method that is stated, where it is one of ours and fits the role."""
     try:
-        return None if image.info.method is None else check_method(image.info.method, image.info.role)
-    except ValueError:  # pragma: no cover  kept for methods of other software
+        return None if name is None else check_method(name, role)
+    except InputError:
         return None
 
 

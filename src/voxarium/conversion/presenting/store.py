@@ -19,6 +19,7 @@ from typing_extensions import Buffer
 
 from voxarium.codecs.crc32c import crc32c_extend
 from voxarium.conversion.options import ConvertOptions
+from voxarium.conversion.packaging import packaging_driver
 from voxarium.conversion.plan import Plan, PlannedLevel
 from voxarium.conversion.planning import plan
 from voxarium.conversion.presenting.pyramids import own_pyramid
@@ -63,16 +64,16 @@ def present(image: Image, format: str = "ome-zarr", *, cache: int = _RECENT, **c
         If the format cannot be shown object by object.
     """
     options = replace(ConvertOptions(format=format, shard=(0,), accept=("all",)), **choices)
-    pyramid = own_pyramid(image, longest=_LONGEST)
-    laid_out = plan(image, replace(options, method=str(pyramid.method)), steps=pyramid.steps)
     convention = writable_image_driver(options.format)
-    driver = writable_array_driver(convention.array_driver(laid_out.spec_version))
-    if not isinstance(driver, KeyedDriver) or laid_out.levels[0].info.shard_shape is not None:
+    driver = writable_array_driver(convention.array_driver(options.spec_version or convention.spec_versions[0]))
+    if not isinstance(driver, KeyedDriver) or packaging_driver(convention) is not None:
         raise UnsupportedError(
             f"{options.format} cannot be shown without writing it",
             code=Code.FEATURE_UNSUPPORTED,
-            fix="show it as ome-zarr, precomputed or n5, or convert it",
+            fix="show it as ome-zarr, precomputed or n5-viewer, or convert it",
         )
+    pyramid = own_pyramid(image, options, longest=_LONGEST)
+    laid_out = plan(image, replace(options, method=str(pyramid.method)), steps=pyramid.steps)
     return PresentedStore(image, laid_out, driver, stored=pyramid.stored, cache=cache)
 
 
