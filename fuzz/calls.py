@@ -225,6 +225,23 @@ def wkw(data: bytes) -> object:
     return module.parse_ends(data[16:], header, len(data), "somewhere")
 
 
+def webknossos_rules(document: bytes) -> object:
+    """Check the properties of a dataset, and every layer."""
+    from voxarium.spec.webknossos import rules
+
+    sheet, root = rules.read_document(document, "ds/datasource-properties.json")
+    for entry in rules.check_dataset(root) if root is not None else ():
+        rules.check_layer(entry)
+    return sheet.findings
+
+
+def wkw_rules(data: bytes) -> object:
+    """Check a header."""
+    from voxarium.spec.wkw.rules import check_header_file
+
+    return check_header_file(data, "header.wkw")
+
+
 def n5_block(data: bytes) -> object:
     """Parse the header of a block, and its strings."""
     from voxarium.spec import n5

@@ -97,7 +97,7 @@ class Roll:
             return False
         flat = 0
         for i, n in zip(index, self.counts, strict=True):
-            if i >= n:
+            if not 0 <= i < n:
                 self.extra += 1
                 self._wrong["outside"].add(key)
                 return True
@@ -138,7 +138,7 @@ class Roll:
         return False
 
     def _misname(self, way: int, key: str, plain: str, index: tuple[int, ...]) -> bool:
-        if any(i >= n for i, n in zip(index, self.counts, strict=True)):
+        if any(not 0 <= i < n for i, n in zip(index, self.counts, strict=True)):
             return False
         if self.states is None:
             self._misnamed_unmapped[way] += 1
