@@ -1,7 +1,7 @@
 """Checks of OME-Zarr 0.4, 0.5, 0.6 and 0.9.dev1, on Zarr 2 and 3. https://ngff.openmicroscopy.org
 
-The rules and all that is told from documents are in `voxarium.spec.ome.rules`; here is what of the store they see. A
-group that has documents of both Zarr formats, each with metadata, is checked by both.
+The rules and all that is told from documents are in `voxarium.spec.ome.rules`; here is what of the store they see. Of a
+group with documents of both Zarr formats, that of Zarr 3 is checked where it has metadata of OME-Zarr.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class OmeZarrChecks:
         facts = _groups(node, told)
         if facts is None:
             return None
-        around = _around(node, facts.zarr_format)
+        around = _around(node, facts.zarr_format, deep)
         if facts.error is None and not facts.has_metadata:
             plain = check_plain_group(around) if deep and told is None else None
             return None if plain is None else _checked(plain)
@@ -61,8 +61,8 @@ def _evident(node: CheckNode, found: GroupFacts) -> bool:
     return any(mark in raw[: 2**20] for mark in _MARKS)
 
 
-def _around(node: CheckNode, zarr_format: int) -> Around:
-    return Around(path=node.path, document=node.document, names=node.names, prefer=zarr_format)
+def _around(node: CheckNode, zarr_format: int, deep: bool) -> Around:
+    return Around(path=node.path, document=node.document, names=node.names, prefer=zarr_format, mixed=deep)
 
 
 def _checked(found: CheckedGroup) -> Checked:

@@ -34,15 +34,14 @@ class GroupFacts:
         All of that document; empty when it is not there, or broken.
     error : FormatError or None
         Why it could not be read.
-    stated_format : JSON
-        What stands as ``zarr_format``, in the document that `format_name` names; None when that was not asked.
+    marked : bool
+        Whether it is a group beyond doubt: always in Zarr 3, with a ``.zgroup`` in Zarr 2.
     """
 
     name: str
     document: Mapping[str, Any] = field(default_factory=dict)
     error: FormatError | None = None
-    stated_format: Any = None  # Any: JSON as found
-    format_name: str = ""
+    marked: bool = True
 
     @property
     def zarr_format(self) -> int:
@@ -85,10 +84,15 @@ _TYPES: Final[Mapping[str, Any]] = MappingProxyType(
 )
 
 
-def group_facts(documents: Callable[[str], bytes | None], path: str, prefer: int = 3) -> GroupFacts | None:
-    """Return the group at a path; None when there is none. `prefer` is the Zarr format to look for first."""
+def group_facts(
+    documents: Callable[[str], bytes | None], path: str, prefer: int = 3, *, mixed: bool = True
+) -> GroupFacts | None:
+    """Return the group at a path; None when there is none.
+
+    `prefer` is the Zarr format to look for first, and the only one unless `mixed`: every question may be a request.
+    """
     readers = (_v3_group, _v2_group) if prefer == 3 else (_v2_group, _v3_group)
-    for read in readers:
+    for read in readers if mixed else readers[:1]:
         found = read(documents, f"{path}/" if path else "")
         if found is not None:
             return found
@@ -105,8 +109,7 @@ def _v3_group(documents: Callable[[str], bytes | None], prefix: str) -> GroupFac
         return GroupFacts(name="zarr.json", error=error)
     if found.get("node_type") == "array":
         return None
-    stated = found.get("zarr_format")
-    return GroupFacts(name="zarr.json", document=found, stated_format=stated, format_name="zarr.json")
+    return GroupFacts(name="zarr.json", document=found)
 
 
 def _v2_group(documents: Callable[[str], bytes | None], prefix: str) -> GroupFacts | None:
@@ -114,15 +117,12 @@ def _v2_group(documents: Callable[[str], bytes | None], prefix: str) -> GroupFac
     marker = documents(f"{prefix}.zgroup")
     if raw is None and marker is None:
         return None
-    stated: Any = None
-    found: Mapping[str, Any] = {}
     try:
-        stated = None if marker is None else parse_json(marker, "the document").get("zarr_format")
         found = {} if raw is None else parse_json(raw, "the document")
     except FormatError as error:
         return GroupFacts(name=".zattrs", error=error)
-    facts = GroupFacts(name=".zattrs", document=found, stated_format=stated, format_name=".zgroup")
-    return facts if marker is not None or facts.has_metadata else None  # else the attributes of an array
+    facts = GroupFacts(name=".zattrs", document=found, marked=marker is not None)
+    return facts if facts.marked or facts.has_metadata else None  # else the attributes of an array
 
 
 def array_facts(documents: Callable[[str], bytes | None], path: str, prefer: int = 3) -> ArrayFacts | None:
@@ -166,8 +166,6 @@ def _v3_array(found: Mapping[str, Any]) -> ArrayFacts | None:
         dtype=_dtype(found.get("data_type")),
         zarr_format=3,
         dimension_names=None if listed is None else tuple(n if isinstance(n, str) else None for n in listed),
-        stated_format=found.get("zarr_format"),
-        document=found,
     )
 
 
@@ -181,8 +179,6 @@ def _v2_array(found: Mapping[str, Any]) -> ArrayFacts | None:
         dtype=_dtype(found.get("dtype")),
         zarr_format=2,
         separator=separator if isinstance(separator, str) else ".",
-        stated_format=found.get("zarr_format"),
-        document=found,
     )
 
 
@@ -200,17 +196,20 @@ class Around:
         Lists a folder: names of objects, names of folders; None when that is not possible.
     prefer : int
         The Zarr format to look for first.
+    mixed : bool
+        Whether to look for groups of the other one too.
     """
 
     path: str
     document: Callable[[str], bytes | None]
     names: Callable[[str], tuple[Sequence[str], Sequence[str]] | None]
     prefer: int = 3
+    mixed: bool = True
 
     def group(self, path: str) -> GroupFacts | None:
         """Return the group at a path; None where there is none, and where the path is none."""
         safe = safe_path(path)
-        return None if safe is None else group_facts(self.document, safe, self.prefer)
+        return None if safe is None else group_facts(self.document, safe, self.prefer, mixed=self.mixed)
 
     def array(self, path: str) -> ArrayFacts | None:
         """Return the array at a path; None where there is none, and where the path is none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from voxarium.model.checking import Place, short
 from voxarium.model.edits import Edit
 from voxarium.spec.ome.rules.spacing import check_spacing
 
-__all__ = ["ArrayEdits", "ArrayFacts", "axes_of", "check_arrays"]
+__all__ = ["ArrayFacts", "axes_of", "check_arrays"]
 
 _LABEL_TYPES: Final = "iu"
 
@@ -33,10 +33,6 @@ class ArrayFacts:
         As stated; None when they are not, or not known.
     separator : str or None
         Between the numbers in the keys of chunks of Zarr 2; None when it is not known.
-    stated_format : JSON
-        What stands as ``zarr_format``; None when that is not known.
-    document : mapping
-        The whole document, where it is known.
     """
 
     shape: tuple[int, ...]
@@ -44,8 +40,6 @@ class ArrayFacts:
     zarr_format: int | None = None
     dimension_names: tuple[str | None, ...] | None = None
     separator: str | None = None
-    stated_format: Any = None  # Any: JSON as found
-    document: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON as found
 
     @property
     def name(self) -> str:
@@ -53,6 +47,7 @@ class ArrayFacts:
         return "zarr.json" if self.zarr_format == 3 else ".zarray"
 
 
+_Around = tuple[str, Mapping[str, Any]]  # path of the group, and its consolidated metadata
 Levels = list[tuple[Place, ArrayFacts]]  # places of paths, and the arrays they lead to
 
 
@@ -88,7 +83,7 @@ def check_arrays(
                     "MS-004", "leads to no array", "copy the missing level, or remove it from the list", basis="text"
                 )
             else:
-                _check_array(path, facts, axes, ArrayEdits(folder, copies or {}, path.value, facts))
+                _check_array(path, facts, axes, (folder, copies or {}))
         known = [(path, facts) for path, facts in levels if facts is not None]
         _compare(known)
         check_spacing(image, {path.value: facts.shape for path, facts in known})
@@ -107,65 +102,46 @@ def axes_of(image: Place) -> list[Place]:
     return next((s["axes"].items() for s in systems if s.text("name") == name), [])
 
 
-class ArrayEdits:
-    """Makes the edits of one member of an array's document, and of its copy in consolidated metadata."""
-
-    def __init__(self, folder: str, copies: Mapping[str, Any], path: str, facts: ArrayFacts) -> None:
-        self._prefix, self._path, self._facts, self._copies = f"{folder}/" if folder else "", path, facts, copies
-
-    def put(self, member: str, value: Any) -> tuple[Edit, ...]:
-        """Return the edits that set a member."""
-        own = Edit(key=f"{self._prefix}{self._path}/{self._facts.name}", pointer=f"/{member}", value=value)
-        key = self._path if self._facts.zarr_format == 3 else f"{self._path}/.zarray"
-        if not isinstance(self._copies.get(key), Mapping):
-            return (own,)
-        escaped = key.replace("~", "~0").replace("/", "~1")
-        around, where = ("zarr.json", "/consolidated_metadata") if self._facts.zarr_format == 3 else (".zmetadata", "")
-        copy = Edit(key=f"{self._prefix}{around}", pointer=f"{where}/metadata/{escaped}/{member}", value=value)
-        return (own, copy)
-
-
-def _check_stated_format(place: Place, facts: ArrayFacts, edits: ArrayEdits) -> None:
-    """Report a ``zarr_format`` that is a text, or another number than the name of the document says."""
-    stated, wanted = facts.stated_format, facts.zarr_format
-    if stated is None or wanted is None or (type(stated) is int and stated == wanted):
-        return
-    rule = "ST-001" if wanted == 2 else "ST-002"
-    repair = edits.put("zarr_format", wanted) if str(stated) == str(wanted) else ()
-    message = f"leads to an array whose zarr_format is {short(stated)}"
-    place.report(rule, message, f"make it the number {wanted}", basis="text", expected=wanted, repair=repair)
-
-
-def _check_array(path: Place, facts: ArrayFacts, axes: list[Place], edits: ArrayEdits) -> None:
+def _check_array(path: Place, facts: ArrayFacts, axes: list[Place], around: _Around) -> None:
     wanted = 2 if path.version == "0.4" else 3
     if facts.zarr_format not in (None, wanted):
         rule = "ST-001" if wanted == 2 else "ST-002"
         path.report(rule, f"leads to an array of Zarr {facts.zarr_format}", f"write it as Zarr {wanted}", basis="text")
-    else:
-        _check_stated_format(path, facts, edits)
     if facts.separator not in (None, "/"):
         path.report("ST-007", f"has chunks separated by {short(facts.separator)}", "separate them by '/'", basis="text")
     if axes and len(facts.shape) != len(axes):
         message = f"leads to an array of {len(facts.shape)} dimensions, there are {len(axes)} axes"
         path.report("AX-007", message, "list an axis per dimension", basis="text")
     if facts.zarr_format == wanted and axes:
-        _check_dimension_names(path, facts, tuple(axis.text("name") for axis in axes), edits)
+        _check_dimension_names(path, facts, tuple(axis.text("name") for axis in axes), around)
 
 
-def _check_dimension_names(path: Place, facts: ArrayFacts, names: tuple[str | None, ...], edits: ArrayEdits) -> None:
+def _check_dimension_names(path: Place, facts: ArrayFacts, names: tuple[str | None, ...], around: _Around) -> None:
     found = facts.dimension_names
     if found == names:
         return
     stated = "no names" if found is None else f"the names {', '.join(short(n) for n in found)[:120]}"
-    certain = len(names) == len(facts.shape) and None not in names and not any(found or ())
+    plain = path.value == path.value.strip("./") and ".." not in path.value
+    certain = plain and len(names) == len(facts.shape) and None not in names and not any(found or ())
     path.report(
         "ST-010",
         f"has {stated} of dimensions",
         f"name them {', '.join(map(str, names))[:120]}",
         basis="text",
         expected=list(names),
-        repair=edits.put("dimension_names", list(names)) if certain else (),
+        repair=_names_edits(path.value, list(names), around) if certain else (),
     )
+
+
+def _names_edits(path: str, names: list[str | None], around: _Around) -> tuple[Edit, ...]:
+    """Return the edits that name the dimensions of an array, and of its copy in consolidated metadata."""
+    folder, copies = around
+    prefix = f"{folder}/" if folder else ""
+    own = Edit(key=f"{prefix}{path}/zarr.json", pointer="/dimension_names", value=names)
+    if not isinstance(copies.get(path), Mapping):
+        return (own,)
+    pointer = f"/consolidated_metadata/metadata/{path.replace('~', '~0').replace('/', '~1')}/dimension_names"
+    return (own, Edit(key=f"{prefix}zarr.json", pointer=pointer, value=names))
 
 
 def _compare(levels: Levels) -> None:

@@ -59,7 +59,7 @@ def _list_repair(own: Sheet, around: Around, found: GroupFacts | None, images: l
     body: dict[str, Any] = {"labels": images}
     if own.version == "0.4":
         marker = around.key(f"{LABELS}/.zgroup")
-        made = () if found is not None and found.format_name else (Edit(key=marker, value={"zarr_format": 2}),)
+        made = () if found is not None and found.marked else (Edit(key=marker, value={"zarr_format": 2}),)
         known = found is not None and found.document
         return (*made, Edit(key=own.key, pointer="/labels" if known else "", value=images if known else body))
     ome = {"version": ACCEPTED[own.version][0], **body}

@@ -6,12 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from voxarium.errors import FormatError
 from voxarium.model.checked_values import whole
 from voxarium.model.checking import Place, Sheet, short
-from voxarium.model.edits import Edit
 from voxarium.model.rules import Finding
-from voxarium.spec.ome.document import parse_json
 from voxarium.spec.ome.rules.around import Around, GroupFacts, ImageFacts, Told, safe_path
 from voxarium.spec.ome.rules.arrays import ArrayFacts, check_arrays
 from voxarium.spec.ome.rules.check import check_place
@@ -123,18 +120,6 @@ class _Check:
         rule = "ST-001" if wanted == 2 else "ST-002"
         if facts.zarr_format != wanted:
             root.report(rule, f"is of Zarr {facts.zarr_format}", f"write it as Zarr {wanted}", basis="text")
-        elif facts.format_name and not (type(facts.stated_format) is int and facts.stated_format == wanted):
-            certain = str(facts.stated_format) == str(wanted)
-            key = self.around.key(facts.format_name)
-            Sheet(version, RULES, key, self.sheet.findings).report(
-                rule,
-                f"has the zarr_format {short(facts.stated_format)}",
-                f"make it the number {wanted}",
-                pointer="/zarr_format" if facts.stated_format is not None else "",
-                said=("text", None),
-                values=(wanted, facts.stated_format if isinstance(facts.stated_format, str | int) else None),
-                repair=(Edit(key=key, pointer="/zarr_format", value=wanted),) if certain else (),
-            )
         if self.told is not None and stated is not None and version != self.told.version:
             self._other_version(root, stated, self.told.version)
 
@@ -160,10 +145,7 @@ class _Check:
             return "group"
         label = ome["image-label"].there or (told is not None and told.group == "label")
         if self.deep:
-            copies = self._copies()
-            check_arrays(ome, arrays, label=label, folder=self.around.path, copies=copies)
-            if copies is not None:
-                self._check_copies(copies, arrays)
+            check_arrays(ome, arrays, label=label, folder=self.around.path, copies=self._copies())
             if self.sheet.version > "0.5":
                 check_references(ome, self.around)
         shapes = {path: facts.shape for path, facts in arrays.items()}
@@ -186,47 +168,22 @@ class _Check:
         found = {path: self.around.array(path) for path in [*paths][:_MOST_LEVELS]}
         return {path: facts for path, facts in found.items() if facts is not None}
 
-    # -- consolidated metadata
-    def _copies(self) -> Mapping[str, Any] | None:
-        """Return the entries of consolidated metadata: by path, in Zarr 2 by key; None when there are none."""
-        if self.facts.zarr_format == 3:
-            held = self.facts.document.get("consolidated_metadata")
-        else:
-            raw = self.around.document(".zmetadata")
-            try:
-                held = None if raw is None else parse_json(raw, ".zmetadata")
-            except FormatError:
-                held = None
+    def _copies(self) -> Mapping[str, Any]:
+        """Return the entries of consolidated metadata by path: repairs of arrays change them too."""
+        held = self.facts.document.get("consolidated_metadata") if self.facts.zarr_format == 3 else None
         entries = held.get("metadata") if isinstance(held, Mapping) else None
-        return entries if isinstance(entries, Mapping) else None
-
-    def _check_copies(self, copies: Mapping[str, Any], arrays: Mapping[str, ArrayFacts]) -> None:
-        """Report consolidated metadata that say something else about levels than their documents."""
-        newer = self.facts.zarr_format == 3
-        name, where = ("zarr.json", "/consolidated_metadata/metadata") if newer else (".zmetadata", "/metadata")
-        sheet = Sheet(self.sheet.version, RULES, self.around.key(name), self.sheet.findings)
-        lacking: list[Edit] = []
-        for path, facts in arrays.items():
-            key = path if newer else f"{path}/.zarray"
-            if facts.zarr_format != self.facts.zarr_format or copies.get(key) == facts.document:
-                continue
-            pointer = f"{where}/{key.replace('~', '~0').replace('/', '~1')}"
-            edit = Edit(key=sheet.key, pointer=pointer, value=facts.document)
-            if key in copies:
-                message = f"says something else than the document of {short(path)}"
-                sheet.report("ST-012", message, "repeat the document as it is", pointer=pointer, repair=(edit,))
-            else:
-                lacking.append(edit)
-        if lacking:
-            message, fix = f"lacks {len(lacking)} of the levels", "repeat their documents, or remove all copies"
-            sheet.report("ST-012", message, fix, pointer=where, repair=tuple(lacking))
+        return entries if isinstance(entries, Mapping) else {}
 
     # -- what is named below
     def _name(self, path: str | None, group: str, **facts: Any) -> None:
+        """Name a group below; what is not there is not named, where that is known for the price of a request."""
         safe = None if path is None else safe_path(path)
-        if safe and len(self.below) < _MOST:
-            top = self.told.top if self.told is not None else self.around
-            self.below.setdefault(safe, Told(group=group, version=self.sheet.version, top=top, **facts))
+        if not safe or len(self.below) >= _MOST:
+            return
+        if (self.deep or group in _GUESSED) and self.around.group(safe) is None:
+            return
+        top = self.told.top if self.told is not None else self.around
+        self.below.setdefault(safe, Told(group=group, version=self.sheet.version, top=top, **facts))
 
     def _labels(self, image: ImageFacts) -> None:
         """Name the group of labels below an image; or label images in it, where it lists none."""
@@ -284,6 +241,7 @@ class _Check:
                 self._name(str(i), "image")
 
 
+_GUESSED: Final = ("labels", "ome")  # no document names them
 _COLLECTIONS: Final = ("plate", "well", "bioformats2raw.layout", "scene", "labels")
 
 
