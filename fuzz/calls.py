@@ -88,6 +88,34 @@ def ome_rules(attributes: Mapping[str, Any]) -> object:
     return [rules.check_attributes(attributes, version=v, arrays=arrays) for v in (None, *rules.VERSIONS)]
 
 
+def ome_tree(root: Mapping[str, Any], below: Mapping[str, Any]) -> object:
+    """Check a group and a group below it, which is also whatever else is asked for."""
+    import json
+
+    from voxarium.spec.ome.rules.around import Around, group_facts
+    from voxarium.spec.ome.rules.tree import check_group
+
+    found = []
+    for name in ("zarr.json", ".zattrs"):
+        node = {"zarr_format": 3, "node_type": "group", "shape": [3, 5, 7], "attributes": {"ome": root}}
+        raws = [json.dumps(d).encode() for d in (root, below, node)]
+        keys = {name: raws[2] if name == "zarr.json" else raws[0]}
+
+        def document(
+            key: str, keys: Mapping[str, bytes] = keys, other: bytes = raws[1], own: str = name
+        ) -> bytes | None:
+            return keys.get(key, other if key.endswith(own) else None)
+
+        facts = group_facts(document, "")
+        if facts is not None:
+            around = Around(
+                path="em", document=document, names=lambda folder: ([], ["0", "a"] if len(folder) < 20 else [])
+            )
+            found.append(check_group(facts, around, None, deep=True))
+            found += [check_group(facts, around, told, deep=True) for _, told in found[-1].below[:3]]
+    return found
+
+
 def zarr2_rules(document: Mapping[str, Any], other: Mapping[str, Any]) -> object:
     """Check documents of a node of Zarr v2."""
     from voxarium.model.checking import Place, Sheet

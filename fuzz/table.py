@@ -78,6 +78,7 @@ LINES: Final = (
     Line("spec.ome", "parse_scene", "json"),
     Line("spec.ome", "calls:ome_rules", "mapping", ".zattrs"),
     Line("spec.ome", "calls:ome_rules", "mapping", "*.json"),
+    Line("spec.ome", "calls:ome_tree", "mapping mapping", ".zattrs"),
     Line("spec.ome_n5", "c_order", "mapping", "attributes.json"),
     Line("spec.ome_upgrade", "calls:ome_upgrade", "mapping", ".zattrs"),
     Line("spec.ome_xml", "calls:ome_xml", "bytes", "*.ome.xml"),
