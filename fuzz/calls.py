@@ -103,6 +103,32 @@ def zarr3_rules(document: Mapping[str, Any], other: Mapping[str, Any]) -> object
     return place.sheet.findings
 
 
+def n5_rules(document: Mapping[str, Any], other: Mapping[str, Any]) -> object:
+    """Check a document of N5 as that of an array and of a group."""
+    from voxarium.model.checking import Place, Sheet
+    from voxarium.spec import n5_rules as rules
+
+    sheet = Sheet("", rules.RULES, "attributes.json")
+    place, level = Place(dict(document), "", sheet), Place(dict(other), "", sheet)
+    for check in (rules.check_version, rules.check_array, rules.check_group, rules.check_root):
+        check(place)
+    rules.check_levels(place, {"s0": level, "s1": place})
+    return sheet.findings
+
+
+def cosem_rules(document: Mapping[str, Any], other: Mapping[str, Any]) -> object:
+    """Check a document as a group of COSEM's and as a level of one."""
+    from voxarium.model.checking import Place, Sheet
+    from voxarium.spec import cosem_rules as rules
+
+    sheet = Sheet("", rules.RULES, "attributes.json")
+    place, level = Place(dict(document), "", sheet), Place(dict(other), "", sheet)
+    rules.check_array(place)
+    if rules.is_group(document):
+        rules.check_group(place, {path: level for path in rules.dataset_paths(document)})
+    return sheet.findings
+
+
 def ome_collections(attributes: Mapping[str, Any]) -> object:
     """Parse what a group may be besides an image."""
     from voxarium.errors import FormatError
