@@ -33,6 +33,7 @@ LINES: Final = (
     Line("spec.cellmap_annotation", "annotation_of", "mapping"),
     Line("spec.cellmap_annotation", "parse_array", "mapping where"),
     Line("spec.cellmap_annotation", "parse_crop", "mapping where"),
+    Line("spec.cellmap_rules", "calls:cellmap_rules", "mapping mapping", ".zattrs"),
     Line("spec.collections", "parse_collection", "document", "zarr.json"),
     Line("spec.cosem", "parse_image", "mapping levels", "attributes.json"),
     Line("spec.cosem", "findings", "mapping levels", "attributes.json"),

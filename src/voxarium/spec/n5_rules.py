@@ -242,7 +242,7 @@ def _check_compression(root: Place) -> None:
             older.report("N5-008", message, fix, expected={"type": older.value}, repair=repair)
         return
     kind = place.text("type")
-    if kind not in _COMPRESSIONS:
+    if kind is None or kind not in _COMPRESSIONS:
         shown = short(place.value if kind is None else kind) if place.there else "absent"
         fix = f'make it an object with a "type" out of {", ".join(_COMPRESSIONS)}'
         place.report("N5-007", f"is {shown}", fix)
