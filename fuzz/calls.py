@@ -169,6 +169,14 @@ def slice_names(text: str) -> object:
     return module.one_kind(names, "somewhere"), module.missing_numbers(names)
 
 
+def file_patterns(text: str) -> object:
+    """Sort names by a pattern, which is the first line."""
+    from voxarium.spec import file_patterns as module
+
+    pattern, *names = text.split("\n")
+    return module.arrange(pattern, tuple(dict.fromkeys(names)))
+
+
 def image_header(data: bytes) -> object:
     """Parse the header of a file, and follow the pages of a TIFF file."""
     from voxarium.spec import image_headers
@@ -269,6 +277,29 @@ def precomputed_shard(data: bytes) -> object:
     sharding = precomputed.Sharding(preshift_bits=0, minishard_bits=2, shard_bits=2)
     table = precomputed.parse_shard_index(data[:64].ljust(64, b"\0"), sharding)
     return table, precomputed.parse_minishard_index(data[64:], 1 << 20)
+
+
+def precomputed_rules(document: bytes) -> object:
+    """Check an info document."""
+    from voxarium.spec.precomputed import rules
+
+    sheet, root = rules.read_info(document, "a/info")
+    if root is not None:
+        rules.check_info(root)
+    return sheet.findings
+
+
+def precomputed_shard_check(data: bytes) -> object:
+    """Check the indexes of a shard."""
+    from voxarium.spec.precomputed import ShardCheck, Sharding
+
+    sharding = Sharding(preshift_bits=data[0] % 4 if data else 0, minishard_bits=2, shard_bits=2)
+    check = ShardCheck(sharding, 1, 1 << 16, (5, 3, 7))
+    check.index(data[:64].ljust(64, b"\0"))
+    check.minishard(1, data[64:1600])
+    check.minishard(2, data[64 : 64 + (len(data) - 64) // 24 * 24] if len(data) > 64 else b"")
+    check.overlaps()
+    return check.found
 
 
 # ------------------------------------------------------------------------------------------------ codecs

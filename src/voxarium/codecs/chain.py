@@ -78,6 +78,12 @@ class Chain:
         return self._direct and not self._arrays and not self._packers
 
     @property
+    def exact_size(self) -> int | None:
+        """Bytes of every payload; None when they depend on the voxels."""
+        least, most = self.bounds
+        return most if least == most else None
+
+    @property
     def only_serializes(self) -> bool:
         """True when there is nothing but the step from array to bytes."""
         return not self._arrays and not self._packers

@@ -147,6 +147,15 @@ class KnossosArrayDriver:
         """Return the key of each cube."""
         return [Span(_key(info, index)) for index in indices]
 
+    def object_key(self, path: str, info: ArrayInfo, index: tuple[int, ...], /) -> str:
+        """Return the key of a cube."""
+        return _key(info, index)
+
+    def object_index(self, path: str, info: ArrayInfo, key: str, /) -> tuple[int, ...] | None:
+        """Return the grid index of a cube by its key; None for anything else."""
+        index = spec.cube_index(key)
+        return index if index and _key(info, index) == key else None
+
     def decode(
         self,
         info: ArrayInfo,

@@ -24,6 +24,7 @@ from voxarium.model.box import Box
 from voxarium.model.codec import ChunkType
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo, ArraySpec
+from voxarium.model.keys import grid_index
 from voxarium.model.native import Located, NativeCrew, NativeReads, Span, whole_objects
 from voxarium.model.protocols import IndexCache, ReadableStore
 from voxarium.model.references import Referable, not_referable
@@ -276,6 +277,20 @@ class Zarr2Driver:
     def object_key(self, path: str, info: ArrayInfo, index: tuple[int, ...], /) -> str:
         """Return the key of a chunk."""
         return join_key(path, chunk_key(index, info.details.meta.dimension_separator))
+
+    def object_index(self, path: str, info: ArrayInfo, key: str, /) -> tuple[int, ...] | None:
+        """Return the grid index of a chunk by its key; None for anything else."""
+        start = len(path) + 1 if path else 0
+        if start and not key.startswith(path + "/"):
+            return None
+        if not info.shape:
+            return () if key[start:] == "0" else None
+        return grid_index(key[start:], info.details.meta.dimension_separator, len(info.shape))
+
+    def object_size(self, info: ArrayInfo, _index: tuple[int, ...], /) -> int | None:
+        """Return the exact bytes of a chunk where no codec makes them differ."""
+        chain: Chain = info.details.chain
+        return chain.exact_size
 
     def encode(self, info: ArrayInfo, chunk: NDArray[Any], /) -> Buffer:
         """Return the payload of one chunk; without compression it may be a view of `chunk`."""

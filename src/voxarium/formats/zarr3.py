@@ -25,6 +25,7 @@ from voxarium.model.box import Box
 from voxarium.model.codec import ChunkType
 from voxarium.model.fields import parse_json_object
 from voxarium.model.image import ArrayInfo, ArraySpec
+from voxarium.model.keys import grid_index
 from voxarium.model.native import Located, NativeCrew, NativeReads, Span, whole_objects
 from voxarium.model.protocols import ByteRange, IndexCache, ReadableStore, ShardLayout
 from voxarium.spec.zarr3 import ArrayMetadata, ChunkKeys, NamedConfiguration, dump_array, parse_array
@@ -256,6 +257,21 @@ class Zarr3Driver:
         """Return the key of a shard, or of a chunk when there are no shards."""
         details: _Details = info.details
         return join_key(path, details.meta.chunk_keys.key(index))
+
+    def object_index(self, path: str, info: ArrayInfo, key: str, /) -> tuple[int, ...] | None:
+        """Return the grid index of a shard or chunk by its key; None for anything else."""
+        keys = info.details.meta.chunk_keys
+        if not info.shape:
+            return () if key == join_key(path, keys.key(())) else None
+        start = f"{path}/{keys.prefix}" if path else keys.prefix
+        if not key.startswith(start):
+            return None
+        return grid_index(key[len(start) :], keys.separator, len(info.shape))
+
+    def object_size(self, info: ArrayInfo, _index: tuple[int, ...], /) -> int | None:
+        """Return the exact bytes of a chunk where no codec makes them differ; None for shards."""
+        details: _Details = info.details
+        return None if details.shards is not None else details.chain.exact_size
 
     def encode(self, info: ArrayInfo, chunk: NDArray[Any], /) -> Buffer:
         """Return the payload of one chunk; without compression it may be a view of `chunk`."""

@@ -10,7 +10,10 @@ from typing import Final
 from voxarium.errors import Code, InputError, StoreError
 from voxarium.model.protocols import ByteRange
 
-__all__ = ["Fetch", "checked_key", "checked_prefix", "merged_ranges", "natural_key", "resolve_range", "resolved_key"]
+__all__ = [
+    "Fetch", "checked_key", "checked_prefix", "grid_index", "merged_ranges", "natural_key", "resolve_range",
+    "resolved_key",
+]  # fmt: skip
 
 # An empty part (also from a leading, trailing or doubled slash), "." or "..", backslash, control character,
 # half a surrogate pair (a name that is not UTF-8): none of them means the same to every store.
@@ -158,3 +161,20 @@ def merged_ranges(ranges: Sequence[tuple[int, int]], *, gap: int, limit: int) ->
     if members:
         out.append(Fetch(first, last, tuple(members)))
     return out
+
+
+def grid_index(text: str, separator: str, ndim: int) -> tuple[int, ...] | None:
+    """Return the whole numbers a text consists of; None unless it is written exactly as they would be.
+
+    Examples
+    --------
+    >>> grid_index("0/12/3", "/", 3), grid_index("0/012/3", "/", 3), grid_index("0.1", "/", 2)
+    ((0, 12, 3), None, None)
+    """
+    try:
+        index = tuple(map(int, text.split(separator)))
+    except ValueError:  # no number, or one of thousands of digits
+        return None
+    if len(index) != ndim or min(index) < 0:
+        return None
+    return index if separator.join(map(str, index)) == text else None

@@ -1,8 +1,9 @@
 """The protocol of the conformance tests of Zarr: the path of an array in, its elements out.
 
-https://github.com/Bisaloo/zarr-conformance-tests: its tests call ``PROGRAM --array_path=FOLDER`` and expect the
-exit status 0 where the array can be read as a whole, any other where not. What is printed is not compared so far; the
-program of zarrs prints one element per line in C order, in the form of a fill value of Zarr v3, and so does this.
+https://github.com/Bisaloo/zarr-conformance-tests: its tests call a program as ``PROGRAM --array_path=FOLDER`` and
+expect the exit status 0 where the array can be read as a whole, any other where not. What is printed is not compared so
+far; the program of zarrs prints one element per line in C order, in the form of a fill value of Zarr v3, and so does
+this.
 """
 
 from __future__ import annotations

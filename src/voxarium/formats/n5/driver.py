@@ -31,6 +31,7 @@ from voxarium.model.box import Box
 from voxarium.model.codec import BytesBytesCodec, ChunkType, as_bytes_array, check_size, corrupt
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo, ArraySpec
+from voxarium.model.keys import grid_index
 from voxarium.model.protocols import ByteRange, IndexCache, ReadableStore, Span
 from voxarium.model.references import Referable, not_referable
 from voxarium.spec.n5 import (
@@ -285,6 +286,14 @@ class N5Driver:
     def object_key(self, path: str, _info: ArrayInfo, index: tuple[int, ...], /) -> str:
         """Return the key of a chunk."""
         return join_key(path, block_key(index))
+
+    def object_index(self, path: str, info: ArrayInfo, key: str, /) -> tuple[int, ...] | None:
+        """Return the grid index of a chunk by its key; None for anything else."""
+        start = len(path) + 1 if path else 0
+        if start and not key.startswith(path + "/"):
+            return None
+        index = grid_index(key[start:], "/", len(info.shape))
+        return None if index is None else index[::-1]
 
     def encode(self, info: ArrayInfo, chunk: NDArray[Any], /) -> bytes:
         """Return the payload of one chunk; at the end of an axis, of its part within the array."""

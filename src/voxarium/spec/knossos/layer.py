@@ -19,6 +19,7 @@ __all__ = [
     "Sizes",
     "Triple",
     "conf_rank",
+    "cube_index",
     "cube_key",
     "cube_prefix",
     "levels",
@@ -33,7 +34,9 @@ EXTENSIONS: Final = (".raw", ".png", ".jpg", ".jpeg", *SEGMENTS)
 _RANKS: Final = (".k.toml", ".pyk.conf", ".pyknossos.conf", "ariadne.conf", ".k.conf", "knossos.conf")
 MOST: Final = 1 << 40
 _MAG: Final = re.compile(r"(?:.*[_-])?mag([1-9][0-9]{0,5})\Z")
-_CUBE: Final = re.compile(r"(?P<prefix>.+)_x[0-9]{4,6}_y[0-9]{4,6}_z[0-9]{4,6}(?P<ext>\.[A-Za-z0-9.]+)\Z")
+_CUBE: Final = re.compile(
+    r"(?P<prefix>.+)_x(?P<x>[0-9]{4,6})_y(?P<y>[0-9]{4,6})_z(?P<z>[0-9]{4,6})(?P<ext>\.[A-Za-z0-9.]+)\Z"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +131,18 @@ def cube_key(folder: str, prefix: str, index: Sequence[int], extension: str) -> 
     """
     z, y, x = index
     return f"{folder}/x{x:04d}/y{y:04d}/z{z:04d}/{prefix}_x{x:04d}_y{y:04d}_z{z:04d}{extension}"
+
+
+def cube_index(key: str) -> tuple[int, int, int] | None:
+    """Return the grid index, z y x, that the key of a cube ends with.
+
+    Examples
+    --------
+    >>> cube_index("mag1/x0000/y0010/z0002/em_mag1_x0000_y0010_z0002.raw")
+    (2, 10, 0)
+    """
+    match = _CUBE.match(key)
+    return (int(match["z"]), int(match["y"]), int(match["x"])) if match else None
 
 
 def levels(layer: KnossosLayer, mags: Sequence[int]) -> tuple[KnossosLevel, ...]:
