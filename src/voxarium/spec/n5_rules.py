@@ -3,7 +3,7 @@
 https://github.com/saalfeldlab/n5#file-system-specification
 
 All dialects that readers take are accepted: versions 1 to 4, any keys beside those of the specification, also within
-``compression``. What only some readers take is said at a lower level. Rules of viewers (N5-016 and behind it) are in no
+``compression``. What only some readers take is said at a lower level. Rules of viewers (N5-014 and behind it) are in no
 specification but in their code.
 """
 
@@ -106,7 +106,7 @@ N5-013 must needs=hierarchy basis=house
     mend: Move it out, beside the other array.
     bad: n5-container em/inner/attributes.json = {"dimensions": [1], "blockSize": [1], "dataType": "uint8",
       "compression": {"type": "raw"}}
-N5-016 must needs=document basis=house
+N5-014 must needs=document basis=house
     `downsamplingFactors` and `scales` are positive numbers: of a level a list of one per dimension, of a group a list
     of such lists.
     why: n5-viewer and Neuroglancer place levels by them.
@@ -114,20 +114,20 @@ N5-016 must needs=document basis=house
     bad: n5-viewer s1/attributes.json#/downsamplingFactors = [2, 0, 1]
     bad: n5-viewer s1/attributes.json#/downsamplingFactors = [2, 2]
     bad: n5-viewer attributes.json#/scales = [[1, 1, 1], 2]
-N5-017 must needs=document basis=house
+N5-015 must needs=document basis=house
     `resolution` and `pixelResolution` are positive numbers, in a list or as {dimensions, unit}.
     why: Viewers scale by them; what they cannot read becomes 1.
     mend: Write the size of a voxel of s0, x first, and its unit.
     bad: n5-viewer attributes.json#/resolution = [8, 0, 30]
     bad: n5-viewer s0/attributes.json#/pixelResolution = {"dimensions": [8, 8, 30], "unit": 5}
     bad: n5-viewer s0/attributes.json#/pixelResolution = "8 nm"
-N5-018 must needs=document basis=house
+N5-016 must needs=document basis=house
     `axes` and `units` of a group are texts, as many as there are numbers in `resolution`; no two axes alike.
     why: Neuroglancer refuses the volume.
     mend: Name every dimension once, x first, and give each a unit.
     bad: n5-viewer attributes.json#/axes = ["x", "y", "x"]
     bad: n5-viewer attributes.json#/units = ["nm", "nm"]
-N5-019 should needs=document basis=house
+N5-017 should needs=document basis=house
     Factors are given for the levels there are, s0 first and with factors of 1, and fit their shapes.
     why: Viewers look for levels that do not exist, or stretch them.
     mend: List one set of factors for each of s0, s1 and so on.
@@ -135,7 +135,7 @@ N5-019 should needs=document basis=house
     bad: n5-viewer attributes.json#/scales/0 = [2, 1, 1]
     bad: n5-viewer attributes.json#/scales/1 = [4, 4, 1]
     bad: n5-viewer s1/attributes.json#/downsamplingFactors = [5, 2, 1]
-N5-020 should needs=document basis=house
+N5-018 should needs=document basis=house
     `painteraData` has the type raw, label or channel; `maxId` is a whole number.
     why: Paintera does not open the source, or gives new labels the numbers of others.
     mend: Write {"type": "label"} for labels, and the largest label as maxId.
@@ -265,7 +265,7 @@ def _check_placed(root: Place, ndim: int | None) -> None:
     factors = root["downsamplingFactors"]
     if factors.there and not (_FACTORS.holds(factors.value) and ndim in (None, len(factors.value))):
         fix = "list one positive number per dimension, x first"
-        factors.report("N5-016", f"is {short(factors.value)}", fix)
+        factors.report("N5-014", f"is {short(factors.value)}", fix)
     _check_resolution(root["pixelResolution"])
     _check_counts(root)
 
@@ -276,19 +276,19 @@ def _check_resolution(place: Place) -> None:
     sizes = place["dimensions"] if isinstance(place.value, dict) else place
     if not _FACTORS.holds(sizes.value):
         shown = short(sizes.value) if sizes.there else "absent"
-        sizes.report("N5-017", f"is {shown}", "list the size of a voxel along each axis, x first")
+        sizes.report("N5-015", f"is {shown}", "list the size of a voxel along each axis, x first")
     unit = place["unit"]
     if unit.there and not TEXT.holds(unit.value):
-        unit.report("N5-017", f"is {short(unit.value)}", "write a text such as nm")
+        unit.report("N5-015", f"is {short(unit.value)}", "write a text such as nm")
 
 
 def _check_counts(root: Place) -> None:
     kind, largest = root["painteraData"], root["maxId"]
     if kind.there and kind.text("type") not in ("raw", "label", "channel"):
         shown = short(kind["type"].value) if kind["type"].there else "absent"
-        kind.report("N5-020", f"has a type that is {shown}", "make it raw, label or channel")
+        kind.report("N5-018", f"has a type that is {shown}", "make it raw, label or channel")
     if largest.there and not (is_integer(largest.value) and largest.value >= 0):
-        largest.report("N5-020", f"is {short(largest.value)}", "make it the largest label")
+        largest.report("N5-018", f"is {short(largest.value)}", "make it the largest label")
 
 
 # ------------------------------------------------------------------------------------------------------------ groups
@@ -301,7 +301,7 @@ def check_group(root: Place) -> None:
         items = place.value if isinstance(place.value, list) else None
         if not items or not all(_FACTORS.holds(v) and len(v) == len(items[0]) for v in items):
             fix = "list one set of factors for each level, x first"
-            place.report("N5-016", f"is {short(place.value)}", fix)
+            place.report("N5-014", f"is {short(place.value)}", fix)
     for key in ("resolution", "pixelResolution"):
         _check_resolution(root[key])
     sizes = root["resolution"].value
@@ -315,12 +315,12 @@ def _check_names(place: Place, count: int | None) -> None:
     value = place.value
     if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
         if place.there and not (isinstance(value, list) and value and all(isinstance(v, dict) for v in value)):
-            place.report("N5-018", f"is {short(value)}", "list one text for each dimension, x first")
+            place.report("N5-016", f"is {short(value)}", "list one text for each dimension, x first")
         return
     if count is not None and len(value) != count:
-        place.report("N5-018", f"has {len(value)} for {count} dimensions", "list one for each dimension")
+        place.report("N5-016", f"has {len(value)} for {count} dimensions", "list one for each dimension")
     elif place.pointer == "/axes" and len(set(value)) != len(value):
-        place.report("N5-018", f"is {short(value)}: some are alike", "name every dimension differently")
+        place.report("N5-016", f"is {short(value)}: some are alike", "name every dimension differently")
 
 
 def check_levels(root: Place, levels: Mapping[str, Place]) -> None:
@@ -336,9 +336,9 @@ def check_levels(root: Place, levels: Mapping[str, Place]) -> None:
     stated = root["scales"] if root["scales"].there else root["downsamplingFactors"]
     listed = stated.value if isinstance(stated.value, list) and all(map(_FACTORS.holds, stated.value)) else None
     if listed and levels and len(listed) != len(levels):
-        stated.report("N5-019", f"is for {len(listed)} levels, there are {len(levels)}", "list one set for each level")
+        stated.report("N5-017", f"is for {len(listed)} levels, there are {len(levels)}", "list one set for each level")
     if listed and any(f != 1 for f in listed[0]):
-        stated[0].report("N5-019", f"is {short(listed[0])}", "make all factors of s0 1")
+        stated[0].report("N5-017", f"is {short(listed[0])}", "make all factors of s0 1")
     finest = next(iter(levels.values()), None)
     if finest is None:
         return
@@ -356,4 +356,4 @@ def _check_factors(place: Place, factors: list[Any], finest: Place, level: Place
         return
     if any(not n / f - 1 < m < n / f + 1 for n, m, f in zip(least, sizes, factors, strict=True)):
         message = f"is {short(factors)}, while {name} has {short(sizes)} of {short(least)} voxels"
-        place.report("N5-019", message, "write how many times coarser the level is")
+        place.report("N5-017", message, "write how many times coarser the level is")
