@@ -150,6 +150,50 @@ def zarr3_rules(document: Mapping[str, Any], other: Mapping[str, Any]) -> object
     return place.sheet.findings
 
 
+def n5_rules(document: Mapping[str, Any], other: Mapping[str, Any]) -> object:
+    """Check a document of N5 as that of an array and of a group."""
+    from voxarium.model.checking import Place, Sheet
+    from voxarium.spec import n5_rules as rules
+
+    sheet = Sheet("", rules.RULES, "attributes.json")
+    place, level = Place(dict(document), "", sheet), Place(dict(other), "", sheet)
+    for check in (rules.check_version, rules.check_array, rules.check_group, rules.check_root):
+        check(place)
+    rules.check_levels(place, {"s0": level, "s1": place})
+    return sheet.findings
+
+
+def cosem_rules(document: Mapping[str, Any], other: Mapping[str, Any]) -> object:
+    """Check a document as a group of COSEM's and as a level of one."""
+    from voxarium.model.checking import Place, Sheet
+    from voxarium.spec import cosem_rules as rules
+
+    sheet = Sheet("", rules.RULES, "attributes.json")
+    place, level = Place(dict(document), "", sheet), Place(dict(other), "", sheet)
+    rules.check_array(place)
+    if rules.is_group(document):
+        rules.check_group(place, {path: level for path in rules.dataset_paths(document)})
+    return sheet.findings
+
+
+def cellmap_rules(attributes: Mapping[str, Any], other: Mapping[str, Any]) -> object:
+    """Check attributes as those of a crop, a class and an array, and as those of an image."""
+    from voxarium.model.checking import Place, Sheet
+    from voxarium.spec import cellmap_rules as rules
+
+    sheet = Sheet("", rules.RULES, ".zattrs")
+    root = Place(dict(attributes), "", sheet)
+    for found in (rules.annotation_of(root), root):
+        kinds = {rules.annotation_kind(found, is_array=a) for a in (True, False)} - {""}
+        for kind in kinds:
+            rules.check_annotation(found, kind, "mito")
+        rules.check_members(found, ["mito"])
+        rules.check_class_arrays(root, found, {"s0": Place(dict(other), "", sheet)})
+        rules.check_counts(found.value, {0: 5, 9: 1})
+    rules.placed(attributes, other, (3, 5, 7))
+    return sheet.findings
+
+
 def ome_collections(attributes: Mapping[str, Any]) -> object:
     """Parse what a group may be besides an image."""
     from voxarium.errors import FormatError
