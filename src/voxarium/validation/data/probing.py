@@ -1,0 +1,188 @@
+"""Finding out how a level was made: all ways are tried on a few small boxes."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxarium.core.array import Array
+from voxarium.errors import FormatError, StoreError, UnsupportedError
+from voxarium.model.box import Box
+from voxarium.pyramid import Method, halo, source_box
+from voxarium.validation.data.blocks import sampled_boxes
+from voxarium.validation.data.methods import Trial, disagreeing, made, made_with_margin, trials
+
+__all__ = ["Probe", "probe"]
+
+_TILE: Final = 32
+_TILES: Final = 12
+_LOOKED_AT: Final = 60
+_FIRM: Final = 0.6
+_MOST_MOVES: Final = 130
+_MOST_WINDOW: Final = 512
+_MOST_TILE_BYTES: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What a few boxes say about how a level was made.
+
+    Parameters
+    ----------
+    trial : Trial
+        The way that most boxes agree with.
+    firm : bool
+        Whether they do so beyond doubt.
+    evidence : bool
+        Whether any other way can be told from it at all: not where everything is alike.
+    refuted : frozenset of Trial
+        Ways that some box contradicts.
+    moved : tuple of int or None
+        Finer voxels by which the level is moved, when only that explains the boxes.
+    """
+
+    trial: Trial
+    firm: bool
+    evidence: bool
+    refuted: frozenset[Trial] = frozenset()
+    moved: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """A box of a level, and the finer voxels below and around it."""
+
+    box: Box
+    coarse: NDArray[Any]
+    fine: NDArray[Any]
+    lo: tuple[int, ...]
+    hi: tuple[int, ...]
+
+    @property
+    def core(self) -> NDArray[Any]:
+        """The finer voxels below it."""
+        return self.fine[tuple(slice(a, n - b) for a, b, n in zip(self.lo, self.hi, self.fine.shape, strict=True))]
+
+
+def probe(
+    fine: Array, coarse: Array, factors: tuple[int, ...], *, role: str, stated: Method | None, threads: int | None
+) -> Probe:
+    """Return how a level was most probably made."""
+    ways = trials(role, stated)
+    tiles = list(itertools.islice(_tiles(fine, coarse, factors, threads), _TILES))
+    if not tiles:
+        return Probe(trial=ways[0], firm=True, evidence=False)
+    agreed = {way: 0 for way in ways}
+    share = dict.fromkeys(ways, 0.0)
+    for tile in tiles:
+        for way in ways:
+            bad = _share(way, tile, factors)
+            agreed[way] += bad == 0.0
+            share[way] += bad
+    best = max(ways, key=lambda w: (agreed[w], -share[w]))  # the first of equals
+    firm = agreed[best] >= max(1.0, _FIRM * len(tiles))
+    moved = None if firm else _moved(tiles, factors, best)
+    refuted = frozenset(w for w in ways if agreed[w] < agreed[best])
+    return Probe(trial=best, firm=firm, evidence=firm and bool(refuted), refuted=refuted, moved=moved)
+
+
+def _tiles(fine: Array, coarse: Array, factors: tuple[int, ...], threads: int | None) -> Iterator[_Tile]:
+    """Yield boxes that are not all alike, scattered over the level."""
+    shape = tuple(_tile_length(n, f) for n, f in zip(coarse.shape, factors, strict=True))
+    if math.prod(shape) * math.prod(factors) * fine.dtype.itemsize > _MOST_TILE_BYTES:
+        return
+    count = math.prod(-(-n // t) for n, t in zip(coarse.shape, shape, strict=True))
+    sample = min(1.0, _LOOKED_AT / count)
+    margins = tuple(max(h, f) if f > 1 else 0 for h, f in zip(halo("gaussian", factors), factors, strict=True))
+    for box in itertools.islice(_scattered_boxes(coarse, shape, sample), _LOOKED_AT):
+        below, lo, hi = source_box(box, factors, fine.shape, margins)
+        try:
+            tile = _Tile(box, coarse.read(box, threads=threads), fine.read(below, threads=threads), lo, hi)
+        except (FormatError, StoreError, UnsupportedError):
+            continue  # named when everything is read
+        if tile.coarse.size and not _alike(tile.core):
+            yield tile
+
+
+def _tile_length(n: int, factor: int) -> int:
+    # Several boxes also in small images: one damaged voxel must not spoil all of them.
+    return max(1, min(_TILE if factor > 1 else 4, -(-n // 2)))
+
+
+def _scattered_boxes(array: Array, shape: tuple[int, ...], sample: float) -> Iterator[Box]:
+    if sample >= 1:
+        yield from Box.whole(array.shape).tiles(shape)
+        return
+    yield from sampled_boxes(array, shape, sample)
+
+
+def _alike(voxels: NDArray[Any]) -> bool:
+    return bool((voxels == voxels.flat[0]).all())
+
+
+def _share(way: Trial, tile: _Tile, factors: tuple[int, ...]) -> float:
+    """Return which share of a box a way does not explain."""
+    # Margins beyond what the method looks at are cut off, as it demands.
+    reach = halo(way.method, factors)
+    lo = tuple(min(a, r) for a, r in zip(tile.lo, reach, strict=True))
+    hi = tuple(min(a, r) for a, r in zip(tile.hi, reach, strict=True))
+    part = tuple(
+        slice(a - x, n - (b - y)) for a, b, x, y, n in zip(tile.lo, tile.hi, lo, hi, tile.fine.shape, strict=True)
+    )
+    expected = made_with_margin(way, tile.fine[part], factors, lo, hi)
+    if expected is None or expected.dtype != tile.coarse.dtype:
+        return 1.0
+    shown, coarse = trimmed(expected, tile.coarse)
+    bad = disagreeing(way, tile.core, coarse, shown, factors)
+    return 0.0 if bad is None else float(bad.mean())
+
+
+def trimmed(a: NDArray[Any], b: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the part that two arrays have in common, from index 0: lengths may be rounded up or down."""
+    if a.shape == b.shape:
+        return a, b
+    common = tuple(slice(0, min(n, m)) for n, m in zip(a.shape, b.shape, strict=True))
+    return a[common], b[common]
+
+
+# ----------------------------------------------------------------------------------------------------------- moves
+def _moved(tiles: Sequence[_Tile], factors: tuple[int, ...], best: Trial) -> tuple[int, ...] | None:
+    """Return by how many finer voxels a level is moved, when that explains all boxes and nothing else does."""
+    if math.prod(factors) > _MOST_WINDOW:
+        return None
+    ranges = [range(-f, f + 1) if f > 1 else range(1) for f in factors]
+    moves = sorted(itertools.product(*ranges), key=lambda m: sum(map(abs, m)))
+    ways = dict.fromkeys((best, Trial(Method.MEAN), Trial(Method.MODE), Trial(Method.STRIDE)))
+    for way in ways:
+        for move in moves[: _MOST_MOVES * 3]:
+            if any(move) and _explains(way, move, tiles, factors):
+                return move
+    return None
+
+
+def _explains(way: Trial, move: tuple[int, ...], tiles: Sequence[_Tile], factors: tuple[int, ...]) -> bool:
+    seen = 0
+    for tile in tiles[:6]:
+        part, windows = [], []
+        for a, n, f, m, c in zip(tile.lo, tile.fine.shape, factors, move, tile.coarse.shape, strict=True):
+            # Windows that lie wholly within what was read.
+            first = max(0, -((a + m) // f))
+            stop = min(c, (n - a - m) // f)
+            part.append(slice(a + m + first * f, max(a + m + first * f, a + m + stop * f)))
+            windows.append(slice(first, max(first, stop)))
+        fine, coarse = tile.fine[tuple(part)], tile.coarse[tuple(windows)]
+        if not fine.size or _alike(fine):
+            continue
+        expected = made(way, fine, factors)
+        if expected is None or expected.dtype != coarse.dtype or expected.shape != coarse.shape:
+            return False
+        if disagreeing(way, fine, coarse, expected, factors) is not None:
+            return False
+        seen += len(np.unique(coarse)) > 1
+    return seen >= min(2, len(tiles))
