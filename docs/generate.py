@@ -1,7 +1,7 @@
 """Writes the documentation that follows from the code; with ``--check`` only tells whether it is fresh.
 
 Generated: the lists of formats of README.md, the table of explanation/scenes.md, and reference/cli.md, errors.md,
-ome-zarr-rules.md and python.md.
+rules/ and python.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import typer.main
 from capabilities import formats_page
-from rules import rules_page
+from rules import FOLDER, rule_pages
 
 import voxarium
 from voxarium.cli.main import app
@@ -331,21 +331,22 @@ PAGES: dict[str, Callable[[str], str]] = {
     "docs/reference/formats.md": formats,
     "docs/reference/cli.md": cli_page,
     "docs/reference/errors.md": errors_page,
-    "docs/reference/ome-zarr-rules.md": lambda _: rules_page(NOTICE),
     "docs/reference/python.md": python_page,
 }
 
 
-def stale() -> dict[str, str]:
-    """Return the pages whose content is not what the code says, with what it should be."""
-    found = {}
-    for name, page in PAGES.items():
+def stale() -> dict[str, str | None]:
+    """Return the pages whose content is not what the code says, with what it should be; None for one too many."""
+    rules = rule_pages(NOTICE)
+    found: dict[str, str | None] = {}
+    for name in (*PAGES, *rules):
         path = ROOT / name
         present = path.read_text("utf-8") if path.exists() else ""
-        wanted = page(present)
+        wanted = rules[name] if name in rules else PAGES[name](present)
         if wanted != present:
             found[name] = wanted
-    return found
+    left = {f"{FOLDER}/{path.name}" for path in (ROOT / FOLDER).glob("*.md")} - set(rules)
+    return found | dict.fromkeys(sorted(left))
 
 
 def main() -> int:
@@ -356,7 +357,11 @@ def main() -> int:
     found = stale()
     for name, text in found.items():
         if not check:
-            (ROOT / name).write_text(text, "utf-8")
+            if text is None:
+                (ROOT / name).unlink()
+            else:
+                (ROOT / name).parent.mkdir(exist_ok=True)
+                (ROOT / name).write_text(text, "utf-8")
         print(f"{name}: {'stale; run make docs' if check else 'written'}")
     return 1 if check and found else 0
 

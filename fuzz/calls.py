@@ -91,6 +91,14 @@ def slice_names(text: str) -> object:
     return module.one_kind(names, "somewhere"), module.missing_numbers(names)
 
 
+def file_patterns(text: str) -> object:
+    """Sort names by a pattern, which is the first line."""
+    from voxarium.spec import file_patterns as module
+
+    pattern, *names = text.split("\n")
+    return module.arrange(pattern, tuple(dict.fromkeys(names)))
+
+
 def image_header(data: bytes) -> object:
     """Parse the header of a file, and follow the pages of a TIFF file."""
     from voxarium.spec import image_headers

@@ -37,6 +37,7 @@ LINES: Final = (
     Line("spec.cosem", "parse_image", "mapping levels", "attributes.json"),
     Line("spec.cosem", "findings", "mapping levels", "attributes.json"),
     Line("spec.cremi", "parse_image", "path mapping ndim path"),
+    Line("spec.file_patterns", "calls:file_patterns", "text"),
     Line("spec.fibsem_dat", "parse_header", "bytes where"),
     Line("spec.hdf5_parts", "parse_dataset", "document where"),
     Line("spec.hdf5_parts", "parse_file", "document where"),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from voxarium.errors import Code, VoxariumError
     from voxarium.model.axes import Axis
     from voxarium.model.box import Box
+    from voxarium.validation import validate
 
 # Where each public name lives. Loaded on first use, so that `import voxarium` costs nothing (house style §3).
 _NAMES = {
@@ -54,6 +55,7 @@ _NAMES = {
     "resample": "voxarium.conversion",
     "roll_back": "voxarium.conversion.upgrading",
     "upgrade": "voxarium.conversion.upgrading",
+    "validate": "voxarium.validation",
     "virtualize": "voxarium.conversion",
     "write_field": "voxarium.conversion.field_writing",
     "write_transform": "voxarium.core.transform_files",
@@ -84,6 +86,7 @@ __all__ = [
     "resample",
     "roll_back",
     "upgrade",
+    "validate",
     "virtualize",
     "write_field",
     "write_transform",

@@ -183,7 +183,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
         package(DRIVER, MemoryStore(), "", str(tmp_path / "em.h5"))
     store = MemoryStore()
     store.put("file.json", spec.dump_file(spec.FileParts(datasets={"s0": {}})))
-    store.put("s0/dataset.json", b"{}")
+    store.put("s0/hdf5-dataset.json", b"{}")
     with pytest.raises(FormatError):
         package(DRIVER, store, "", str(tmp_path / "em.h5"))
     assert [p.name for p in tmp_path.iterdir()] == ["em.h5"]

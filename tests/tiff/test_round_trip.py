@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -170,6 +171,22 @@ def test_every_element_survives_a_container(tmp_path, version):
         voxarium.convert(tmp_path / f"all.zarr/{number}", tmp_path / f"{number}.ome.tif", format="ome-tiff")
         found = semantic(parse_xml(written_document(tmp_path / f"{number}.ome.tif"), "target"))
         assert found == only(parse_xml(document(tmp_path).encode(), "source"), number)
+
+
+def test_members_of_a_container_know_what_its_document_says_of_them(tmp_path):
+    """Other writers keep OME-XML in the container alone; what an image carries itself counts more."""
+    source, _ = source_file(tmp_path)
+    voxarium.convert(source, tmp_path / "all.zarr", levels=1)
+    for number in range(2):
+        path = tmp_path / f"all.zarr/{number}/zarr.json"
+        document_of_image = json.loads(path.read_text())
+        own = document_of_image["attributes"].pop(OME_XML, None) or document_of_image["attributes"]["ome"].pop(OME_XML)
+        path.write_text(json.dumps(document_of_image))
+        found = voxarium.open(tmp_path / "all.zarr")[str(number)].info.bag.extra[OME_XML]
+        assert OME_XML not in voxarium.open(tmp_path / f"all.zarr/{number}").info.bag.extra
+        assert semantic(parse_xml(found.encode(), "found")) == semantic(parse_xml(own.encode(), "own"))
+    voxarium.convert(tmp_path / "all.zarr", tmp_path / "again.zarr", levels=1)
+    assert OME_XML in voxarium.open(tmp_path / "again.zarr/1").info.bag.extra
 
 
 def test_both_images_together_say_everything_the_source_said(tmp_path):

@@ -12,8 +12,9 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from voxarium.conversion.engine import Progress
     from voxarium.conversion.upgrading import UpgradeProgress
+    from voxarium.validation.running import ValidationProgress
 
-__all__ = ["ConversionProgress", "UpgradeDisplay"]
+__all__ = ["ConversionProgress", "UpgradeDisplay", "ValidationDisplay"]
 
 _FIRST: Final = 1.0  # seconds; shorter jobs show nothing
 _REDRAW: Final = 0.1
@@ -139,6 +140,35 @@ class UpgradeDisplay(_Display["UpgradeProgress"]):
     @override
     def ended(self, progress: UpgradeProgress) -> bool:
         return progress.done == progress.total
+
+
+class ValidationDisplay(_Display["ValidationProgress"]):
+    """Shows a validation's progress while it is entered."""
+
+    @override
+    def columns(self) -> tuple[Any, ...]:
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+
+        state = TextColumn("{task.fields[state]}")
+        return (TextColumn("{task.description}"), BarColumn(), state, TimeRemainingColumn(compact=True))
+
+    @override
+    def values(self, progress: ValidationProgress, seconds: float) -> dict[str, Any]:
+        done, total = progress.done, progress.total or None
+        return {"description": progress.stage, "completed": done, "total": total, "state": _count(progress)}
+
+    @override
+    def line(self, progress: ValidationProgress, seconds: float) -> str:
+        return f"{progress.stage}: {_count(progress)}, {progress.what}"
+
+    @override
+    def ended(self, progress: ValidationProgress) -> bool:
+        return progress.total > 0 and progress.done == progress.total
+
+
+def _count(progress: ValidationProgress) -> str:
+    of = f" of {progress.total:,}" if progress.total else ""
+    return f"{progress.done:,}{of} {progress.unit}".strip()
 
 
 def _state(progress: Progress, seconds: float) -> str:

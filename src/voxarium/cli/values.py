@@ -11,7 +11,18 @@ from voxarium.errors import Code, InputError
 if TYPE_CHECKING:
     from voxarium.model.box import Box
 
-__all__ = ["Region", "byte_count", "integers", "names", "numbers", "region", "resolve_region", "scalar", "world_box"]
+__all__ = [
+    "Region",
+    "byte_count",
+    "fraction",
+    "integers",
+    "names",
+    "numbers",
+    "region",
+    "resolve_region",
+    "scalar",
+    "world_box",
+]
 
 Region = tuple[tuple[int | None, int | None], ...]
 
@@ -95,6 +106,24 @@ def names(option: str, text: str | None) -> tuple[str, ...] | None:
     if not parts or not all(parts):
         _wrong(option, text, f"name every axis in stored order: {option} zyx or {option} time,z,y,x")
     return parts
+
+
+def fraction(option: str, text: str) -> float:
+    """Return a part of a whole: ``1%``, ``0.01``.
+
+    Examples
+    --------
+    >>> fraction("--sample", "1%"), fraction("--sample", "0.5")
+    (0.01, 0.5)
+    """
+    number, percent, rest = text.strip().partition("%")
+    try:
+        value = float(number) / (100 if percent else 1)
+    except ValueError:
+        value = 0.0
+    if rest or not 0 < value <= 1:
+        _wrong(option, text, "give a part above 0, at most 1, such as 1% or 0.01")
+    return value
 
 
 def byte_count(option: str, text: str | None) -> int | None:

@@ -56,7 +56,7 @@ class Zstd:
     @property
     def text(self) -> str:
         """Description for people."""
-        return f"zstd:{self.level}"
+        return f"zstd:{self.level}:checksum" if self.checksum else f"zstd:{self.level}"
 
     def encoded_bounds(self, given: SizeBounds) -> SizeBounds:
         """Return the size of compressed bytes."""

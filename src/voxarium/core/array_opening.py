@@ -11,7 +11,7 @@ from voxarium.core.remembering import remembering
 from voxarium.errors import Code, InputError, NotFoundError
 from voxarium.model.axes import Axis
 from voxarium.model.collection import CollectionDriver
-from voxarium.model.image import ImageInfo, LevelInfo
+from voxarium.model.image import ChannelDisplay, Display, ImageInfo, LevelInfo
 from voxarium.model.protocols import ArrayDriver, ImageDriver, ReadableStore
 from voxarium.model.transforms import Identity
 
@@ -79,5 +79,7 @@ def as_image(array: Array) -> Image:
     info = array.info
     axes = info.axes or tuple(Axis(name=f"dim_{i}") for i in range(info.ndim))
     level = LevelInfo(path="", array=info, transform=info.transform or Identity())
-    image = ImageInfo(format=info.format, axes=axes, levels=(level,), axes_stated=info.axes is not None)
+    labels = next((a.labels for a in axes if a.type == "channel"), ())
+    shown = Display(channels=tuple(ChannelDisplay(label=label) for label in labels))
+    image = ImageInfo(format=info.format, axes=axes, levels=(level,), axes_stated=info.axes is not None, display=shown)
     return Image(array.store, array.path, image, (array,))

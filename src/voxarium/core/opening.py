@@ -165,10 +165,19 @@ def open_member(store: ReadableStore, path: str, info: CollectionInfo, member: M
     """
     below = member_key(path, member.path)
     names = {*(d.name for d in image_drivers()), *(d.name for d in collection_drivers())}
-    found = _known_or_any(store, below, info.format if info.format in names else None)
+    found = _with_carried(_known_or_any(store, below, info.format if info.format in names else None), info, member)
     if member.kind == "label" and isinstance(found, Image) and found.role == "intensity" and found.dtype.kind in "iu":
         return Image(store, below, replace(found.info, role="label"), found.arrays)
     return found
+
+
+def _with_carried(found: Image | Dataset, info: CollectionInfo, member: Member) -> Image | Dataset:
+    """Return a member with what its collection knows about it."""
+    known = {} if info.carried is None or not isinstance(found, Image) else info.carried(member)
+    if not known or not isinstance(found, Image):
+        return found
+    bag = replace(found.info.bag, extra={**known, **found.info.bag.extra})
+    return Image(found.store, found.path, replace(found.info, bag=bag), found.arrays)
 
 
 def _known_or_any(store: ReadableStore, path: str, format: str | None) -> Image | Dataset:

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any, Final
 
 from voxarium.errors import Code, UnsupportedError
+from voxarium.model.checks import CheckDriver
 from voxarium.model.collection import CollectionDriver
 from voxarium.model.protocols import ArrayDriver, ImageDriver, WritableArrayDriver, WritableImageDriver
 from voxarium.model.upgrades import UpgradeDriver
@@ -14,6 +15,7 @@ from voxarium.model.upgrades import UpgradeDriver
 __all__ = [
     "array_driver",
     "array_drivers",
+    "check_drivers",
     "collection_drivers",
     "image_driver",
     "image_drivers",
@@ -29,6 +31,7 @@ _ARRAYS: Final = "voxarium.array_drivers"
 _IMAGES: Final = "voxarium.image_drivers"
 _COLLECTIONS: Final = "voxarium.collection_drivers"
 _UPGRADES: Final = "voxarium.upgrades"
+_CHECKS: Final = "voxarium.checks"
 _added: dict[str, list[Any]] = {_ARRAYS: [], _IMAGES: [], _COLLECTIONS: []}  # Any: drivers of any kind
 
 
@@ -77,6 +80,11 @@ def image_drivers() -> tuple[ImageDriver, ...]:
 def collection_drivers() -> tuple[CollectionDriver, ...]:
     """Return every driver of collections in the order in which they are tried."""
     return (*_added[_COLLECTIONS], *_installed(_COLLECTIONS))
+
+
+def check_drivers() -> tuple[CheckDriver, ...]:
+    """Return every driver that checks stored documents."""
+    return _installed(_CHECKS)
 
 
 def _writable(drivers: tuple[Any, ...]) -> str:  # Any: drivers of either kind

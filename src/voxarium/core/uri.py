@@ -174,9 +174,23 @@ def _local_source(where: Location, references: Sequence[str]) -> tuple[ReadableS
 
             return ZipStore(LocalStore(folder), name), where.inner.strip("/")
         return LocalStore(folder), name + suffix
+    if "{" in path:
+        return _pattern_source(path, suffix)
     if _GLOB.search(name):
         return LocalStore(folder), name + suffix
     raise _no_such_path(path)
+
+
+def _pattern_source(path: str, suffix: str) -> tuple[ReadableStore, str]:
+    """Return the last folder that a path with placeholders names as it is, and the pattern below it."""
+    from voxarium.stores.local import LocalStore
+
+    folder = os.path.dirname(path[: path.index("{")])
+    if wild := _GLOB.search(folder):
+        folder = os.path.dirname(folder[: wild.start()])
+    if not os.path.isdir(folder):
+        raise _no_such_path(folder)
+    return LocalStore(folder), path[len(folder) :].lstrip("/") + suffix
 
 
 def _no_such_path(path: str) -> NotFoundError:

@@ -50,7 +50,7 @@ class Hdf5PartsDriver:
     precedence: ClassVar[int] = 50
 
     def open(self, store: ReadableStore, path: str, /) -> ArrayInfo:
-        """Parse ``dataset.json``.
+        """Parse ``hdf5-dataset.json``.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class Hdf5PartsDriver:
         return _info(parts)
 
     def dump(self, path: str, info: ArrayInfo, /) -> dict[str, bytes]:
-        """Return ``dataset.json``."""
+        """Return ``hdf5-dataset.json``."""
         return {join_key(path, ATTRIBUTES): dump_dataset(cast(DatasetParts, info.details))}
 
     def object_key(self, path: str, info: ArrayInfo, index: tuple[int, ...], /) -> str:

@@ -8,7 +8,9 @@ Nothing but the group's own documents is read: a plate opens with one, however m
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from voxarium.errors import Code, FormatError, InputError, NotFoundError
@@ -17,7 +19,7 @@ from voxarium.model.image import Bag, SourceRecord
 from voxarium.model.keys import checked_key, natural_key
 from voxarium.model.protocols import ListableStore, ReadableStore
 from voxarium.model.scene import NodeKind, Scene, SceneNode, SceneSource
-from voxarium.spec import collections, ome
+from voxarium.spec import collections, ome, ome_xml
 
 __all__ = ["OmeCollectionDriver"]
 
@@ -173,8 +175,9 @@ def _container(store: ReadableStore, path: str, attributes: Attributes) -> Colle
     raw = store.get(ome.join(path, ome.METADATA_XML))
     records = [*_record(attributes).records]
     names: tuple[str, ...] = ()
+    carried = None
     if raw is not None:
-        records.append(SourceRecord(format="ome-xml", header=raw))
+        records.append(SourceRecord(format=ome_xml.RECORD, header=raw))
         try:
             names = ome.image_names(raw)
         except FormatError as error:
@@ -182,6 +185,7 @@ def _container(store: ReadableStore, path: str, attributes: Attributes) -> Colle
         if names and len(names) != len(paths):
             notes += (f"{ome.METADATA_XML} describes {len(names)} images; {len(paths)} are listed",)
             names = ()
+        carried = _carried(raw) if names else None
     members = tuple(
         Member(path=p, name=names[i] if i < len(names) else "", facts={"series": i}) for i, p in enumerate(paths)
     )
@@ -192,8 +196,23 @@ def _container(store: ReadableStore, path: str, attributes: Attributes) -> Colle
         members=members,
         spec_version=version if isinstance(version, str) else None,
         bag=Bag(records=tuple(records)),
+        carried=carried,
         notes=notes,
     )
+
+
+def _carried(raw: bytes) -> Callable[[Member], Mapping[str, Any]]:
+    """Return what gives each member its part of a container's OME-XML, which is parsed when it is first asked for."""
+    document = functools.cache(partial(ome_xml.parse_ome_xml, raw, ome.METADATA_XML))
+
+    def carried(member: Member) -> Mapping[str, Any]:
+        try:
+            found = document()
+            return {ome_xml.OME_XML: ome_xml.only_image(found, member.facts["series"]).decode()}
+        except FormatError:
+            return {}  # its images open without it
+
+    return carried
 
 
 def _read(store: ReadableStore, path: str, newer: bool) -> Attributes | None:
@@ -262,7 +281,7 @@ def _dump_container(info: CollectionInfo, spec_version: str) -> dict[str, bytes]
             fix="give each image a path of its own, such as 0, 1, 2",
         )
     documents = ome.dump_group(ome.SERIES_GROUP, spec_version, ome.dump_series(paths, spec_version))
-    xml = next((r.header for r in info.bag.records if r.format == "ome-xml" and r.header is not None), None)
+    xml = next((r.header for r in info.bag.records if r.format == ome_xml.RECORD and r.header is not None), None)
     if xml is not None:
         documents = {ome.METADATA_XML: ome.metadata_only(xml)} | documents
     for path in paths:  # groups between carry no metadata

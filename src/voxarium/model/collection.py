@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -61,6 +61,9 @@ class CollectionInfo:
         In the order of the document; may be made as it is asked for.
     facts : mapping
         What the collection says about itself: rows, columns, acquisitions …
+    carried : callable or None
+        What the collection knows about a member beyond `Member.facts`, as keys that an image carries (`Bag.extra`).
+        They join those of the member, which count where it has a key itself.
     notes : tuple of str
         What users should know: members left out, guesses made.
     """
@@ -72,6 +75,7 @@ class CollectionInfo:
     spec_version: str | None = None
     bag: Bag = field(default_factory=Bag)
     facts: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
+    carried: Callable[[Member], Mapping[str, Any]] | None = None  # Any: JSON
     notes: tuple[str, ...] = ()
 
 

@@ -2,8 +2,8 @@
 
 Many writers cannot work on one HDF5 file at a time, so a conversion leaves every chunk as an object, with exactly the
 bytes that HDF5 stores (elements shuffled by byte, then deflate), and puts the file together at the end without coding
-anything again. ``<dataset>/dataset.json`` describes a dataset, ``<dataset>/c/0/1/2`` is a chunk by its grid index, and
-``file.json`` holds the attributes of the file and of its datasets.
+anything again. ``<dataset>/hdf5-dataset.json`` describes a dataset, ``<dataset>/c/0/1/2`` is a chunk by its grid index,
+and ``file.json`` holds the attributes of the file and of its datasets.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 
 FILE: Final = "file.json"
 CHUNKS: Final = "c"
-ATTRIBUTES: Final = "dataset.json"
+ATTRIBUTES: Final = "hdf5-dataset.json"
 _LARGEST_CHUNK: Final = 2**32 - 1  # of the HDF5 library
 _MOST_AXES: Final = 32
 _FLAGS: Final = {"channel": 1, "space": 2, "angle": 4, "time": 8}
@@ -172,7 +172,7 @@ def chunk_index(key: str, parts: DatasetParts) -> tuple[int, ...] | None:
     Examples
     --------
     >>> parts = DatasetParts(shape=(9, 9), chunk_shape=(4, 4), dtype=np.dtype("u1"), level=None)
-    >>> chunk_index("c/2/0", parts), chunk_index("c/3/0", parts), chunk_index("dataset.json", parts)
+    >>> chunk_index("c/2/0", parts), chunk_index("c/3/0", parts), chunk_index("hdf5-dataset.json", parts)
     ((2, 0), None, None)
     """
     head, *numbers = key.split("/")

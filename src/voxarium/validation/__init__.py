@@ -1,1 +1,6 @@
-"""Checking what is stored, by rule, with what would mend it."""
+"""Validation: everything that is wrong with what is stored, by rule, with the mend."""
+
+from voxarium.validation.report import Report
+from voxarium.validation.running import validate
+
+__all__ = ["Report", "validate"]

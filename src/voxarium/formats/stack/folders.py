@@ -9,33 +9,29 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxarium.codecs.images import decode_image, open_other_image
-from voxarium.codecs.tiff import open_plane, read_level
-from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError, VoxariumError
+from voxarium.errors import Code, InputError, NotFoundError
+from voxarium.formats.stack.slices import agreeing_header, plane_chunk, read_header, read_slice
 from voxarium.model.axes import Axis
 from voxarium.model.box import Box
-from voxarium.model.flat_array import FlatArray, slab_shape
 from voxarium.model.image import ArrayInfo
 from voxarium.model.image_header import ImageHeader
 from voxarium.model.keys import natural_key
 from voxarium.model.protocols import FileStore, ListableStore, ReadableStore
-from voxarium.model.sources import declined, gone, opened, place, read_head, truncated
-from voxarium.spec.image_headers import check_page_chain, image_kind, parse_image_header
+from voxarium.model.sources import declined, place, read_head, truncated
+from voxarium.spec.image_headers import image_kind
 from voxarium.spec.slice_names import IMAGE_SUFFIXES, kind_of, missing_numbers, one_kind
 
 __all__ = ["StackDriver"]
 
 _GLOB: Final = re.compile(r"[*?\[]")
 _OTHERS: Final = (".zarr", ".n5", "zarr.json", ".zgroup", ".zarray")
-_LARGE_PLANE: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +93,12 @@ class StackDriver:
         """Fill `out` with the voxels of `box`. Every slice the box touches is decoded once."""
         details = info.details
         if isinstance(details, ImageHeader):
-            _read_slice(store, path, details, box, out)
+            read_slice(store, path, details, box, out)
         else:
             slices = cast(_Slices, details)
             plane = Box(box.origin[1:], box.shape[1:])
             for i in range(box.shape[0]):
-                _read_slice(store, slices.key(box.origin[0] + i), slices.header, plane, out[i])
+                read_slice(store, slices.key(box.origin[0] + i), slices.header, plane, out[i])
 
     # ------------------------------------------------------------------------------------------ one file
     def _open_file(self, store: ReadableStore, path: str) -> ArrayInfo:
@@ -113,7 +109,7 @@ class StackDriver:
             raise declined(self.name, store, path)
         if found[1] < 16:
             raise truncated(place(store, path), found[1], None)
-        header = _read_header(store, path)
+        header = read_header(store, path)
         axes = tuple(Axis(name=n, type="space") for n in "yx")
         return ArrayInfo(
             format=self.name,
@@ -130,17 +126,13 @@ class StackDriver:
         slices = self._slices(store, path)
         header = slices.header
         spatial = tuple(Axis(name=n, type="space") for n in "zyx")
-        plane = header.tile or header.shape[:2]
-        if header.byte_offset is not None and header.nbytes > _LARGE_PLANE:
-            plane = slab_shape(header.shape[:2], header.dtype.itemsize * header.samples)
-        chunk = tuple(min(a, b) for a, b in zip(plane, header.shape, strict=False)) + header.shape[2:]
         gaps = missing_numbers(slices.names)
         files = {"first": slices.names[0], "last": slices.names[-1], "count": len(slices.names)}
         return ArrayInfo(
             format=self.name,
             shape=(len(slices.names), *header.shape),
             dtype=header.dtype.newbyteorder("="),
-            chunk_shape=(1, *chunk),
+            chunk_shape=(1, *plane_chunk(header)),
             codecs=(header.kind,),
             axes=None if header.samples == 1 else (*spatial, Axis(name="c", type="channel")),
             attributes={"source_files": files | ({"missing_numbers": gaps} if gaps else {})},
@@ -173,7 +165,7 @@ class StackDriver:
             kept = self._of_folder(store, path, files, folders)
         names = sorted(kept, key=natural_key)
         first = f"{folder}/{names[0]}" if folder else names[0]
-        slices = _Slices(folder, tuple(names), _read_header(store, first))
+        slices = _Slices(folder, tuple(names), read_header(store, first))
         _check_slices(store, slices)
         return slices
 
@@ -194,115 +186,13 @@ class StackDriver:
         return images
 
 
-# ------------------------------------------------------------------------------------------------- slices
-@contextmanager
-def _named(store: ReadableStore, path: str) -> Iterator[None]:
-    """Say which file a parser complains about."""
-    try:
-        yield
-    except (FormatError, UnsupportedError) as error:
-        where = place(store, path)
-        if where in error.message:
-            raise
-        raise type(error)(f"{where}: {error.message}", code=error.code, fix=error.fix) from error
-
-
-def _read_header(store: ReadableStore, path: str) -> ImageHeader:
-    with _named(store, path), opened(store, path) as (file, size):
-        if size == 0:
-            raise truncated(place(store, path), 0, None)
-        header = parse_image_header(file.read_at, size)
-        if header is None:
-            if kind_of(path) in ("png", "jpeg", "tiff"):
-                raise FormatError(
-                    f"the file is no {kind_of(path)} image",
-                    code=Code.METADATA_INVALID,
-                    fix="check that it was copied whole and has the right ending",
-                )
-            if file.binary is None:
-                raise UnsupportedError(
-                    "images of this format are read from local files only",
-                    code=Code.FEATURE_UNSUPPORTED,
-                    fix="copy them to this machine first, or save them as PNG or TIFF",
-                )
-            header = open_other_image(file.binary)
-        if header.byte_offset is not None and header.byte_offset + header.nbytes > size:
-            raise truncated(place(store, path), size, header.byte_offset + header.nbytes)
-        return header
-
-
+# --# ------------------------------------------------------------------------------------------------- slices
 def _check_slices(store: ReadableStore, slices: _Slices) -> None:
     """Compare the headers of all slices with that of the first; far away, of the last only."""
     count = len(slices.names)
     local = isinstance(store, FileStore) and store.local_path(slices.key(0)) is not None
     for i in range(count) if local else (0, count - 1):
-        _agreeing_header(store, slices.key(i), slices.header)
-
-
-def _agreeing_header(store: ReadableStore, key: str, expected: ImageHeader) -> ImageHeader:
-    header = _read_header(store, key)
-    if header.several:
-        raise InputError(
-            f"{place(store, key)} holds several pages",
-            code=Code.SLICE_MISMATCH,
-            fix="open such a file by itself, or save one page per file",
-        )
-    if not header.agrees_with(expected):
-        raise InputError(
-            f"{place(store, key)} is {header}, but the first slice is {expected}",
-            code=Code.SLICE_MISMATCH,
-            fix="take this file out of the folder, choose files with a glob, or pad the slices to one size",
-        )
-    return header
-
-
-def _read_slice(store: ReadableStore, key: str, expected: ImageHeader, box: Box, out: NDArray[Any]) -> None:
-    """Fill `out` with part of one slice. Its header is parsed again: the file may have changed."""
-    try:
-        if expected.kind == "tiff":
-            _read_tiff_slice(store, key, expected, box, out)
-            return
-        data = store.get(key)
-        if data is None:
-            raise gone(store, key)
-        with _named(store, key):
-            header = parse_image_header(lambda start, length: data[start : start + length], len(data)) or expected
-            if not header.agrees_with(expected):
-                raise FormatError(
-                    f"the slice changed from {expected} to {header}",
-                    code=Code.SLICE_MISMATCH,
-                    fix="open the stack again",
-                )
-            out[...] = decode_image(data, header)[box.slices]
-    except VoxariumError:
-        raise
-    except MemoryError as error:
-        raise InputError(
-            f"{place(store, key)} does not fit into memory: {expected}",
-            code=Code.SIZE_IMPLAUSIBLE,
-            fix="use fewer threads, or save the slices as tiled TIFF, which is read in parts",
-        ) from error
-
-
-def _read_tiff_slice(store: ReadableStore, key: str, expected: ImageHeader, box: Box, out: NDArray[Any]) -> None:
-    header = _agreeing_header(store, key, expected)
-    if header.byte_offset is not None:
-        layout = FlatArray(shape=header.shape, dtype=header.dtype, byte_offset=header.byte_offset)
-        layout.read(store, key, box, out)
-        return
-    level = open_plane(store, key, check_page_chain)
-    if level.shape == header.shape and level.dtype == header.dtype.newbyteorder("="):
-        read_level(level, store, box, out)
-    elif level.shape == (header.samples, *header.shape[:2]):
-        # Colours in separate planes.
-        moved = Box((box.origin[-1], *box.origin[:-1]), (box.shape[-1], *box.shape[:-1]))
-        read_level(level, store, moved, np.moveaxis(out, -1, 0))
-    else:
-        raise UnsupportedError(
-            f"{place(store, key)} was announced as {header}, but decodes to {level.shape} {level.dtype}",
-            code=Code.FEATURE_UNSUPPORTED,
-            fix="save it as plain greyscale or RGB",
-        )
+        agreeing_header(store, slices.key(i), slices.header)
 
 
 def _gap_remark(missing: Sequence[int]) -> tuple[str, ...]:

@@ -1,0 +1,195 @@
+"""Running a validation: walk, open, examine, count, decode."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from voxarium.core.dataset import Dataset
+from voxarium.core.image import Image
+from voxarium.core.opening import find, open_image
+from voxarium.core.registry import check_drivers
+from voxarium.core.uri import open_source_store
+from voxarium.errors import Code, InputError, NotFoundError, VoxariumError
+from voxarium.model.keys import resolved_key
+from voxarium.model.protocols import ReadableStore
+from voxarium.model.rules import DEPTHS, PROFILES, Depth, Profile
+from voxarium.validation.examining import examine
+from voxarium.validation.general import note_error
+from voxarium.validation.publishing import check_publishing
+from voxarium.validation.registry import all_rules, links
+from voxarium.validation.report import Report, report_of
+from voxarium.validation.walking import Visit, Walk
+
+__all__ = ["ValidationProgress", "validate", "validate_in"]
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationProgress:
+    """How far a validation is: what it is doing, to what, and how much of it is done (0 of 0 where nobody knows)."""
+
+    stage: str
+    what: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+
+
+@dataclass(slots=True)
+class _Run:
+    """One validation under way."""
+
+    store: ReadableStore
+    walk: Walk
+    depth: Depth
+    sample: float
+    threads: int | None
+    progress: Callable[[ValidationProgress], None] | None
+    examined: dict[str, int] = field(default_factory=dict)
+    maps: dict[str, Any] = field(default_factory=dict)
+    images: list[str] = field(default_factory=list)  # paths of what opened
+    levels: set[str] = field(default_factory=set)  # paths of arrays that belong to an image
+
+    def say(self, stage: str, what: str, done: int = 0, total: int = 0, unit: str = "") -> None:
+        if self.progress is not None:
+            self.progress(ValidationProgress(stage, what, done, total, unit))
+
+    def count(self, what: str, n: int = 1) -> None:
+        self.examined[what] = self.examined.get(what, 0) + n
+
+
+def validate(
+    uri: str | os.PathLike[str],
+    *,
+    depth: Depth = "hierarchy",
+    profile: Profile = "spec",
+    sample: float = 1.0,
+    threads: int | None = None,
+    progress: Callable[[ValidationProgress], None] | None = None,
+) -> Report:
+    """Check what is at an address against the rules of its format, and against rules about any image.
+
+    Parameters
+    ----------
+    uri : str or path
+        An image, an array, a plate or another collection, a file, or a folder of such.
+    depth : str
+        ``document``: metadata alone; ``hierarchy``: also what they name, shapes, types and coordinates; ``census``:
+        also every stored object, listed; ``data``: also every voxel, decoded.
+    profile : str
+        What makes the result invalid: ``schema``, ``schema-strict``, ``spec``, ``strict``, ``quality`` or ``publish``.
+    sample : float
+        Part of the stored objects that is decoded at depth ``data``; the same ones every time.
+    threads : int or None
+        None = one per processor.
+    progress : callable or None
+        Told now and then how far it is.
+
+    Returns
+    -------
+    Report
+        All findings. Memory: metadata of one image at a time, one byte per stored object, and at depth ``data`` the
+        blocks that threads work on.
+
+    Raises
+    ------
+    NotFoundError
+        If there is nothing at the address.
+    StoreError
+        If it cannot be read at all.
+    """
+    store, path = open_source_store(uri)
+    return validate_in(store, path, depth=depth, profile=profile, sample=sample, threads=threads, progress=progress)
+
+
+def validate_in(
+    store: ReadableStore,
+    path: str = "",
+    *,
+    depth: Depth = "hierarchy",
+    profile: Profile = "spec",
+    sample: float = 1.0,
+    threads: int | None = None,
+    progress: Callable[[ValidationProgress], None] | None = None,
+) -> Report:
+    """Check what is at a path in a store; see `validate`."""
+    _check_choice("depth", depth, DEPTHS)
+    _check_choice("profile", profile, PROFILES)
+    if not 0 < sample <= 1:
+        raise InputError(f"sample is {sample}", code=Code.ARGUMENT_INVALID, fix="give a part above 0, at most 1")
+    run = _Run(store, Walk(store, depth, check_drivers()), depth, sample, threads, progress)
+    _walk(run, path)
+    if profile == "publish":
+        check_publishing(run.walk.found, store, path)
+    run.examined |= {"nodes": run.walk.nodes, "documents": len(run.walk.documents)}
+    found = run.walk.found
+    known = links(all_rules())
+    return report_of(
+        found.findings,
+        found.counts,
+        profile,
+        uri="/".join(p for p in (store.uri, path) if p),
+        depth=depth,
+        sample=sample,
+        examined=dict(sorted(run.examined.items())),
+        links={f.rule: known(f.rule) for f in found.findings},
+        maps=run.maps,
+    )
+
+
+def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InputError(f"{name} is {value!r}", code=Code.ARGUMENT_INVALID, fix=f"use one of {', '.join(known)}")
+
+
+# -- metadata
+def _walk(run: _Run, path: str) -> None:
+    nothing: NotFoundError | None = None
+    for visit in run.walk.visits(path):
+        run.say("metadata", visit.path, run.walk.nodes, unit="nodes")
+        if run.depth == "document" and visit.kind is not None:
+            run.count("arrays" if visit.kind == "array" else "images")
+            continue
+        try:
+            _open(run, visit)
+            run.walk.taken.add(visit.path)
+        except NotFoundError as error:
+            if visit.kind is None and error.code in (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING):
+                nothing = nothing or error  # a file or folder that is none of ours
+                continue
+            note_error(run.walk.found, visit.path, error)
+        except VoxariumError as error:
+            run.walk.taken.add(visit.path)
+            note_error(run.walk.found, visit.path, error)
+    if nothing is not None and not run.walk.nodes and not run.walk.taken:
+        raise nothing
+
+
+def _open(run: _Run, visit: Visit) -> None:
+    """Open what a visit found, and look at it as at any image; the arrays of its levels are visited next."""
+    if visit.path in run.levels:
+        return
+    found: Image | Dataset
+    found = open_image(run.store, visit.path) if visit.kind is not None else find(run.store, visit.path)
+    for image in _images(found):
+        single = len(image.levels) == 1 and not image.levels[0].path
+        run.count("arrays", len(image.levels))
+        if not single:
+            run.count("images")
+            for path in (resolved_key(image.path, level.path) for level in image.levels if "::" not in image.path):
+                run.levels.add(path)
+                run.walk.add(path, visit)
+        run.images.append(image.path)
+        examine(run.walk.found, image)
+    if isinstance(found, Dataset):
+        for key, error in found.problems.items():
+            note_error(run.walk.found, f"{visit.path}/{key}" if visit.path else key, error)
+
+
+def _images(found: Image | Dataset) -> Iterator[Image]:
+    if isinstance(found, Image):
+        yield found
+    else:
+        yield from (image for _, image in found.iter_images())

@@ -1,0 +1,125 @@
+"""``voxarium validate`` and ``voxarium rules``: verdicts, exit codes, reports as files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from voxarium.cli.main import main
+from voxarium.model.edits import apply_edits, parse_edit
+from voxarium.validation.examples import bases
+
+
+def stored(folder: Path, base: str, *edits: str) -> Path:
+    tree = apply_edits(dict(bases()[base]()), tuple(parse_edit(e) for e in edits))
+    for key, raw in tree.items():
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(raw)
+    return folder
+
+
+def asked(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, dict]:
+    code = main(["validate", *map(str, args), "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_a_valid_image_ends_with_0(tmp_path, capsys):
+    code, report = asked(capsys, stored(tmp_path / "em.zarr", "image"))
+    assert code == 0 and report["valid"] is True
+    assert report["counts"] == {"MUST": 0, "SHOULD": 0} and report["findings"] == []
+    assert report["examined"] == {"arrays": 2, "documents": report["examined"]["documents"], "images": 1} | {
+        "nodes": report["examined"]["nodes"]
+    }
+
+
+def test_what_counts_ends_with_1_and_names_place_and_mend(tmp_path, capsys):
+    folder = stored(tmp_path / "em.zarr", "image", "s1/zarr.json#/codecs = []")
+    code, report = asked(capsys, folder)
+    assert code == 1 and report["valid"] is False and report["counts"]["MUST"] >= 1
+    finding = next(f for f in report["findings"] if f["rule"] == "GE-001")
+    assert set(finding) >= {"rule", "level", "key", "pointer", "message", "expected", "found", "fix"}
+    assert finding["level"] == "MUST" and finding["fix"]
+
+
+def test_quality_counts_only_where_it_is_asked_for(tmp_path, capsys):
+    folder = stored(tmp_path / "a.zarr", "array", "zarr.json#/dimension_names remove")
+    assert asked(capsys, folder)[0] == 0
+    code, report = asked(capsys, folder, "--profile", "quality")
+    assert code == 1 and {f["rule"] for f in report["findings"]} == {"QU-002"}
+
+
+def test_several_addresses_share_one_verdict(tmp_path, capsys):
+    good, bad = stored(tmp_path / "good", "image"), stored(tmp_path / "bad", "image", "s1/zarr.json#/codecs = []")
+    code, report = asked(capsys, good, bad)
+    assert code == 1 and len(report["uris"]) == 2
+    assert {f["uri"].rpartition("/")[2] for f in report["findings"]} == {"bad"}
+
+
+def test_a_folder_of_anything_is_searched(tmp_path, capsys):
+    stored(tmp_path / "a" / "deep" / "em.zarr", "image")
+    stored(tmp_path / "b.zarr", "array")
+    (tmp_path / "notes.txt").write_text("nothing")
+    code, report = asked(capsys, tmp_path)
+    assert code == 0 and report["examined"]["images"] == 1 and report["examined"]["arrays"] == 3
+
+
+def test_nothing_at_the_address_is_an_error(tmp_path, capsys):
+    assert main(["validate", str(tmp_path / "none")]) == 1
+    assert "nothing at" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [["--sample", "0"], ["--sample", "150%"], ["--depth", "deepest"]])
+def test_wrong_arguments_end_with_2(tmp_path, capsys, wrong):
+    folder = stored(tmp_path / "em.zarr", "image")
+    assert main(["validate", str(folder), *wrong]) == 2
+
+
+def test_reports_are_written_in_every_form(tmp_path, capsys):
+    hostile = '<script>alert(1)</script>"'
+    folder = stored(tmp_path / "em.zarr", "image", f"s1/zarr.json#/shape = {json.dumps([hostile])}")
+    html, sarif, junit = tmp_path / "r.html", tmp_path / "r.sarif", tmp_path / "r.xml"
+    code = main(["validate", str(folder), "--html", str(html), "--sarif", str(sarif), "--junit", str(junit)])
+    assert code == 1
+    page = html.read_text("utf-8")
+    assert "GE-00" in page and "<script>" not in page and "src=" not in page
+    log = json.loads(sarif.read_text("utf-8"))
+    run = log["runs"][0]
+    assert log["version"] == "2.1.0" and run["results"][0]["level"] == "error"
+    assert run["tool"]["driver"]["rules"][run["results"][0]["ruleIndex"]]["id"] == run["results"][0]["ruleId"]
+    suite = ElementTree.fromstring(junit.read_bytes()).find("testsuite")
+    assert suite is not None and int(suite.get("failures", "0")) >= 1 and suite.find("testcase/failure") is not None
+
+
+def test_text_names_rules_worst_first(tmp_path, capsys):
+    folder = stored(tmp_path / "em.zarr", "image", "s1/zarr.json#/codecs = []")
+    assert main(["validate", str(folder), "--profile", "quality"]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("MUST") and "fix:" in out and out.rstrip().splitlines()[-1].startswith("invalid (quality")
+
+
+def test_the_dingus_answers_for_documents_and_hierarchies(tmp_path, capsys):
+    case = tmp_path / "case.json"
+    case.write_text('{"ome": {"version": "0.5", "labels": ["cells"]}, "_conformance": {}}')
+    assert main(["validate", "--dingus", str(case)]) == 0
+    assert json.loads(capsys.readouterr().out) == {"valid": True, "message": ""}
+    case.write_text('{"ome": {"version": "0.5", "multiscales": []}}')
+    assert main(["validate", "--dingus", str(case)]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["valid"] is False and "MS-001" in answer["message"]
+    assert main(["validate", "--dingus", str(stored(tmp_path / "em.zarr", "image"))]) == 0
+    assert json.loads(capsys.readouterr().out)["valid"] is True
+
+
+def test_rules_are_listed_and_explained(capsys):
+    assert main(["rules"]) == 0
+    assert "QU-001" in capsys.readouterr().out
+    assert main(["rules", "qu-001"]) == 0
+    out = capsys.readouterr().out
+    assert "why:" in out and "bad:" in out and "mend:" in out
+    assert main(["rules", "QU-001", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["depth"] == "hierarchy"
+    assert main(["rules", "XX-999"]) == 2
