@@ -61,17 +61,17 @@ class Run:
     block: tuple[int, ...]
 
 
-def grouped(arrays: Sequence[Array], pairs: Sequence[Pair]) -> Iterator[Run]:
+def grouped(arrays: Sequence[Array], pairs: Sequence[Pair], *, large: bool = True) -> Iterator[Run]:
     """Yield runs that read every level, and compare every pair.
 
     Levels join a run while their part of a block is no less than a chunk; smaller parts would have chunks decoded
-    again and again.
+    again and again. Blocks are `large`, or hardly more than a stored object.
     """
     done: set[int] = set()
     waiting = list(pairs)
     while waiting:
         chain = [waiting.pop(0)]
-        block = _block(arrays[chain[0].fine], arrays[chain[0].coarse], chain[0].factors)
+        block = _block(arrays[chain[0].fine], arrays[chain[0].coarse], chain[0].factors, large=large)
         total = chain[0].factors
         while waiting and waiting[0].fine == chain[-1].coarse and not _looks_beyond(chain[-1], waiting[0]):
             after = tuple(a * b for a, b in zip(total, waiting[0].factors, strict=True))
@@ -82,7 +82,7 @@ def grouped(arrays: Sequence[Array], pairs: Sequence[Pair]) -> Iterator[Run]:
         done.update({chain[0].fine, *(p.coarse for p in chain)})
         yield Run(level=chain[0].fine, pairs=tuple(chain), block=block)
     for level in sorted(set(range(len(arrays))) - done):
-        yield Run(level=level, pairs=(), block=_block(arrays[level], None, (1,) * arrays[level].ndim))
+        yield Run(level=level, pairs=(), block=_block(arrays[level], None, (1,) * arrays[level].ndim, large=large))
 
 
 def _looks_beyond(*pairs: Pair) -> bool:
@@ -96,7 +96,7 @@ def _fits(block: Sequence[int], total: Sequence[int], array: Array) -> bool:
     )
 
 
-def _block(array: Array, coarse: Array | None, factors: tuple[int, ...]) -> tuple[int, ...]:
+def _block(array: Array, coarse: Array | None, factors: tuple[int, ...], *, large: bool) -> tuple[int, ...]:
     """Return the shape of blocks: whole chunks of a level, and of the next coarser one where they are not too large."""
     info = array.info
     chunk = (64,) * info.ndim if info.contiguous else info.chunk_shape
@@ -108,7 +108,8 @@ def _block(array: Array, coarse: Array | None, factors: tuple[int, ...]) -> tupl
         if math.prod(wider) * info.dtype.itemsize <= _LARGEST_BLOCK:
             unit = wider
     while math.prod(unit) * info.dtype.itemsize * 2 <= _BLOCK_BYTES:
-        open_axes = [i for i, (u, n) in enumerate(zip(unit, info.shape, strict=True)) if u < n]
+        most = info.shape if large else tuple(map(min, info.object_shape, info.shape))
+        open_axes = [i for i, (u, n) in enumerate(zip(unit, most, strict=True)) if u < n]
         if not open_axes:
             break
         axis = min(open_axes, key=lambda i: unit[i])

@@ -243,12 +243,12 @@ class Tally:
         constant = sum(self._fills.values()) == self._lost.count and len(self._fills) == 1
         value = next(iter(self._fills)) if constant else None
         if constant and (value == 0 or self._lost.count > 1):
-            says = f"of {fine} are absent and read as {fill}, where {coarse} was made from {value}"
+            says = f"of {fine} <are> absent and read as {fill}, where {coarse} was made from {value}"
             self._lost.report(sheet, "DA-025", says, f"make the fill value {value}", expected=str(value))
         else:
-            says = f"of {fine} are absent although {coarse} shows that something was there"
+            says = f"of {fine} <are> absent although {coarse} shows that something was there"
             self._lost.report(sheet, "DA-024", says, "copy them again from their source", expected=0)
-        says = f"of {coarse} are absent although {fine} has voxels there"
+        says = f"of {coarse} <are> absent although {fine} has voxels there"
         self._lost_coarse.report(sheet, "DA-024", says, f"make {coarse} again", expected=0)
 
     def _report_regions(self, sheet: Sheet, coarse: str, fine: str) -> None:

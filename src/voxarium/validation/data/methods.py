@@ -119,7 +119,8 @@ def _differs(trial: Trial, expected: NDArray[Any], coarse: NDArray[Any], toleran
     if kind in "fc":
         with np.errstate(invalid="ignore", over="ignore"):
             near: NDArray[np.bool_] = (np.abs(expected - coarse) <= tolerance) | (expected == coarse)
-        return ~(near | np.isnan(expected))
+        accepted: NDArray[np.bool_] = near | np.isnan(expected)
+        return ~accepted
     if kind in "iu" and trial.rounding == "near":
         far: NDArray[np.bool_] = differences(expected, coarse) > _NEAR
         return far
@@ -129,14 +130,17 @@ def _differs(trial: Trial, expected: NDArray[Any], coarse: NDArray[Any], toleran
 
 def differences(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     """Return how far apart numbers are; exact for integers of every size."""
+    apart: NDArray[Any]
     if a.dtype.kind in "iu":
         unsigned = np.dtype(f"u{a.itemsize}")
-        high, low = np.maximum(a, b), np.minimum(a, b)
-        return np.subtract(np.ascontiguousarray(high).view(unsigned), np.ascontiguousarray(low).view(unsigned))
-    if a.dtype.kind == "b":
-        return (a != b).astype(np.uint8)
-    with np.errstate(invalid="ignore", over="ignore"):
-        return np.abs(a - b)
+        high, low = np.ascontiguousarray(np.maximum(a, b)), np.ascontiguousarray(np.minimum(a, b))
+        apart = np.subtract(high.view(unsigned), low.view(unsigned))
+    elif a.dtype.kind == "b":
+        apart = a != b
+    else:
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = np.abs(a - b)
+    return apart
 
 
 # ----------------------------------------------------------------------------------------------------------- ties

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,16 +14,19 @@ from numpy.typing import NDArray
 from voxarium.core.array import Array
 from voxarium.errors import FormatError, StoreError, UnsupportedError
 from voxarium.model.box import Box
+from voxarium.model.grid import ChunkGrid
 from voxarium.pyramid import Method, halo, source_box
 from voxarium.validation.data.blocks import sampled_boxes
-from voxarium.validation.data.methods import Trial, disagreeing, made, made_with_margin, trials
+from voxarium.validation.data.methods import Trial, disagreeing, made, made_with_margin
 
 __all__ = ["Probe", "probe"]
 
 _TILE: Final = 32
 _TILES: Final = 12
 _LOOKED_AT: Final = 60
+_CONSIDERED: Final = 20_000
 _FIRM: Final = 0.6
+_LOCAL: Final = 0.1
 _MOST_MOVES: Final = 130
 _MOST_WINDOW: Final = 512
 _MOST_TILE_BYTES: Final = 64 << 20
@@ -71,11 +74,30 @@ class _Tile:
 
 
 def probe(
-    fine: Array, coarse: Array, factors: tuple[int, ...], *, role: str, stated: Method | None, threads: int | None
+    fine: Array,
+    coarse: Array,
+    factors: tuple[int, ...],
+    ways: Sequence[Trial],
+    *,
+    present: Callable[[Box], bool],
+    threads: int | None,
 ) -> Probe:
-    """Return how a level was most probably made."""
-    ways = trials(role, stated)
-    tiles = list(itertools.islice(_tiles(fine, coarse, factors, threads), _TILES))
+    """Return how a level was most probably made.
+
+    Parameters
+    ----------
+    fine, coarse : Array
+        The levels.
+    factors : tuple of int
+        From the one to the other.
+    ways : sequence of Trial
+        What to try, in the order of preference.
+    present : callable
+        Tells whether anything is stored in a box of the finer level, as far as is known.
+    threads : int or None
+        For reading.
+    """
+    tiles = list(itertools.islice(_tiles(fine, coarse, factors, present, threads), _TILES))
     if not tiles:
         return Probe(trial=ways[0], firm=True, evidence=False)
     agreed = {way: 0 for way in ways}
@@ -85,22 +107,38 @@ def probe(
             bad = _share(way, tile, factors)
             agreed[way] += bad == 0.0
             share[way] += bad
-    best = max(ways, key=lambda w: (agreed[w], -share[w]))  # the first of equals
+    best = _best(ways, agreed, share, len(tiles))
     firm = agreed[best] >= max(1.0, _FIRM * len(tiles))
     moved = None if firm else _moved(tiles, factors, best)
     refuted = frozenset(w for w in ways if agreed[w] < agreed[best])
     return Probe(trial=best, firm=firm, evidence=firm and bool(refuted), refuted=refuted, moved=moved)
 
 
-def _tiles(fine: Array, coarse: Array, factors: tuple[int, ...], threads: int | None) -> Iterator[_Tile]:
+def _best(ways: Sequence[Trial], agreed: dict[Trial, int], share: dict[Trial, float], tiles: int) -> Trial:
+    """Return the way that explains most boxes; the first of equals.
+
+    Rounding anyhow explains whatever rounding in one way explains, and hides small damage: it is only right where the
+    boxes that an exact way does not explain are wrong all over.
+    """
+    exact = max((w for w in ways if w.rounding != "near"), key=lambda w: (agreed[w], -share[w]))
+    near = max(ways, key=lambda w: (agreed[w], -share[w]))
+    local = agreed[exact] < tiles and share[exact] / (tiles - agreed[exact]) < _LOCAL
+    return exact if local and agreed[exact] >= _FIRM * tiles else near
+
+
+def _tiles(
+    fine: Array, coarse: Array, factors: tuple[int, ...], present: Callable[[Box], bool], threads: int | None
+) -> Iterator[_Tile]:
     """Yield boxes that are not all alike, scattered over the level."""
     shape = tuple(_tile_length(n, f) for n, f in zip(coarse.shape, factors, strict=True))
     if math.prod(shape) * math.prod(factors) * fine.dtype.itemsize > _MOST_TILE_BYTES:
         return
-    count = math.prod(-(-n // t) for n, t in zip(coarse.shape, shape, strict=True))
-    sample = min(1.0, _LOOKED_AT / count)
+    count = ChunkGrid(coarse.shape, shape).size
+    boxes = sampled_boxes(coarse, shape, min(1.0, _CONSIDERED / max(count, 1)))
+    worth = [box for box in boxes if present(source_box(box, factors, fine.shape)[0])]
+    step = max(1, len(worth) // _LOOKED_AT)
     margins = tuple(max(h, f) if f > 1 else 0 for h, f in zip(halo("gaussian", factors), factors, strict=True))
-    for box in itertools.islice(_scattered_boxes(coarse, shape, sample), _LOOKED_AT):
+    for box in worth[::step][:_LOOKED_AT]:
         below, lo, hi = source_box(box, factors, fine.shape, margins)
         try:
             tile = _Tile(box, coarse.read(box, threads=threads), fine.read(below, threads=threads), lo, hi)
@@ -113,13 +151,6 @@ def _tiles(fine: Array, coarse: Array, factors: tuple[int, ...], threads: int | 
 def _tile_length(n: int, factor: int) -> int:
     # Several boxes also in small images: one damaged voxel must not spoil all of them.
     return max(1, min(_TILE if factor > 1 else 4, -(-n // 2)))
-
-
-def _scattered_boxes(array: Array, shape: tuple[int, ...], sample: float) -> Iterator[Box]:
-    if sample >= 1:
-        yield from Box.whole(array.shape).tiles(shape)
-        return
-    yield from sampled_boxes(array, shape, sample)
 
 
 def _alike(voxels: NDArray[Any]) -> bool:
@@ -170,10 +201,10 @@ def _explains(way: Trial, move: tuple[int, ...], tiles: Sequence[_Tile], factors
     seen = 0
     for tile in tiles[:6]:
         part, windows = [], []
-        for a, n, f, m, c in zip(tile.lo, tile.fine.shape, factors, move, tile.coarse.shape, strict=True):
-            # Windows that lie wholly within what was read.
+        for a, b, n, f, m, c in zip(tile.lo, tile.hi, tile.fine.shape, factors, move, tile.coarse.shape, strict=True):
+            # Windows that lie wholly within what was read, moved or not.
             first = max(0, -((a + m) // f))
-            stop = min(c, (n - a - m) // f)
+            stop = min(c, (n - a - m) // f, (n - a - b) // f)
             part.append(slice(a + m + first * f, max(a + m + first * f, a + m + stop * f)))
             windows.append(slice(first, max(first, stop)))
         fine, coarse = tile.fine[tuple(part)], tile.coarse[tuple(windows)]

@@ -158,7 +158,7 @@ class LevelReader:
 
     def _fault(self, index: tuple[int, ...], error: VoxariumError) -> Fault:
         info = self.stored.info
-        whole = error.code is Code.SHARD_INDEX_CORRUPT and info.shard_shape is not None
+        whole = info.shard_shape is not None and not self._is_found(index)
         rule = "DA-003" if whole else "DA-002" if isinstance(error, ChecksumError) else "DA-001"
         grid = ChunkGrid(info.shape, info.object_shape if whole else info.chunk_shape)
         span = None if whole else self.span(index)
@@ -196,6 +196,17 @@ class LevelReader:
             return driver.locate(stored.store, stored.path, stored.info, [index], self._cache)[0]
         except (FormatError, StoreError):
             return None
+
+    def _is_found(self, index: tuple[int, ...]) -> bool:
+        """Tell whether the index that says where a chunk is can be read."""
+        driver, stored = self.stored.driver, self.stored
+        if not isinstance(driver, PayloadDriver):
+            return True
+        try:
+            driver.locate(stored.store, stored.path, stored.info, [index], self._cache)
+        except (FormatError, StoreError):
+            return False
+        return True
 
     def is_absent(self, index: tuple[int, ...]) -> bool:
         """Tell whether a chunk is surely not stored."""

@@ -36,7 +36,7 @@ DA-007 must needs=data
     Stored objects are put together as their format demands.
     why: Reading does not notice it, and takes what is misplaced for absent.
     mend: Write the object again.
-    bad: misplaced-zarr3 image/0/c/0/0/0 remove
+    bad: precomputed-sharded 8_8_40/0.shard copy 8_8_40/1.shard
 DA-008 quality needs=nothing
     Every chunk is of a kind that this installation can decode.
     why: What cannot be decoded has not been checked.
@@ -45,8 +45,7 @@ DA-010 must needs=hierarchy
     Levels get smaller, the finest first; no length grows.
     why: Viewers take the first level for the finest one and choose among the others by their order.
     mend: List the levels from the finest to the coarsest.
-    bad: pyramid-zarr3 image/zarr.json#/attributes/ome/multiscales/0/datasets/0/path = "1"
-    and: image/zarr.json#/attributes/ome/multiscales/0/datasets/1/path = "0"
+    bad: pyramid-zarr3 image/1/zarr.json#/shape = [3, 12, 7]
 DA-011 should needs=hierarchy
     The scale of a level fits its lengths: all levels show the same region.
     why: Zooming makes the image jump or shrink, and measurements at coarser levels are wrong.
@@ -90,7 +89,8 @@ DA-023 should needs=data
     The translation of a level agrees with the method that its voxels were made by.
     why: The level is shown half a voxel, or more, beside the finest one.
     mend: Correct the translation: (f-1)/2 voxels of the finest level for windows, 0 for strides.
-    bad: pyramid-zarr3-stride image/zarr.json#/attributes/ome/multiscales/0/datasets/1/coordinateTransformations/1/translation
+    bad: pyramid-zarr3-stride image/zarr.json#/attributes/ome/multiscales/0/type remove
+    and: image/zarr.json#/attributes/ome/multiscales/0/datasets/1/coordinateTransformations/1/translation
       = [20, 4, 3]
 DA-024 must needs=data
     No chunk is absent where another level shows that something was there.

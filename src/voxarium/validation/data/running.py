@@ -17,6 +17,7 @@ from voxarium.model.rules import Finding
 from voxarium.pyramid import halo, source_box
 from voxarium.validation.data.blocks import Pair, Run, grouped, sampled_boxes
 from voxarium.validation.data.comparing import Block, Tally
+from voxarium.validation.data.methods import trials
 from voxarium.validation.data.probing import Probe, probe
 from voxarium.validation.data.reading import Faults, LevelReader
 from voxarium.validation.data.relations import level_factors, level_place, report_moved, stated_method
@@ -128,7 +129,7 @@ class _Check:
         pairs = list(self._pairs())
         labels = self.image.role == "label"
         self.tallies = {p.coarse: Tally(p, self.readers, labels=labels) for p in pairs}
-        for run in grouped(self.image.arrays, pairs):
+        for run in grouped(self.image.arrays, pairs, large=self.sample >= 1):
             self._check_run(run, progress)
         self._check_objects()
         report_faults(self.faults, self.readers, self.sheet)
@@ -184,9 +185,9 @@ class _Check:
             arrays = self.image.arrays[fine], self.image.arrays[coarse]
             if factors is None or arrays[0].dtype != arrays[1].dtype:
                 continue
-            seen = probe(
-                *arrays, factors, role=self.image.role, stated=stated_method(self.image), threads=self.executor.workers
-            )
+            ways = trials(self.image.role, stated_method(self.image))
+            present = partial(self._is_stored, fine)
+            seen = probe(*arrays, factors, ways, present=present, threads=self.executor.workers)
             if seen.firm:
                 return fine, factors, seen
             best = best or (fine, factors, seen)
@@ -272,17 +273,15 @@ class _Check:
         fills = {self.image.arrays[level].info.fill_value for level, _ in boxes}
         if len(fills) > 1 or (run.pairs[:1] and run.pairs[0].trial.method == "gaussian"):
             return False
-        for level, box in boxes:
-            known = self.census.get(self.image.arrays[level].path)
-            stored = self.readers[level].stored is self.image.arrays[level]
-            if known is None or known.states is None or not stored:
-                return False
-            part = tuple(
-                slice(a // n, -(-b // n)) for a, b, n in zip(box.origin, box.stop, known.object_shape, strict=True)
-            )
-            if known.states[part].any():
-                return False
-        return True
+        return not any(self._is_stored(level, box) for level, box in boxes)
+
+    def _is_stored(self, level: int, box: Box) -> bool:
+        """Tell whether anything may be stored in a box: False only where a census says so."""
+        known = self.census.get(self.image.arrays[level].path)
+        if known is None or known.states is None or self.readers[level].stored is not self.image.arrays[level]:
+            return True
+        spans = zip(box.origin, box.stop, known.object_shape, strict=True)
+        return bool(known.states[tuple(slice(a // n, -(-b // n)) for a, b, n in spans)].any())
 
     def _count(self, level: int, box: Box) -> None:
         array = self.image.arrays[level]
@@ -300,8 +299,6 @@ class _Check:
                 continue
             faults = ObjectFaults()
             indices = objects_of(reader.stored, self.sample, self.census.get(reader.stored.path))
-            for _ in self.executor.map_unordered(
-                lambda i, r=reader, f=faults: check_one_object(r.stored, i, f), indices, Cancel()
-            ):
+            for _ in self.executor.map_unordered(partial(check_one_object, reader.stored, faults), indices, Cancel()):
                 pass
             faults.report(self.sheet, f"level {level}")

@@ -16,14 +16,15 @@ from voxarium.model.checking import Sheet
 from voxarium.model.checks import ObjectCheckDriver
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.native import Located, located
-from voxarium.model.protocols import KeyedDriver, NativeDriver, PayloadDriver
+from voxarium.model.protocols import KeyedDriver, ListableStore, NativeDriver, PayloadDriver
 from voxarium.validation.data.blocks import sampled_boxes
-from voxarium.validation.objects import Group, ObjectMap, ObjectState
+from voxarium.validation.objects import Group, ObjectMap, ObjectState, is_keyed
 
 __all__ = ["ObjectFaults", "check_one_object", "has_objects", "objects_of"]
 
 _MOST_CHUNKS: Final = 1 << 22
 _MOST_SAID: Final = 100
+_GONE: Final = (ObjectState.ABSENT, ObjectState.EMPTY)
 
 
 @dataclass(slots=True)
@@ -36,8 +37,10 @@ class ObjectFaults:
 
     def report(self, sheet: Sheet, level: str) -> None:
         """Report all of it."""
-        self.outside.report(sheet, "DA-003", f"of {level} end before their chunks do", "copy them again", expected=0)
-        self.overlapping.report(sheet, "DA-005", f"of {level} have chunks that overlap", "copy them again", expected=0)
+        self.outside.report(sheet, "DA-003", f"of {level} <end> before their chunks do", "copy them again", expected=0)
+        self.overlapping.report(
+            sheet, "DA-005", f"of {level} <have> chunks that overlap", "copy them again", expected=0
+        )
         for key, message, fix in self.others:
             sheet.key = key
             sheet.report("DA-007", message, fix)
@@ -50,22 +53,27 @@ def has_objects(array: Array) -> bool:
     return isinstance(driver, KeyedDriver) and (spans or isinstance(driver, ObjectCheckDriver))
 
 
-def objects_of(array: Array, sample: float, known: ObjectMap | None) -> Iterator[tuple[int, ...]]:
-    """Yield the grid indices of objects that may exist, of a sample the same as of blocks."""
+def objects_of(array: Array, sample: float, known: ObjectMap | None) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield key and grid index of objects that may exist, of a sample the same as of blocks.
+
+    Objects that have no place in a grid are all listed, without an index.
+    """
+    driver = array.driver
+    if not is_keyed(array):
+        if isinstance(array.store, ListableStore) and array.path:
+            yield from ((key, ()) for key, _ in array.store.list(array.path))
+        return
     shape = array.info.object_shape
     states = None if known is None else known.states
     for box in sampled_boxes(array, shape, sample):
         index = tuple(a // n for a, n in zip(box.origin, shape, strict=True))
-        if states is None or states[index] not in (ObjectState.ABSENT, ObjectState.EMPTY):
-            yield index
+        if isinstance(driver, KeyedDriver) and (states is None or states[index] not in _GONE):
+            yield driver.object_key(array.path, array.info, index), index
 
 
-def check_one_object(array: Array, index: tuple[int, ...], faults: ObjectFaults) -> None:
+def check_one_object(array: Array, faults: ObjectFaults, place: tuple[str, tuple[int, ...]]) -> None:
     """Check one object; what its reader refuses is found elsewhere. Groups only grow, under the interpreter lock."""
-    driver = array.driver
-    if not isinstance(driver, KeyedDriver):
-        return
-    key = driver.object_key(array.path, array.info, index)
+    driver, (key, index) = array.driver, place
     stat = array.store.stat(key)
     if stat is None:
         return
@@ -74,7 +82,7 @@ def check_one_object(array: Array, index: tuple[int, ...], faults: ObjectFaults)
             for message, fix in driver.check_object(array.store, array.path, array.info, key, index):
                 if len(faults.others) < _MOST_SAID:
                     faults.others.append((key, message, fix))
-        if array.info.shard_shape is not None and isinstance(driver, PayloadDriver):
+        if array.info.shard_shape is not None and isinstance(driver, PayloadDriver) and is_keyed(array):
             _check_spans(_spans(array, driver, index), stat.size, key, faults)
     except (FormatError, StoreError):
         return
