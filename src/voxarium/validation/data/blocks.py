@@ -14,7 +14,8 @@ from voxarium.validation.data.methods import Trial
 
 __all__ = ["Pair", "Run", "grouped", "sampled_boxes"]
 
-_BLOCK_BYTES: Final = 16 << 20
+_LEAST_BLOCK: Final = 16 << 20
+_PIECE_BYTES: Final = 4 << 20
 _LARGEST_BLOCK: Final = 64 << 20
 _MOST_UNITS: Final = 1 << 22
 
@@ -54,24 +55,28 @@ class Run:
         What is compared, each with the level before.
     block : tuple of int
         Voxels of the finest level, a multiple of all factors.
+    piece : tuple of int
+        Voxels of the finest level that are read and compared at a time: few enough to stay in a processor's cache.
     """
 
     level: int
     pairs: tuple[Pair, ...]
     block: tuple[int, ...]
+    piece: tuple[int, ...]
 
 
-def grouped(arrays: Sequence[Array], pairs: Sequence[Pair], *, large: bool = True) -> Iterator[Run]:
+def grouped(arrays: Sequence[Array], pairs: Sequence[Pair], *, most: int) -> Iterator[Run]:
     """Yield runs that read every level, and compare every pair.
 
     Levels join a run while their part of a block is no less than a chunk; smaller parts would have chunks decoded
-    again and again. Blocks are `large`, or hardly more than a stored object.
+    again and again. Blocks take up to `most` bytes; more only where a chunk of either level does. With 0 they are
+    hardly more than a stored object.
     """
     done: set[int] = set()
     waiting = list(pairs)
     while waiting:
         chain = [waiting.pop(0)]
-        block = _block(arrays[chain[0].fine], arrays[chain[0].coarse], chain[0].factors, large=large)
+        block = _block(arrays[chain[0].fine], arrays[chain[0].coarse], chain[0].factors, most=most)
         total = chain[0].factors
         while waiting and waiting[0].fine == chain[-1].coarse and not _looks_beyond(chain[-1], waiting[0]):
             after = tuple(a * b for a, b in zip(total, waiting[0].factors, strict=True))
@@ -80,9 +85,12 @@ def grouped(arrays: Sequence[Array], pairs: Sequence[Pair], *, large: bool = Tru
             total = after
             chain.append(waiting.pop(0))
         done.update({chain[0].fine, *(p.coarse for p in chain)})
-        yield Run(level=chain[0].fine, pairs=tuple(chain), block=block)
+        piece = block if _looks_beyond(chain[0]) else _piece(arrays[chain[0].fine], chain[0].factors, block)
+        yield Run(level=chain[0].fine, pairs=tuple(chain), block=block, piece=piece)
     for level in sorted(set(range(len(arrays))) - done):
-        yield Run(level=level, pairs=(), block=_block(arrays[level], None, (1,) * arrays[level].ndim, large=large))
+        ones = (1,) * arrays[level].ndim
+        block = _block(arrays[level], None, ones, most=most)
+        yield Run(level=level, pairs=(), block=block, piece=_piece(arrays[level], ones, block))
 
 
 def _looks_beyond(*pairs: Pair) -> bool:
@@ -96,7 +104,7 @@ def _fits(block: Sequence[int], total: Sequence[int], array: Array) -> bool:
     )
 
 
-def _block(array: Array, coarse: Array | None, factors: tuple[int, ...], *, large: bool) -> tuple[int, ...]:
+def _block(array: Array, coarse: Array | None, factors: tuple[int, ...], *, most: int) -> tuple[int, ...]:
     """Return the shape of blocks: whole chunks of a level, and of the next coarser one where they are not too large."""
     info = array.info
     chunk = (64,) * info.ndim if info.contiguous else info.chunk_shape
@@ -107,14 +115,29 @@ def _block(array: Array, coarse: Array | None, factors: tuple[int, ...], *, larg
         ]
         if math.prod(wider) * info.dtype.itemsize <= _LARGEST_BLOCK:
             unit = wider
-    while math.prod(unit) * info.dtype.itemsize * 2 <= _BLOCK_BYTES:
-        most = info.shape if large else tuple(map(min, info.object_shape, info.shape))
-        open_axes = [i for i, (u, n) in enumerate(zip(unit, most, strict=True)) if u < n]
+    # One step more than that, so that two coarser levels fit: the last one of a run is read twice.
+    limit = tuple(u * max(4, 2 * f) if f > 1 else u for u, f in zip(unit, factors, strict=True))
+    ends = info.shape if most else tuple(map(min, info.object_shape, info.shape))
+    while math.prod(unit) * info.dtype.itemsize * 2 <= max(most, _LEAST_BLOCK):
+        small = math.prod(unit) * info.dtype.itemsize * 2 <= _LEAST_BLOCK
+        open_axes = [i for i, (u, n, m) in enumerate(zip(unit, ends, limit, strict=True)) if u < n and (small or u < m)]
         if not open_axes:
             break
-        axis = min(open_axes, key=lambda i: unit[i])
-        unit[axis] *= 2
+        unit[min(open_axes, key=lambda i: unit[i])] *= 2
     return _cut(unit, factors, info.dtype.itemsize)
+
+
+def _piece(array: Array, factors: tuple[int, ...], block: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of pieces of a block: whole chunks and windows, as many as stay in a cache."""
+    chunk = (16,) * array.ndim if array.info.contiguous else array.info.chunk_shape
+    piece = [
+        unit if b % (unit := _unit(c, f, n)) == 0 else b
+        for c, f, n, b in zip(chunk, factors, array.shape, block, strict=True)
+    ]
+    for axis in reversed(range(array.ndim)):  # along rows first
+        while math.prod(piece) * array.dtype.itemsize * 2 <= _PIECE_BYTES and block[axis] % (2 * piece[axis]) == 0:
+            piece[axis] *= 2
+    return tuple(piece)
 
 
 def _cut(unit: list[int], factors: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from voxarium.errors import VoxariumError
 from voxarium.pyramid import Method, downsample, downsample_gaussian
 
-__all__ = ["Trial", "differences", "disagreeing", "trials", "votes"]
+__all__ = ["Trial", "differences", "disagreeing", "is_mode", "trials", "votes"]
 
 Rounding = Literal["", "up", "down", "near"]
 _EXACT_MEAN: Final = 4  # bytes of integers whose sums are exact in float64
@@ -189,3 +189,17 @@ def _middles(fine: NDArray[Any], factors: Sequence[int], where: NDArray[np.int64
     ordered = np.sort(np.where(real, values, top), 1)
     rows = np.arange(len(where))
     return ordered[rows, (count - 1) // 2], ordered[rows, count // 2]
+
+
+# ----------------------------------------------------------------------------------------------------------- modes
+def is_mode(fine: NDArray[Any], coarse: NDArray[Any], factors: Sequence[int]) -> bool:
+    """Tell whether every voxel is a mode of its window, where that is quickly seen; False says nothing."""
+    size = math.prod(factors)
+    whole = all(n == m * f for n, m, f in zip(fine.shape, coarse.shape, factors, strict=True))
+    if not whole or fine.ndim != 3 or fine.dtype.kind not in "iu" or not 1 < size < 128 or not coarse.size:
+        return False
+    from voxarium.validation.data.kernels import are_modes
+
+    unsigned = f"u{fine.itemsize}"
+    a, b = np.ascontiguousarray(fine).view(unsigned), np.ascontiguousarray(coarse).view(unsigned)
+    return bool(are_modes(a, b, (factors[0], factors[1], factors[2]), np.empty(b.shape[2], np.uint8)))

@@ -23,8 +23,11 @@ __all__ = ["Probe", "probe"]
 
 _TILE: Final = 32
 _TILES: Final = 12
+_ENOUGH: Final = 4
+_TOLD: Final = 0.4
 _LOOKED_AT: Final = 60
-_CONSIDERED: Final = 20_000
+_CONSIDERED: Final = 4_000
+_GOLDEN: Final = 0.6180339887
 _FIRM: Final = 0.6
 _LOCAL: Final = 0.1
 _MOST_MOVES: Final = 130
@@ -79,8 +82,7 @@ def probe(
     factors: tuple[int, ...],
     ways: Sequence[Trial],
     *,
-    present: Callable[[Box], bool],
-    threads: int | None,
+    present: Callable[[Box], bool] | None,
 ) -> Probe:
     """Return how a level was most probably made.
 
@@ -92,26 +94,41 @@ def probe(
         From the one to the other.
     ways : sequence of Trial
         What to try, in the order of preference.
-    present : callable
-        Tells whether anything is stored in a box of the finer level, as far as is known.
+    present : callable or None
+        Tells whether anything is stored in a box of the finer level, where that is known.
     threads : int or None
         For reading.
     """
-    tiles = list(itertools.islice(_tiles(fine, coarse, factors, present, threads), _TILES))
-    if not tiles:
-        return Probe(trial=ways[0], firm=True, evidence=False)
-    agreed = {way: 0 for way in ways}
-    share = dict.fromkeys(ways, 0.0)
-    for tile in tiles:
-        for way in ways:
-            bad = _share(way, tile, factors)
-            agreed[way] += bad == 0.0
-            share[way] += bad
+    boxes = _boxes(fine, coarse, factors, present)
+    if halo(ways[0].method, factors) == (0,) * len(factors):
+        # Most levels were made as stated, or as usual: no voxel around the boxes is needed to see that.
+        found = _as_expected(_tiles(fine, coarse, factors, boxes, around=False), factors, ways[0])
+        if found is not None:
+            return found
+    tiles = list(itertools.islice(_tiles(fine, coarse, factors, boxes, around=True), _TILES))
+    agreed, share = dict.fromkeys(ways, 0), dict.fromkeys(ways, 0.0)
+    for way, tile in itertools.product(ways, tiles):
+        bad = _share(way, tile, factors)
+        agreed[way] += bad == 0.0
+        share[way] += bad
     best = _best(ways, agreed, share, len(tiles))
     firm = agreed[best] >= max(1.0, _FIRM * len(tiles))
     moved = None if firm else _moved(tiles, factors, best)
     refuted = frozenset(w for w in ways if agreed[w] < agreed[best])
     return Probe(trial=best, firm=firm, evidence=firm and bool(refuted), refuted=refuted, moved=moved)
+
+
+def _as_expected(tiles: Iterator[_Tile], factors: tuple[int, ...], way: Trial) -> Probe | None:
+    """Return the way that is expected, if it explains boxes until they tell enough, or there are no more; else None."""
+    rival = Trial(Method.MEAN if way.method is Method.STRIDE else Method.STRIDE)
+    told = 0.0
+    for number, tile in enumerate(tiles):
+        if _share(way, tile, factors):
+            return None
+        told += _share(rival, tile, factors)
+        if number + 1 >= _ENOUGH and told > _TOLD:
+            break
+    return Probe(trial=way, firm=True, evidence=told > 0, refuted=frozenset({rival} if told else ()))
 
 
 def _best(ways: Sequence[Trial], agreed: dict[Trial, int], share: dict[Trial, float], tiles: int) -> Trial:
@@ -126,22 +143,29 @@ def _best(ways: Sequence[Trial], agreed: dict[Trial, int], share: dict[Trial, fl
     return exact if local and agreed[exact] >= _FIRM * tiles else near
 
 
-def _tiles(
-    fine: Array, coarse: Array, factors: tuple[int, ...], present: Callable[[Box], bool], threads: int | None
-) -> Iterator[_Tile]:
-    """Yield boxes that are not all alike, scattered over the level."""
+def _boxes(fine: Array, coarse: Array, factors: tuple[int, ...], present: Callable[[Box], bool] | None) -> list[Box]:
+    """Return boxes scattered over a level, where anything is stored, in no order."""
     shape = tuple(_tile_length(n, f) for n, f in zip(coarse.shape, factors, strict=True))
     if math.prod(shape) * math.prod(factors) * fine.dtype.itemsize > _MOST_TILE_BYTES:
-        return
+        return []
     count = ChunkGrid(coarse.shape, shape).size
-    boxes = sampled_boxes(coarse, shape, min(1.0, _CONSIDERED / max(count, 1)))
-    worth = [box for box in boxes if present(source_box(box, factors, fine.shape)[0])]
-    step = max(1, len(worth) // _LOOKED_AT)
+    most = _LOOKED_AT if present is None else _CONSIDERED
+    worth = list(sampled_boxes(coarse, shape, min(1.0, most / max(count, 1))))
+    if present is not None:
+        worth = [box for box in worth if present(source_box(box, factors, fine.shape)[0])]
+    some = worth[:: max(1, len(worth) // _LOOKED_AT)][:_LOOKED_AT]
+    return [box for _, box in sorted(enumerate(some), key=lambda e: e[0] * _GOLDEN % 1)]
+
+
+def _tiles(
+    fine: Array, coarse: Array, factors: tuple[int, ...], boxes: Sequence[Box], *, around: bool
+) -> Iterator[_Tile]:
+    """Read boxes that are not all alike; `around`: with the finer voxels around them."""
     margins = tuple(max(h, f) if f > 1 else 0 for h, f in zip(halo("gaussian", factors), factors, strict=True))
-    for box in worth[::step][:_LOOKED_AT]:
-        below, lo, hi = source_box(box, factors, fine.shape, margins)
+    for box in boxes:
+        below, lo, hi = source_box(box, factors, fine.shape, margins if around else None)
         try:
-            tile = _Tile(box, coarse.read(box, threads=threads), fine.read(below, threads=threads), lo, hi)
+            tile = _Tile(box, coarse.read(box, threads=1), fine.read(below, threads=1), lo, hi)
         except (FormatError, StoreError, UnsupportedError):
             continue  # named when everything is read
         if tile.coarse.size and not _alike(tile.core):

@@ -104,10 +104,14 @@ class LevelReader:
         self.unsupported: str | None = None
         self._faults = faults
         self._cache = BoundedIndexCache(32 << 20)
+        self._scratch = threading.local()
 
     def read(self, box: Box) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        """Return voxels, and where they are not known; None when all are."""
-        out = np.empty(box.shape, self.array.dtype)
+        """Return voxels, and where they are not known; None when all are.
+
+        The memory is used again by the next call on the same thread: fresh pages cost as much as decoding does.
+        """
+        out = self._memory(box)
         if self.unsupported is None:
             try:
                 self.array.read(box, out=out, threads=1)
@@ -120,6 +124,12 @@ class LevelReader:
                 return out, self._read_carefully(box, out)
         out[...] = 0
         return out, np.ones(box.shape, np.bool_)
+
+    def _memory(self, box: Box) -> NDArray[Any]:
+        kept: NDArray[Any] | None = getattr(self._scratch, "voxels", None)
+        if kept is None or kept.size < box.size:
+            kept = self._scratch.voxels = np.empty(box.size, self.array.dtype)
+        return kept[: box.size].reshape(box.shape)
 
     def _read_carefully(self, box: Box, out: NDArray[Any]) -> NDArray[np.bool_]:
         """Read chunk by chunk; return which voxels are not known."""

@@ -29,6 +29,7 @@ from voxarium.validation.objects import ObjectMap
 
 __all__ = ["DataResult", "check_data"]
 
+_MEMORY: Final = 2 << 30
 _NO_MAPS: Final[Mapping[str, ObjectMap]] = {}
 
 
@@ -76,8 +77,8 @@ def check_data(
 ) -> DataResult:
     """Read an image and check its voxels.
 
-    Memory is bounded by threads × about 150 MB, and one byte per stored object where there are maps of a census. Only
-    chunks larger than 64 MiB take more.
+    Memory is bounded by threads × about 50 MB, and one byte per stored object where there are maps of a census; large
+    chunks, and gaussian levels, take more: a few times their own size.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ class _Check:
         pairs = list(self._pairs())
         labels = self.image.role == "label"
         self.tallies = {p.coarse: Tally(p, self.readers, labels=labels) for p in pairs}
-        for run in grouped(self.image.arrays, pairs, large=self.sample >= 1):
+        for run in grouped(self.image.arrays, pairs, most=self._block_bytes()):
             self._check_run(run, progress)
         self._check_objects()
         report_faults(self.faults, self.readers, self.sheet)
@@ -154,9 +155,11 @@ class _Check:
     def _pairs(self) -> Iterator[Pair]:
         """Find out how each level was made, and report what is wrong with that alone."""
         stated = stated_method(self.image)
-        for coarse in range(1, len(self.image.arrays)):
+        levels = range(1, len(self.image.arrays))
+        probed = dict(self.executor.map_unordered(lambda level: (level, self._probe(level)), iter(levels), Cancel()))
+        for coarse in levels:
             self.sheet.key = self.image.arrays[coarse].path
-            found = self._probe(coarse)
+            found = probed[coarse]
             if found is None:
                 self._report_incomparable(coarse)
                 continue
@@ -186,8 +189,9 @@ class _Check:
             if factors is None or arrays[0].dtype != arrays[1].dtype:
                 continue
             ways = trials(self.image.role, stated_method(self.image))
-            present = partial(self._is_stored, fine)
-            seen = probe(*arrays, factors, ways, present=present, threads=self.executor.workers)
+            known = self.census.get(self.image.arrays[fine].path)
+            present = None if known is None or known.states is None else partial(self._is_stored, fine)
+            seen = probe(*arrays, factors, ways, present=present)
             if seen.firm:
                 return fine, factors, seen
             best = best or (fine, factors, seen)
@@ -213,6 +217,10 @@ class _Check:
         )
 
     # ------------------------------------------------------------------------------------------------- blocks
+    def _block_bytes(self) -> int:
+        """Return how large blocks may be: for all threads together within the memory promised, small in samples."""
+        return min(max(_MEMORY // self.executor.workers, 16 << 20), 128 << 20) if self.sample >= 1 else 0
+
     def _check_run(self, run: Run, progress: Callable[[int], None] | None) -> None:
         first = {level for level in (run.level, *(p.coarse for p in run.pairs)) if level not in self._counted}
         boxes = sampled_boxes(self.image.arrays[run.level], run.block, self.sample)
@@ -223,21 +231,36 @@ class _Check:
 
     def _check_block(self, run: Run, first: set[int], box: Box) -> int:
         """Read one block of every level of a run, and compare each with the one before; return voxels read."""
-        done = 0
         boxes = list(self._boxes(run, box))
         if self._is_nothing(run, boxes):
             return sum(b.size for level, b in boxes if level in first)
-        before: Block | None = None
-        for (level, at), pair in zip(boxes, (None, *run.pairs), strict=False):
-            block = self._read(level, at, run.pairs[0] if pair is None and run.pairs else None)
-            if level in first:
-                done += at.size
-                self._count(level, at)
-                self.values[level].take(block.core, block.core_unknown)
-            if pair is not None and before is not None and at.size:
-                self.tallies[pair.coarse].compare(before, block)
-            before = block
-        return done
+        blocks = [self._take(level, at, first) for level, at in boxes[1:]]
+        for piece in box.tiles(run.piece):
+            finest = self._take(run.level, piece, first, run.pairs[0] if run.pairs else None)
+            if blocks:
+                self._compare(run.pairs[0], finest, blocks[0])
+        for pair, before, block in zip(run.pairs[1:], blocks, blocks[1:], strict=False):
+            self._compare(pair, before, block)
+        return sum(b.size for level, b in boxes if level in first)
+
+    def _take(self, level: int, box: Box, first: set[int], pair: Pair | None = None) -> Block:
+        """Read voxels, and look at them alone if nobody has."""
+        block = self._read(level, box, pair)
+        if level in first:
+            self._count(level, box)
+            self.values[level].take(block.core, block.core_unknown)
+        return block
+
+    def _compare(self, pair: Pair, fine: Block, coarse: Block) -> None:
+        """Compare voxels with the part of a coarser block above them."""
+        shape, stop = self.image.arrays[pair.fine].shape, coarse.box.stop
+        first = tuple(min(a // f, n) for a, f, n in zip(fine.box.origin, pair.factors, stop, strict=True))
+        last = tuple(
+            n if b >= m else min(b // f, n) for b, f, n, m in zip(fine.box.stop, pair.factors, stop, shape, strict=True)
+        )
+        box = Box.from_bounds(first, last)
+        if box.size:
+            self.tallies[pair.coarse].compare(fine, coarse.part(box))
 
     def _boxes(self, run: Run, box: Box) -> Iterator[tuple[int, Box]]:
         """Yield the boxes of every level over a block."""
