@@ -244,11 +244,11 @@ class Roll:
             group.add(self.key(index))
         group.keys = group.keys or [self.array.path]
         group.count = absent
-        all_of_it = "all " if absent == self.expected else ""
+        out_of = "all there are" if absent == self.expected else f"out of {self.expected:,}"
         group.report(
             sheet,
             "CE-002",
-            f"of {all_of_it}{self.expected:,} of {self.what} <are> absent and read as {self._info.fill_value}",
+            f"of {self.what}, {out_of}, <are> absent and read as {self._info.fill_value}",
             "none is needed where the source holds nothing but that",
             expected=0,
         )

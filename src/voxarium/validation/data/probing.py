@@ -25,6 +25,7 @@ _TILE: Final = 32
 _TILES: Final = 12
 _ENOUGH: Final = 4
 _TOLD: Final = 0.4
+_TOLD_BY: Final = 48  # voxels: fewer agree by chance
 _LOOKED_AT: Final = 60
 _CONSIDERED: Final = 4_000
 _GOLDEN: Final = 0.6180339887
@@ -50,7 +51,7 @@ class Probe:
     refuted : frozenset of Trial
         Ways that some box contradicts.
     moved : tuple of int or None
-        Finer voxels by which the level is moved, when only that explains the boxes.
+        Finer voxels by which the level is moved, when only that explains the boxes, with `trial` as the way.
     """
 
     trial: Trial
@@ -114,8 +115,10 @@ def probe(
     best = _best(ways, agreed, share, len(tiles))
     firm = agreed[best] >= max(1.0, _FIRM * len(tiles))
     moved = None if firm else _moved(tiles, factors, best)
+    if moved is not None:
+        return Probe(trial=moved[0], firm=False, evidence=True, moved=moved[1])
     refuted = frozenset(w for w in ways if agreed[w] < agreed[best])
-    return Probe(trial=best, firm=firm, evidence=firm and bool(refuted), refuted=refuted, moved=moved)
+    return Probe(trial=best, firm=firm, evidence=firm and bool(refuted), refuted=refuted)
 
 
 def _as_expected(tiles: Iterator[_Tile], factors: tuple[int, ...], way: Trial) -> Probe | None:
@@ -207,8 +210,8 @@ def trimmed(a: NDArray[Any], b: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any
 
 
 # ----------------------------------------------------------------------------------------------------------- moves
-def _moved(tiles: Sequence[_Tile], factors: tuple[int, ...], best: Trial) -> tuple[int, ...] | None:
-    """Return by how many finer voxels a level is moved, when that explains all boxes and nothing else does."""
+def _moved(tiles: Sequence[_Tile], factors: tuple[int, ...], best: Trial) -> tuple[Trial, tuple[int, ...]] | None:
+    """Return a way, and by how many finer voxels a level is moved, when that explains all boxes."""
     if math.prod(factors) > _MOST_WINDOW:
         return None
     ranges = [range(-f, f + 1) if f > 1 else range(1) for f in factors]
@@ -217,12 +220,12 @@ def _moved(tiles: Sequence[_Tile], factors: tuple[int, ...], best: Trial) -> tup
     for way in ways:
         for move in moves[: _MOST_MOVES * 3]:
             if any(move) and _explains(way, move, tiles, factors):
-                return move
+                return way, move
     return None
 
 
 def _explains(way: Trial, move: tuple[int, ...], tiles: Sequence[_Tile], factors: tuple[int, ...]) -> bool:
-    seen = 0
+    seen = told = 0
     for tile in tiles[:6]:
         part, windows = [], []
         for a, b, n, f, m, c in zip(tile.lo, tile.hi, tile.fine.shape, factors, move, tile.coarse.shape, strict=True):
@@ -240,4 +243,5 @@ def _explains(way: Trial, move: tuple[int, ...], tiles: Sequence[_Tile], factors
         if disagreeing(way, fine, coarse, expected, factors) is not None:
             return False
         seen += len(np.unique(coarse)) > 1
-    return seen >= min(2, len(tiles))
+        told += coarse.size
+    return seen >= min(2, len(tiles)) and told >= _TOLD_BY

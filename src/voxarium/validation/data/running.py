@@ -165,7 +165,7 @@ class _Check:
                 continue
             fine, factors, seen = found
             if seen.moved is not None:
-                self._report_shifted(coarse, fine, seen.moved)
+                self._report_shifted(coarse, fine, factors, seen)
                 continue
             trial = seen.trial
             if stated is not None and seen.evidence and trial.method is not stated and stated != "gaussian":
@@ -206,12 +206,25 @@ class _Check:
             "make the coarser levels again by whole factors",
         )
 
-    def _report_shifted(self, coarse: int, fine: int, moved: tuple[int, ...]) -> None:
-        axes = self.image.axes
-        by = ", ".join(f"{a.name} by {m}" for a, m in zip(axes, moved, strict=True) if m)
+    def _report_shifted(self, coarse: int, fine: int, factors: tuple[int, ...], seen: Probe) -> None:
+        """Report a level whose voxels lie elsewhere; one of strides may begin within the first window."""
+        moved = seen.moved or ()
+        place = level_place(self.image, coarse, fine)
+        within = all(0 <= m < f for m, f in zip(moved, factors, strict=True))
+        if seen.trial.method == "stride" and within:
+            if place is not None and any(abs(d - m) > 0.01 for d, m in zip(place.moved, moved, strict=True)):
+                self.sheet.report(
+                    "DA-023",
+                    f"level {coarse} has voxel {moved} of each window of level {fine}, and is placed elsewhere",
+                    f"move it by {moved} voxels of level {fine} against it",
+                    values=(list(moved), list(place.moved)),
+                )
+            return
+        by = ", ".join(f"{a.name} by {m}" for a, m in zip(self.image.axes, moved, strict=True) if m)
         self.sheet.report(
             "DA-027",
-            f"the voxels of level {coarse} are those of level {fine} moved along {by} voxels of level {fine}",
+            f"the voxels of level {coarse} are the {seen.trial.text} of those of level {fine} moved along {by} voxels "
+            f"of level {fine}",
             "make the coarser levels again",
             values=([0] * len(moved), list(moved)),
         )
