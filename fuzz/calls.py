@@ -69,6 +69,40 @@ def ome_rules(attributes: Mapping[str, Any]) -> object:
     return [rules.check_attributes(attributes, version=v, arrays=arrays) for v in (None, *rules.VERSIONS)]
 
 
+def zarr2_rules(document: Mapping[str, Any], other: Mapping[str, Any]) -> object:
+    """Check documents of a node of Zarr v2."""
+    from voxarium.model.checking import Place, Sheet
+    from voxarium.spec import zarr2_rules as rules
+
+    place = Place(dict(document), "", Sheet("", rules.RULES, ".zarray"))
+    rules.check_array(place)
+    rules.check_group(place)
+    rules.check_attributes(place)
+    rules.check_twin(place, other)
+    return place.sheet.findings
+
+
+def zarr2_copies(document: Mapping[str, Any], other: Mapping[str, Any]) -> object:
+    """Check consolidated metadata of Zarr v2."""
+    from voxarium.model.checking import Place, Sheet
+    from voxarium.spec import zarr2_rules as rules
+
+    place = Place(dict(document), "", Sheet("", rules.RULES, ".zmetadata"))
+    rules.check_consolidated(place, lambda _: other, lambda _: True)
+    return place.sheet.findings
+
+
+def zarr3_rules(document: Mapping[str, Any], other: Mapping[str, Any]) -> object:
+    """Check a document of Zarr v3, and copies in it."""
+    from voxarium.model.checking import Place, Sheet
+    from voxarium.spec import zarr3_rules as rules
+
+    place = Place(dict(document), "", Sheet("", rules.RULES, "zarr.json"))
+    rules.check_node(place)
+    rules.check_consolidated(place, lambda _: other)
+    return place.sheet.findings
+
+
 def ome_collections(attributes: Mapping[str, Any]) -> object:
     """Parse what a group may be besides an image."""
     from voxarium.errors import FormatError
@@ -199,6 +233,29 @@ def precomputed_shard(data: bytes) -> object:
     sharding = precomputed.Sharding(preshift_bits=0, minishard_bits=2, shard_bits=2)
     table = precomputed.parse_shard_index(data[:64].ljust(64, b"\0"), sharding)
     return table, precomputed.parse_minishard_index(data[64:], 1 << 20)
+
+
+def precomputed_rules(document: bytes) -> object:
+    """Check an info document."""
+    from voxarium.spec.precomputed import rules
+
+    sheet, root = rules.read_info(document, "a/info")
+    if root is not None:
+        rules.check_info(root)
+    return sheet.findings
+
+
+def precomputed_shard_check(data: bytes) -> object:
+    """Check the indexes of a shard."""
+    from voxarium.spec.precomputed import ShardCheck, Sharding
+
+    sharding = Sharding(preshift_bits=data[0] % 4 if data else 0, minishard_bits=2, shard_bits=2)
+    check = ShardCheck(sharding, 1, 1 << 16, (5, 3, 7))
+    check.index(data[:64].ljust(64, b"\0"))
+    check.minishard(1, data[64:1600])
+    check.minishard(2, data[64 : 64 + (len(data) - 64) // 24 * 24] if len(data) > 64 else b"")
+    check.overlaps()
+    return check.found
 
 
 # ------------------------------------------------------------------------------------------------ codecs

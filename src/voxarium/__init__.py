@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from voxarium.conversion import ConvertOptions, convert, plan, resample
+    from voxarium.conversion import ConvertOptions, convert, plan, present, resample
     from voxarium.conversion.field_writing import write_field
     from voxarium.conversion.upgrading import roll_back, upgrade
     from voxarium.core.array import Array
@@ -48,6 +48,7 @@ _NAMES = {
     "open_scene": "voxarium.core.scenes",
     "open_systems": "voxarium.core.systems",
     "plan": "voxarium.conversion",
+    "present": "voxarium.conversion",
     "read_transform": "voxarium.core.transform_files",
     "register_array_driver": "voxarium.core.registry",
     "register_collection_driver": "voxarium.core.registry",
@@ -79,6 +80,7 @@ __all__ = [
     "open_scene",
     "open_systems",
     "plan",
+    "present",
     "read_transform",
     "register_array_driver",
     "register_collection_driver",

@@ -114,6 +114,16 @@ def test_the_dingus_answers_for_documents_and_hierarchies(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["valid"] is True
 
 
+def test_an_array_is_printed_for_the_tests_of_zarr(tmp_path, capsys):
+    folder = stored(tmp_path / "a.zarr", "array")
+    assert main(["validate", f"--array_path={folder}"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 7 * 13 * 11 and lines[:3] == ["1", "1", "2"]
+    (folder / "c/0/0/0").write_bytes(b"junk")
+    assert main(["validate", "--array_path", str(folder)]) == 1
+    assert main(["validate"]) == 2
+
+
 def test_rules_are_listed_and_explained(capsys):
     assert main(["rules"]) == 0
     assert "QU-001" in capsys.readouterr().out

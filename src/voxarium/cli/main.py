@@ -17,6 +17,7 @@ from voxarium.cli.printing import exit_code, print_error
 from voxarium.cli.read import read
 from voxarium.cli.resample import resample
 from voxarium.cli.scene import scene
+from voxarium.cli.serve import serve
 from voxarium.cli.transform import transform
 from voxarium.cli.tree import tree
 from voxarium.cli.upgrade import upgrade
@@ -39,7 +40,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (info, tree, convert, resample, preview, read, scene, transform, upgrade, validate, rules, virtualize):
+for _command in (
+    info, tree, convert, resample, preview, read, scene, transform, upgrade, validate, rules, virtualize, serve,
+):  # fmt: skip
     app.command()(_command)
 
 

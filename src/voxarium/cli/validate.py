@@ -47,7 +47,9 @@ _FILES = "Reports"
 
 
 def validate(
-    uris: Annotated[list[str], typer.Argument(metavar="URI...", help="Images, arrays, plates, files, or folders.")],
+    uris: Annotated[
+        list[str] | None, typer.Argument(metavar="URI...", help="Images, arrays, plates, files, or folders.")
+    ] = None,
     depth: Annotated[
         DepthName,
         typer.Option(help="Up to metadata, what they name, every object, or every voxel."),
@@ -82,6 +84,12 @@ def validate(
         bool,
         typer.Option("--dingus", help="Answer one test case of the OME-Zarr conformance runner; profile schema."),
     ] = False,
+    array_path: Annotated[
+        str | None,
+        typer.Option(
+            "--array_path", metavar="FOLDER", help="Answer one test case of zarr-conformance-tests: print an array."
+        ),
+    ] = None,
     threads: Threads = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -90,8 +98,8 @@ def validate(
 
     Exit codes: 0 valid, 1 something counts in the profile, 2 it could not be checked. `voxarium rules ID` explains one.
     """
-    if dingus:
-        _answer(uris, profile)
+    uris = uris or []
+    if _answered(uris, profile, dingus=dingus, array_path=array_path):
         return
     if undo is not None:
         undo_fixes(uris, undo, as_json=as_json)
@@ -119,13 +127,23 @@ def validate(
         raise typer.Exit(1)
 
 
-def _answer(uris: list[str], profile: ProfileName) -> None:
+def _answered(uris: list[str], profile: ProfileName, *, dingus: bool, array_path: str | None) -> bool:
+    """Answer the runner of a conformance suite; tell whether one asked."""
+    if array_path is not None:
+        from voxarium.validation.conformance import answer
+
+        raise typer.Exit(answer(array_path))
+    if not uris:
+        raise InputError("nothing to validate", code=Code.ARGUMENT_INVALID, fix="name an image, an array or a folder")
+    if not dingus:
+        return False
     from voxarium.validation.dingus import verdict
 
     if len(uris) != 1:
         raise InputError("--dingus takes one path", code=Code.ARGUMENT_INVALID, fix="give the path of one test case")
     chosen = ProfileName.schema_strict if profile == ProfileName.schema_strict else ProfileName.schema
     print_json(verdict(uris[0], chosen.value))
+    return True
 
 
 def rules(

@@ -14,9 +14,9 @@ from typing_extensions import Buffer
 from voxarium.conversion.gather import Gatherer
 from voxarium.conversion.ledger import Ledger
 from voxarium.conversion.plan import Plan, PlannedLevel, Task
+from voxarium.conversion.voxels import cast_voxels, whole_chunk
 from voxarium.conversion.writing import FinishedObject, LevelWriter
 from voxarium.core.array import Array
-from voxarium.errors import Code, InputError
 from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.protocols import BatchDriver, WritableArrayDriver, WritableStore
@@ -146,7 +146,7 @@ class Engine:
         selection = self._plan.selection
         raw = self._source.read(selection.source_box(box), threads=1).transpose(selection.permutation)
         if raw.dtype != selection.dtype:
-            raw = _cast(raw, selection.dtype, lossy=selection.lossy, origin=box.origin)
+            raw = cast_voxels(raw, selection.dtype, lossy=selection.lossy, origin=box.origin)
         return np.ascontiguousarray(raw)
 
     def _process(self, level: int, origin: Index, data: NDArray[Any]) -> None:
@@ -194,16 +194,10 @@ class Engine:
         scratch = self._chunk_scratch(info.chunk_shape, info.dtype)
         for index in grid.indices(part):
             inside = grid.clipped_box(index)
-            voxels = data[inside.relative_to(origin).slices]
-            if _is_fill(voxels, info.fill_value):
+            chunk = whole_chunk(info, data[inside.relative_to(origin).slices], scratch)
+            if chunk is None:
                 yield index, writer.fill_chunk() if writer.layout.dense else None
                 continue
-            if info.clipped or voxels.shape == info.chunk_shape:
-                chunk = np.ascontiguousarray(voxels)
-            else:
-                chunk = scratch
-                chunk.fill(info.fill_value)
-                chunk[tuple(slice(0, n) for n in voxels.shape)] = voxels
             payload = self._driver.encode(info, chunk)
             yield index, payload if isinstance(payload, bytes) else bytes(payload)
 
@@ -246,54 +240,6 @@ def _coarser(box: Box, above: PlannedLevel) -> Box:
     start = tuple(o // f for o, f in zip(box.origin, above.factors, strict=True))
     stop = tuple(-(-e // f) for e, f in zip(box.stop, above.factors, strict=True))
     return Box.from_bounds(start, stop)
-
-
-def _is_fill(voxels: NDArray[Any], fill: Any) -> bool:
-    """Tell whether all voxels are, bit for bit, the fill value."""
-    value = np.asarray(fill, voxels.dtype)
-    if voxels.dtype.kind in "fc":
-        # -0.0 equals 0.0 and NaN equals nothing, so bits are compared.
-        return voxels.flat[0].tobytes() == value.tobytes() and voxels.tobytes() == value.tobytes() * voxels.size
-    return bool(voxels.flat[0] == value) and bool((voxels == value).all())
-
-
-def _cast(raw: NDArray[Any], dtype: np.dtype[Any], *, lossy: bool, origin: Index) -> NDArray[Any]:
-    """Convert samples, refusing values that the target type cannot hold unless `lossy`, which clips and rounds."""
-    rounds = raw.dtype.kind in "iu" and raw.dtype.itemsize == 8 and dtype.kind in "fc"  # "safe" to NumPy even so
-    if np.can_cast(raw.dtype, dtype, "safe") and not rounds:
-        return raw.astype(dtype)
-    if lossy and dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        if raw.dtype.kind == "f":
-            raw = np.nan_to_num(np.rint(raw.astype(np.float64)), nan=0.0, posinf=np.inf, neginf=-np.inf)
-        low, high = limits.min, limits.max
-        if raw.dtype.kind in "iu":
-            own = np.iinfo(raw.dtype)
-            low, high = max(low, own.min), min(high, own.max)
-        with np.errstate(invalid="ignore"):
-            clipped: NDArray[Any] = np.clip(raw, low, high).astype(dtype)
-        if raw.dtype.kind == "f":
-            clipped[raw >= high] = high  # floats have no 2⁶³ - 1
-        return clipped
-    if lossy:
-        with np.errstate(over="ignore"):
-            return raw.astype(dtype)
-    with np.errstate(all="ignore"):
-        cast = raw.astype(dtype)
-        same = cast.astype(raw.dtype) == raw
-        if raw.dtype.kind in "iu" and dtype.kind in "iu":
-            same &= (cast < 0) == (raw < 0)
-    if raw.dtype.kind == "f":
-        same |= np.isnan(raw) & np.isnan(cast) if dtype.kind == "f" else False
-    if not bool(same.all()):
-        where = tuple(int(i) for i in np.unravel_index(int(np.argmin(same)), same.shape))
-        raise InputError(
-            f"the value {raw[where]} of voxel {tuple(o + i for o, i in zip(origin, where, strict=True))} "
-            f"does not fit {dtype.name}",
-            code=Code.DTYPE_RANGE,
-            fix=f"write a wider type than {dtype.name}, or allow clipping and rounding with --lossy",
-        )
-    return cast
 
 
 ProgressCallback = Callable[[Progress], None]

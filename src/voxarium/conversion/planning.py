@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +34,13 @@ _Kind = tuple[tuple[Axis, ...], Role, str]  # axes in target order, role, method
 _TYPE_ORDER = {"time": 0, "channel": 1, "space": 3}
 
 
-def plan(source: Image, options: ConvertOptions | None = None, *, target_name: str = "") -> Plan:
+def plan(
+    source: Image,
+    options: ConvertOptions | None = None,
+    *,
+    target_name: str = "",
+    steps: tuple[tuple[int, ...], ...] | None = None,
+) -> Plan:
     """Lay out a conversion. Reads metadata only.
 
     Parameters
@@ -44,6 +51,8 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
         The user's choices.
     target_name : str
         Name of the image when neither the options nor the source give one.
+    steps : tuple of tuple of int, or None
+        Factors of every step of the pyramid, in the source's axis order, instead of what the options say.
 
     Raises
     ------
@@ -75,7 +84,9 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
     axes = placed.axes
     method = check_method(options.method, role) if options.method else default_method(role)
     shrinking = reduced_axes(axes, convention, options, notes)
-    steps = _factors(selection.shape, shrinking, placed.sizes, options, notes)[: (holds.most_levels or 64) - 1]
+    found = None if steps is None else tuple(tuple(step[p] for p in permutation) for step in steps)
+    found = found if found is not None else _factors(selection.shape, shrinking, placed.sizes, options, notes)
+    steps = found[: (holds.most_levels or 64) - 1]
     kind = (axes, role, str(method))
     wanted = tuple(level_transform(*placed.base, steps[:i], method) for i in range(len(steps) + 1))
     held = tuple(placed.transform(geometry, holds) for geometry in wanted)
@@ -93,13 +104,7 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
     finest = source.arrays[0].info
     reread = 1.0 if finest.contiguous else reread_factor(selection.shape, block, source_chunk, first)
     notes.extend(dict.fromkeys((*finest.remarks, *levels[0].info.remarks)))
-    if source.info.labels:
-        notes.append(f"label images of the source are converted one by one: {', '.join(source.info.labels)}")
-    if reread > 1.001:
-        notes.append(
-            f"blocks of {' × '.join(map(str, block))} do not align with the source's chunks of "
-            f"{' × '.join(map(str, source_chunk))}: each is read {reread:.2f} times; more --memory may avoid it"
-        )
+    notes.extend(_source_notes(source, block, source_chunk, reread))
     return Plan(
         source="/".join(p for p in (source.store.uri, source.arrays[0].path) if p),
         format=options.format,
@@ -118,6 +123,16 @@ def plan(source: Image, options: ConvertOptions | None = None, *, target_name: s
         losses=losses,
         notes=tuple(notes),
     )
+
+
+def _source_notes(source: Image, block: tuple[int, ...], source_chunk: tuple[int, ...], reread: float) -> Iterator[str]:
+    if source.info.labels:
+        yield f"label images of the source are converted one by one: {', '.join(source.info.labels)}"
+    if reread > 1.001:
+        yield (
+            f"blocks of {' × '.join(map(str, block))} do not align with the source's chunks of "
+            f"{' × '.join(map(str, source_chunk))}: each is read {reread:.2f} times; more --memory may avoid it"
+        )
 
 
 def _permutation(axes: tuple[Axis, ...], order: tuple[str, ...] | None) -> tuple[int, ...]:

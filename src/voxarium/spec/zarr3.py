@@ -17,6 +17,7 @@ from typing_extensions import Buffer
 
 from voxarium.errors import Code, UnsupportedError
 from voxarium.model.array_specs import NUMERIC
+from voxarium.model.codec_kinds import in_order
 from voxarium.model.fields import Fields, Problems, dump_json, parse_json_object
 from voxarium.model.fill import dump_fill, parse_fill
 
@@ -33,24 +34,6 @@ __all__ = [
     "parse_node",
 ]
 
-# Where a codec may stand in a chain. Codecs that are not listed cannot be judged.
-_KINDS: Final[Mapping[str, str]] = (
-    dict.fromkeys(["transpose", "reshape", "bitround", "scale_offset", "cast_value"], "array->array")
-    | dict.fromkeys([f"numcodecs.{n}" for n in ("delta", "bitround", "fixedscaleoffset", "quantize")], "array->array")
-    | dict.fromkeys(["numcodecs.packbits", "numcodecs.astype"], "array->array")
-    | dict.fromkeys(["bytes", "sharding_indexed", "packbits", "zfp", "vlen-utf8", "vlen-bytes"], "array->bytes")
-    | dict.fromkeys(["numcodecs.pcodec", "numcodecs.zfpy", "n5_default"], "array->bytes")
-    | dict.fromkeys(["blosc", "gzip", "zstd", "crc32c"], "bytes->bytes")
-    | dict.fromkeys(
-        [f"numcodecs.{n}" for n in ("blosc", "gzip", "zlib", "zstd", "lz4", "bz2", "lzma", "shuffle")],
-        "bytes->bytes",
-    )
-    | dict.fromkeys(
-        [f"numcodecs.{n}" for n in ("crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3")],
-        "bytes->bytes",
-    )
-)
-_ORDER: Final = ("array->array", "array->bytes", "bytes->bytes")
 _MAX_AXES: Final = 32
 _MAX_NESTING: Final = 8
 _MAX_CHUNK_BYTES: Final = 2**36  # a chunk is decoded in memory; larger ones are a mistake or an attack
@@ -340,11 +323,7 @@ def _codecs(value: object, problems: Problems, at: str, depth: int = 0) -> tuple
             for key in ("codecs", "index_codecs"):
                 if key in codec.configuration:
                     _codecs(codec.configuration[key], problems, f"{at}[{i}].{key}", depth + 1)
-    kinds = [_KINDS.get(c.name) for c in found]
-    if None in kinds:
-        return tuple(found)
-    ranks = [_ORDER.index(k) for k in kinds if k]
-    if ranks.count(1) != 1 or ranks != sorted(ranks):
+    if not in_order([c.name for c in found]):
         problems.add(
             f"{at} ({', '.join(c.name for c in found)}) is not array -> array codecs, "
             "one array -> bytes codec, bytes -> bytes codecs"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from voxarium.core.dataset import Dataset
@@ -16,6 +17,7 @@ from voxarium.errors import Code, InputError, NotFoundError, VoxariumError
 from voxarium.model.keys import resolved_key
 from voxarium.model.protocols import ReadableStore
 from voxarium.model.rules import DEPTHS, PROFILES, Depth, Profile
+from voxarium.validation.census import checked_levels, take_census
 from voxarium.validation.examining import examine
 from voxarium.validation.general import note_error
 from voxarium.validation.publishing import check_publishing
@@ -51,6 +53,8 @@ class _Run:
     maps: dict[str, Any] = field(default_factory=dict)
     images: list[str] = field(default_factory=list)  # paths of what opened
     levels: set[str] = field(default_factory=set)  # paths of arrays that belong to an image
+    others: set[str] = field(default_factory=set)  # paths of images and arrays that are none's level
+    listed: int = 0
 
     def say(self, stage: str, what: str, done: int = 0, total: int = 0, unit: str = "") -> None:
         if self.progress is not None:
@@ -121,6 +125,9 @@ def validate_in(
         raise InputError(f"sample is {sample}", code=Code.ARGUMENT_INVALID, fix="give a part above 0, at most 1")
     run = _Run(store, Walk(store, depth, check_drivers()), depth, sample, threads, progress)
     _walk(run, path)
+    if depth in ("census", "data"):
+        for where in run.images:
+            _take_census(run, where)
     if profile == "publish":
         check_publishing(run.walk.found, store, path)
     run.examined |= {"nodes": run.walk.nodes, "documents": len(run.walk.documents)}
@@ -142,6 +149,43 @@ def validate_in(
 def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise InputError(f"{name} is {value!r}", code=Code.ARGUMENT_INVALID, fix=f"use one of {', '.join(known)}")
+
+
+# -- stored objects
+def _take_census(run: _Run, where: str) -> None:
+    """Count the stored objects of an image."""
+    try:
+        arrays = checked_levels(open_image(run.store, where))
+        counted = take_census(
+            arrays,
+            known=partial(_is_known, run, where),
+            threads=run.threads,
+            progress=partial(_counted, run, where),
+        )
+    except VoxariumError as error:
+        note_error(run.walk.found, where, error)
+        return
+    run.walk.found.extend(counted.findings)
+    run.count("objects", counted.keys)
+    run.count("bytes", counted.nbytes)
+    run.maps |= {path: found for path, found in counted.maps.items() if found.states is not None}
+
+
+def _counted(run: _Run, where: str, keys: int) -> None:
+    run.listed += keys
+    run.say("census", where, run.listed, unit="objects")
+
+
+def _is_known(run: _Run, where: str, key: str) -> bool:
+    """Tell whether a key is a document, or belongs to another image below the one that is counted."""
+    if key in run.walk.documents:
+        return True
+    folder = key.rpartition("/")[0]
+    while len(folder) > len(where):
+        if folder in run.others:
+            return True
+        folder = folder.rpartition("/")[0]
+    return False
 
 
 # -- metadata
@@ -182,6 +226,7 @@ def _open(run: _Run, visit: Visit) -> None:
                 run.levels.add(path)
                 run.walk.add(path, visit)
         run.images.append(image.path)
+        run.others.add(image.path)
         examine(run.walk.found, image)
     if isinstance(found, Dataset):
         for key, error in found.problems.items():

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Font = FreeTypeFont | ImageFont
 
-__all__ = ["ScaleBar", "preview", "preview_png", "scale_bar"]
+__all__ = ["ScaleBar", "preview", "preview_png", "scale_bar", "thumbnail_png"]
 
 _PAPER: Final = (18, 19, 22)
 _INK: Final = (236, 238, 242)
@@ -300,6 +300,14 @@ def _caption(scene: _Scene) -> str:
     return "   ·   ".join(parts)
 
 
+def _no_pillow() -> UnsupportedError:
+    return UnsupportedError(
+        "pictures need Pillow, which is not installed",
+        code=Code.EXTRA_NOT_INSTALLED,
+        fix="pip install 'voxarium[images]'",
+    )
+
+
 def preview(
     image: Picturable,
     *,
@@ -339,11 +347,7 @@ def preview(
     try:
         from PIL import Image, ImageDraw, ImageFont
     except ImportError as e:
-        raise UnsupportedError(
-            "pictures need Pillow, which is not installed",
-            code=Code.EXTRA_NOT_INSTALLED,
-            fix="pip install 'voxarium[images]'",
-        ) from e
+        raise _no_pillow() from e
     frame = frame_of(image)
     header = 58
     panels, k = _layout(frame, _checked_size(size), header)
@@ -376,3 +380,60 @@ def preview_png(image: Picturable, **options: Any) -> bytes:  # Any: the options
     out = io.BytesIO()
     preview(image, **options).save(out, "PNG", optimize=True)
     return out.getvalue()
+
+
+def thumbnail_png(image: Picturable, *, size: int = 256, most: int = 256 << 20) -> bytes:
+    """Return the middle slice of an image, without any writing on it, as the bytes of a PNG file.
+
+    Parameters
+    ----------
+    image : Picturable
+        An opened image. A label image is drawn in the colours of its labels.
+    size : int
+        Pixels along the longer edge.
+    most : int
+        Bytes of chunks that may be decoded for it.
+
+    Raises
+    ------
+    InputError
+        If the image has no two axes of space, an argument is out of range, or more would have to be decoded.
+    UnsupportedError
+        If Pillow is not installed.
+    """
+    try:
+        from PIL import Image
+    except ImportError as e:
+        raise _no_pillow() from e
+    frame = frame_of(image)
+    shown = (0, 1) if len(frame.counts) == 2 else (1, 2)
+    height, width = (frame.counts[i] * frame.size[i] for i in shown)
+    k = _checked_size(size) / max(height, width)
+    panel = _Panel(shown=shown, left=0, top=0, width=max(1, round(width * k)), height=max(1, round(height * k)))
+    level = best_level(
+        image, frame, (panel.height, panel.width) if len(frame.counts) == 2 else (1, panel.height, panel.width)
+    )
+    cost = _decoded_for(image, frame, level, shown)
+    if cost > most:
+        raise InputError(
+            f"a picture of {image.name} needs {cost:,} bytes of its chunks",
+            code=Code.ARGUMENT_INVALID,
+            fix="give the image smaller levels: voxarium convert makes them",
+        )
+    at = _checked_position(frame, None)
+    scene = _Scene(image=image, labels=None, frame=frame, level=level, at=at, opacity=1.0)
+    out = io.BytesIO()
+    Image.fromarray(_paint(scene, [panel])[0]).save(out, "PNG")
+    return out.getvalue()
+
+
+def _decoded_for(image: Picturable, frame: Frame, level: int, shown: tuple[int, int]) -> int:
+    """Return the bytes of the chunks that a slice touches, of up to three channels."""
+    array = image.info.levels[level].array
+    size = array.dtype.itemsize
+    for axis, (n, chunk) in enumerate(zip(array.shape, array.chunk_shape, strict=True)):
+        wanted = n if axis in (frame.space[shown[0]], frame.space[shown[1]]) else 1
+        if axis == frame.channel:
+            wanted = min(3, n)
+        size *= -(-wanted // max(1, chunk)) * chunk
+    return size

@@ -27,6 +27,7 @@ from voxarium.formats.precomputed.encodings import (
     size_bounds,
 )
 from voxarium.formats.precomputed.naming import BARE, look
+from voxarium.formats.precomputed.objects import ScaleObjects
 from voxarium.formats.precomputed.scale import SCALE_FORMAT, SPEC_URL, ScaleDetails, array_info, divides
 from voxarium.formats.precomputed.shards import local_codes, locate_in_shards, pack_indexes, shard_number
 from voxarium.formats.precomputed.volume import Volume, read_volume
@@ -50,7 +51,7 @@ __all__ = ["PrecomputedScaleDriver"]
 _DEEPEST_KEY: Final = 4  # folders in the key of a scale
 
 
-class PrecomputedScaleDriver:
+class PrecomputedScaleDriver(ScaleObjects):
     """Reads and writes scales of precomputed volumes."""
 
     listed: ClassVar[bool] = False  # only a step of the convention around it
@@ -266,15 +267,6 @@ class PrecomputedScaleDriver:
     def dump(self, _path: str, _info: ArrayInfo, /) -> dict[str, bytes]:
         """Return nothing: scales are described by the ``info`` of their volume."""
         return {}
-
-    def object_key(self, path: str, info: ArrayInfo, index: tuple[int, ...], /) -> str:
-        """Return the key of a shard, or of a chunk when there are no shards."""
-        details: ScaleDetails = info.details
-        scale, counts = details.scale, details.counts()
-        if scale.sharding is None:
-            return join_key(path, self._chunk_name(scale, index))
-        cell = [i * n for i, n in zip(index[:-4:-1], counts or (1, 1, 1), strict=True)]
-        return join_key(path, f"{scale.sharding.file_name(shard_number(scale, cell))}.shard")
 
     def encode(self, info: ArrayInfo, chunk: NDArray[Any], /) -> Buffer:
         """Return the payload of one chunk, cut to the array; without packing it may be a view of `chunk`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from voxarium.formats.precomputed.encodings import ChunkEncoding, described
 from voxarium.formats.precomputed.naming import BARE, Naming
 from voxarium.model.axes import Axis
 from voxarium.model.image import ArrayInfo
-from voxarium.spec.precomputed import ScaleInfo, box_bits, centre_transform
+from voxarium.spec.precomputed import ChunkNames, ScaleInfo, box_bits, centre_transform
 
 __all__ = ["AXES", "SCALE_FORMAT", "SPEC_URL", "ScaleDetails", "array_info", "divides"]
 
@@ -40,6 +40,8 @@ class ScaleDetails:
         Where the objects are; None = at the path of the array.
     naming : Naming
         How they are named.
+    names : ChunkNames
+        Bare names of chunks, and their cells; remembers what it was asked.
     """
 
     scale: ScaleInfo
@@ -48,6 +50,11 @@ class ScaleDetails:
     gzip: Gzip | None = None
     folder: str | None = None
     naming: Naming = BARE
+    names: ChunkNames = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        scale = self.scale
+        object.__setattr__(self, "names", ChunkNames(scale.chunk, scale.voxel_offset, scale.size))
 
     def counts(self) -> tuple[int, int, int] | None:
         """Return the chunks of a shard along x, y, z; None when shards are no boxes."""

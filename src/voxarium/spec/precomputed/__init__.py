@@ -6,9 +6,11 @@ https://github.com/google/neuroglancer/blob/master/src/datasource/precomputed/vo
 from __future__ import annotations
 
 from voxarium.spec.precomputed.addresses import follow_redirect, level_names, resolve_folder
+from voxarium.spec.precomputed.cells import ChunkNames
 from voxarium.spec.precomputed.chunks import (
     box_bits,
     chunk_name,
+    morton_cells,
     morton_codes,
     morton_dimensions,
     parse_chunk_name,
@@ -23,6 +25,7 @@ from voxarium.spec.precomputed.info import (
     parse_redirect,
 )
 from voxarium.spec.precomputed.positions import centre_transform, in_nanometers, scale_key, voxel_offset
+from voxarium.spec.precomputed.shard_checks import ShardCheck
 from voxarium.spec.precomputed.sharding import (
     Sharding,
     choose_sharding,
@@ -37,7 +40,9 @@ from voxarium.spec.precomputed.sharding import (
 __all__ = [
     "DATA_TYPES",
     "KIND",
+    "ChunkNames",
     "ScaleInfo",
+    "ShardCheck",
     "Sharding",
     "VolumeInfo",
     "box_bits",
@@ -50,6 +55,7 @@ __all__ = [
     "follow_redirect",
     "in_nanometers",
     "level_names",
+    "morton_cells",
     "morton_codes",
     "morton_dimensions",
     "murmur_codes",

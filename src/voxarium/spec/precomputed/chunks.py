@@ -12,7 +12,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST_BITS", "box_bits", "chunk_name", "morton_codes", "morton_dimensions", "parse_chunk_name"]
+__all__ = [
+    "MOST_BITS",
+    "box_bits",
+    "chunk_name",
+    "morton_cells",
+    "morton_codes",
+    "morton_dimensions",
+    "parse_chunk_name",
+]
 
 MOST_BITS: Final = 64
 _RANGE: Final = r"(-?[0-9]{1,19})-(-?[0-9]{1,19})"
@@ -82,3 +90,22 @@ def morton_codes(cells: NDArray[np.int64], grid: Sequence[int]) -> NDArray[np.ui
     for place, (d, bit) in enumerate(morton_dimensions(grid)):
         codes |= ((numbers[:, d] >> np.uint64(bit)) & np.uint64(1)) << np.uint64(place)
     return codes
+
+
+def morton_cells(codes: NDArray[np.uint64], grid: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the cells of compressed Morton codes, of shape (codes, dimensions), and which of them are in the grid.
+
+    Examples
+    --------
+    >>> cells, inside = morton_cells(np.array([24, 7, 28, 99], np.uint64), (5, 3, 1))
+    >>> cells.tolist(), inside.tolist()
+    ([[4, 2, 0], [3, 1, 0], [6, 2, 0], [1, 1, 0]], [True, True, False, False])
+    """
+    cells = np.zeros((len(codes), len(grid)), np.uint64)
+    bits = morton_dimensions(grid)[:MOST_BITS]
+    for place, (d, bit) in enumerate(bits):
+        cells[:, d] |= ((codes >> np.uint64(place)) & np.uint64(1)) << np.uint64(bit)
+    inside = np.all(cells < np.array([min(n, 2**63) for n in grid], np.uint64), axis=1)
+    if len(bits) < MOST_BITS:
+        inside &= codes >> np.uint64(len(bits)) == 0
+    return cells.astype(np.int64), inside

@@ -9,13 +9,14 @@ from typing import Any, Final
 
 from voxarium.model.fields import REQUIRED, Fields
 
-__all__ = ["LenientFields"]
+__all__ = ["LenientFields", "read_number", "read_whole"]
 
 _WHOLE: Final = re.compile(r"\s*[+-]?[0-9]{1,19}\s*\Z")
 _NUMBER: Final = re.compile(r"\s*[+-]?[0-9]{1,25}(?:\.[0-9]{0,25})?(?:[eE][+-]?[0-9]{1,3})?\s*\Z")
 
 
-def _whole(value: object) -> int | None:
+def read_whole(value: object) -> int | None:
+    """Return a whole number, also one written as text or with a fraction of 0; None for anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -25,7 +26,8 @@ def _whole(value: object) -> int | None:
     return int(value) if isinstance(value, str) and _WHOLE.match(value) else None
 
 
-def _number(value: object) -> float | None:
+def read_number(value: object) -> float | None:
+    """Return a finite number, also one written as text; None for anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -45,7 +47,7 @@ class LenientFields(Fields):
         value = self.raw(key, default)
         if not self.has(key):
             return value if isinstance(value, int) else low
-        found = _whole(value)
+        found = read_whole(value)
         if found is None or not low <= found <= high:
             self.wrong(key, f"an integer from {low} to {high}")
             return low
@@ -66,7 +68,7 @@ class LenientFields(Fields):
         """Return three whole numbers within bounds, or None."""
         if not isinstance(value, (list, tuple)) or len(value) != 3:
             return None
-        x, y, z = map(_whole, value)
+        x, y, z = map(read_whole, value)
         if x is None or y is None or z is None or not all(low <= n <= high for n in (x, y, z)):
             return None
         return x, y, z
@@ -75,7 +77,7 @@ class LenientFields(Fields):
         """Return three positive lengths."""
         value = self.raw(key)
         if isinstance(value, list) and len(value) == 3:
-            x, y, z = map(_number, value)
+            x, y, z = map(read_number, value)
             # A metre is 1e9; the bounds keep products with voxel indices finite.
             if x is not None and y is not None and z is not None and all(1e-30 <= n <= 1e30 for n in (x, y, z)):
                 return x, y, z

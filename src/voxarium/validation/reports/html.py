@@ -126,6 +126,6 @@ def _code(text: str) -> str:
 
 def _maps(maps: Mapping[str, Any]) -> list[str]:
     return [
-        f"<figure>{map_picture(found)}<figcaption><code>{escape(key or '.')}</code></figcaption></figure>"
+        f"<figure>{map_picture(found.states)}<figcaption><code>{escape(key or '.')}</code></figcaption></figure>"
         for key, found in maps.items()
     ]

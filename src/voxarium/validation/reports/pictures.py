@@ -12,7 +12,7 @@ __all__ = ["COLORS", "map_picture"]
 _SIDE: Final = 320  # pixels
 _CELLS: Final = 64  # along a side; more objects share a cell, which shows the worst of them
 # By state, the worst last: what an object map holds (see `voxarium.validation.census`).
-COLORS: Final = {0: "#b0b7bd55", 1: "#3f9d6b", 2: "#e0a100", 3: "#d9480f", 4: "#c0392b"}
+COLORS: Final = {0: "#b0b7bd55", 1: "#3f9d6b", 2: "#e0a100", 3: "#d9480f", 4: "#c0392b", 5: "#8e1b3d"}
 
 
 def map_picture(states: NDArray[np.uint8]) -> str:
@@ -29,7 +29,7 @@ def map_picture(states: NDArray[np.uint8]) -> str:
     squares = []
     for row in range(rows):
         for column in range(columns):
-            color = COLORS.get(int(flat[row, column]), COLORS[4])
+            color = COLORS.get(int(flat[row, column]), COLORS[5])
             squares.append(
                 f'<rect x="{column * cell:.1f}" y="{row * cell:.1f}" width="{cell * 0.92:.1f}" '
                 f'height="{cell * 0.92:.1f}" fill="{color}"/>'

@@ -1,0 +1,206 @@
+"""The images of all roots: found in the background, and looked up by their addresses. All views begin here.
+
+The address of an image is the name of its root and what follows: ``em/cells.ome.zarr``, ``scan.lif::/3``. A view puts
+its own name in front and what it presents behind: ``/raw/em/cells.ome.zarr/0/zarr.json``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from time import monotonic, time
+from typing import Final
+
+from voxarium.core.hierarchy import Node, walk
+from voxarium.core.image import Image
+from voxarium.core.opening import open_image
+from voxarium.errors import Code, InputError, NotFoundError, VoxariumError
+from voxarium.serve.addresses import is_shown
+from voxarium.serve.roots import Root
+
+__all__ = ["Catalogue", "Entry", "Found", "Scan"]
+
+_DEPTHS: Final = (8, 4, 2, 1)  # folders to go down; fewer where there is too much
+_KEPT: Final = 256  # opened images, and addresses known to be none
+_FRESH: Final = 30.0  # seconds until an image is opened anew: data may have been replaced
+_DEEPEST: Final = 12  # parts of an address that are tried
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Something that was found.
+
+    Parameters
+    ----------
+    address : str
+        Name of the root and what follows.
+    root : Root
+        Where it was found.
+    kind : str
+        image or array; or why it is none: incomplete, unsupported, broken.
+    image : Image or None
+        The opened image.
+    problem : str
+        Why it did not open.
+    """
+
+    address: str
+    root: Root
+    kind: str
+    image: Image | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What was found, and when (seconds since 1970; None: not yet)."""
+
+    entries: tuple[Entry, ...] = ()
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An image and what follows its address."""
+
+    image: Image
+    address: str
+    rest: str
+
+
+class Catalogue:
+    """Images by address. Thread-safe; everything here may wait for disks and networks.
+
+    Parameters
+    ----------
+    roots : sequence of Root
+        What is served.
+    """
+
+    def __init__(self, roots: Sequence[Root]) -> None:
+        self.roots = {root.name: root for root in roots}
+        self.latest = Scan()
+        self._scanning = threading.Lock()
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, tuple[float, Image | VoxariumError]] = OrderedDict()
+
+    # ------------------------------------------------------------------------------------------------------ all
+    def scan(self, fresh: float = 0.0) -> Scan:
+        """Look through all roots, unless that was done less than `fresh` seconds ago; return what is found."""
+        with self._scanning:
+            latest = self.latest
+            if latest.at is None or time() - latest.at >= fresh:
+                latest = Scan(tuple(e for root in self.roots.values() for e in _entries(root)), time())
+                self.latest = latest
+        return latest
+
+    # ------------------------------------------------------------------------------------------------------ one
+    def root_of(self, address: str) -> tuple[Root, str]:
+        """Return a root and what follows its name.
+
+        Raises
+        ------
+        NotFoundError
+            If no root has this name.
+        """
+        cut = min((i for i in (address.find("/"), address.find("::")) if i >= 0), default=len(address))
+        root = self.roots.get(address[:cut])
+        if root is None:
+            raise _nothing(address)
+        return root, address[cut:].removeprefix("/")
+
+    def image(self, address: str) -> Image:
+        """Return the image at an address.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none.
+        FormatError, UnsupportedError, StoreError
+            If it cannot be opened.
+        """
+        with self._lock:
+            known = self._known.get(address)
+        if known is None or known[0] < monotonic():
+            known = (monotonic() + _FRESH, self._opened(address))
+            with self._lock:
+                self._known[address] = known
+                self._known.move_to_end(address)
+                while len(self._known) > _KEPT:
+                    self._known.popitem(last=False)
+        if isinstance(known[1], VoxariumError):
+            raise known[1].with_traceback(None)
+        return known[1]
+
+    def _opened(self, address: str) -> Image | VoxariumError:
+        try:
+            root, below = self.root_of(address)
+            path = root.image_path(below)
+            if below and not is_shown(below.replace("::", "/").strip("/")):
+                raise _nothing(address)
+            return open_image(root.store, path)
+        except VoxariumError as error:
+            return error
+
+    def find(self, address: str) -> Found:
+        """Return the image that an address begins with, and the rest of it: the part that a view understands.
+
+        Raises
+        ------
+        NotFoundError
+            If no part of it is an image.
+        FormatError, UnsupportedError, StoreError
+            If an image there cannot be opened.
+        """
+        scanned = {e.address for e in self.latest.entries if e.image is not None}
+        cuts = [i for i, letter in enumerate(address) if letter == "/" and address[i - 2 : i] != "::"]
+        starts = [*(address[:i] for i in cuts[:_DEEPEST]), address]
+        for start in sorted(starts, key=lambda s: (s not in scanned, -len(s) if s in scanned else len(s))):
+            try:
+                return Found(self.image(start), start, address[len(start) :].removeprefix("/"))
+            except (NotFoundError, InputError):
+                continue
+        raise _nothing(address)
+
+
+def _nothing(address: str) -> NotFoundError:
+    return NotFoundError(f"no image at {address}", code=Code.PATH_MISSING, fix="see the list of images at /")
+
+
+def _entries(root: Root) -> Iterator[Entry]:
+    for depth in _DEPTHS:
+        try:
+            found = walk(root.store, root.path, depth=depth)
+        except InputError:
+            continue  # too many things to show
+        except NotFoundError:
+            return
+        except VoxariumError as error:
+            yield Entry(address=root.name, root=root, kind="broken", problem=error.message)
+            return
+        yield from _flat(found, root, root.path)
+        return
+    problem = "too much is in here to look through; name folders further down"
+    yield Entry(address=root.name, root=root, kind="broken", problem=problem)
+
+
+def _flat(node: Node, root: Root, path: str) -> Iterator[Entry]:
+    """Yield a node and what is below it; `path` is that of the node, where no image says its own."""
+    if node.image is not None:
+        path = node.image.path
+        yield Entry(address=_address(root, path), root=root, kind=node.kind, image=node.image)
+    elif node.problem:
+        yield Entry(address=_address(root, path), root=root, kind=node.kind, problem=node.problem)
+    for child in node.children:
+        yield from _flat(child, root, _joined(path, child.name))
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}{name}" if name.startswith("::") else f"{path}/{name}".lstrip("/")
+
+
+def _address(root: Root, path: str) -> str:
+    below = root.below(path)
+    return root.name + (below if below.startswith("::") or not below else f"/{below}")

@@ -1,0 +1,196 @@
+"""The page of all images: what is there, how it looks, and what to copy for each program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from voxarium.core.image import Image
+from voxarium.core.report import bytes_text
+from voxarium.errors import VoxariumError
+from voxarium.serve.addresses import quoted
+from voxarium.serve.catalogue import Entry, Scan
+from voxarium.serve.page import page
+from voxarium.serve.roots import Root
+from voxarium.serve.snippets import raw_url, snippets
+
+__all__ = ["INDEX_SCRIPT", "image_json", "index_page"]
+
+_ON_A_PAGE: Final = 100
+_SYMBOLS: Final = {"nanometer": "nm", "micrometer": "µm", "millimeter": "mm", "meter": "m", "angstrom": "Å"}
+
+_STYLE: Final = """
+header{margin-bottom:1.25rem}
+form{margin:1rem 0}input{font:inherit;padding:.35rem .6rem;width:100%;max-width:24rem;border:1px solid var(--line);
+border-radius:6px;background:var(--well);color:inherit}
+article{display:grid;grid-template-columns:9rem 1fr;gap:0 1.25rem;padding:1rem 0;border-top:1px solid var(--line)}
+.picture{width:9rem;height:9rem;background:var(--well);border-radius:6px;display:flex;align-items:center;
+justify-content:center;overflow:hidden;color:var(--faint)}
+.picture img{width:100%;height:100%;object-fit:contain}
+summary{cursor:pointer;color:var(--link);width:max-content;margin-top:.25rem}
+dl{display:grid;grid-template-columns:7.5rem 1fr;gap:.35rem .75rem;margin:.5rem 0 0}
+dt{color:var(--faint)}dd{margin:0;min-width:0}
+.copy{display:flex;gap:.5rem;align-items:flex-start}
+.copy pre{margin:0;padding:.3rem .55rem;background:var(--well);border-radius:6px;flex:1;min-width:0;
+white-space:pre-wrap;overflow-wrap:anywhere}
+button{font:inherit;font-size:.8rem;padding:.15rem .6rem;border:1px solid var(--line);border-radius:6px;
+background:var(--paper);color:var(--link);cursor:pointer}
+.problem{padding:.5rem 0;border-top:1px solid var(--line)}
+nav{padding:1rem 0;border-top:1px solid var(--line);display:flex;gap:1.5rem}
+@media (max-width:40rem){article{grid-template-columns:1fr}.picture{width:100%;height:12rem;margin-bottom:.5rem}
+dl{grid-template-columns:1fr}}
+""".strip()
+
+# Copies what stands beside a button. Without scripts the page says the same, only without the buttons.
+INDEX_SCRIPT: Final = """
+for(const b of document.querySelectorAll('button[data-copy]')){b.hidden=!navigator.clipboard;
+b.addEventListener('click',async()=>{await navigator.clipboard.writeText(b.previousElementSibling.textContent);
+b.textContent='Copied';setTimeout(()=>{b.textContent='Copy'},1500)})}
+for(const i of document.querySelectorAll('.picture img')){const gone=()=>i.replaceWith('no picture');
+if(i.complete&&!i.naturalWidth)gone();else i.addEventListener('error',gone)}
+""".strip()
+
+
+def _times(shape: Sequence[int]) -> str:
+    return " × ".join(f"{n:,}" for n in shape)
+
+
+def _voxel_size(image: Image) -> tuple[float, ...] | None:
+    try:
+        return image.voxel_size()
+    except VoxariumError:
+        return None
+
+
+def _size_text(image: Image) -> str:
+    """Return the size of a voxel along the axes of space, with the unit once where it is the same for all."""
+    size = _voxel_size(image)
+    if size is None:
+        return "voxels are rotated or sheared"
+    space = [i for i, a in enumerate(image.axes) if a.type == "space"]
+    units = {image.axes[i].unit for i in space}
+    if not space or units == {None}:
+        return "voxel size not stated" if all(size[i] == 1 for i in space) else _joined(size, space)
+    if len(units) == 1:
+        unit = str(units.pop())
+        return f"{_joined(size, space)} {_SYMBOLS.get(unit, unit)}"
+    return ", ".join(f"{image.axes[i].name} {size[i]:g} {image.axes[i].unit or ''}".strip() for i in space)
+
+
+def _joined(size: Sequence[float], space: Sequence[int]) -> str:
+    return " × ".join(f"{float(f'{size[i]:.6g}'):g}" for i in space)
+
+
+# -------------------------------------------------------------------------------------------------------------- JSON
+def image_json(entry: Entry, base: str) -> dict[str, Any]:
+    """Return what is known of an image, and its addresses, for programs."""
+    out: dict[str, Any] = {"address": entry.address, "kind": entry.kind, "url": raw_url(base, entry.address)}
+    image = entry.image
+    if image is None:
+        return out
+    size = _voxel_size(image)
+    return out | {
+        "name": image.name,
+        "format": image.info.format,
+        "spec_version": image.info.spec_version,
+        "role": image.role,
+        "dtype": image.dtype.name,
+        "axes": [{"name": a.name, "type": a.type, "unit": a.unit} for a in image.axes],
+        "voxel_size": None if size is None else list(size),
+        "levels": [{"path": level.path, "shape": list(level.array.shape)} for level in image.levels],
+        "thumbnail": f"{base}/thumbnail/{quoted(entry.address)}",
+        "copy": [{"program": s.program, "text": s.text} for s in snippets(image, entry.address, base)],
+    }
+
+
+# -------------------------------------------------------------------------------------------------------------- HTML
+def index_page(scan: Scan, roots: Sequence[Root], base: str, *, first: int = 0, search: str = "") -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    scan : Scan
+        What was found.
+    roots : sequence of Root
+        What is served.
+    base : str
+        Address of the server.
+    first : int
+        Number of the first image on the page.
+    search : str
+        Show only what has all these words in its address, format or type.
+    """
+    words = search.lower().split()
+    shown = [e for e in scan.entries if e.image is not None and all(w in _searched(e) for w in words)]
+    problems = [e for e in scan.entries if e.image is None] if not words and not first else []
+    parts = [_head(scan, roots, len(shown), search)]
+    parts.extend(_article(e, base) for e in shown[first : first + _ON_A_PAGE])
+    parts.extend(_problem(e) for e in problems[:_ON_A_PAGE])
+    parts.append(_turning(len(shown), first, search))
+    return page("Images", "".join(parts), style=_STYLE, script=INDEX_SCRIPT)
+
+
+def _searched(entry: Entry) -> str:
+    image = entry.image
+    facts = "" if image is None else f"{image.info.format} {image.role} {image.dtype.name}"
+    return f"{entry.address} {facts}".lower()
+
+
+def _head(scan: Scan, roots: Sequence[Root], count: int, search: str) -> str:
+    links = ", ".join(
+        f'<a href="/raw/{quoted(root.name)}{"/" if root.lister else ""}">{escape(root.name)}</a>' for root in roots
+    )
+    if scan.at is None:
+        state = "The folders are being looked through. Reload the page in a moment."
+    else:
+        state = f"{count:,} image{'' if count == 1 else 's'}"
+        state += f" with “{escape(search)}”" if search else ""
+    field = (
+        '<form role="search"><label><span class="small faint">Search</span><br>'
+        f'<input type="search" name="search" value="{escape(search)}" placeholder="address, format, type">'
+        "</label></form>"
+    )
+    return (
+        f'<header><h1>Images</h1><p>{state}</p><p class="small faint">Files: {links} · '
+        f'<a href="/images.json">images.json</a></p></header>{field if scan.entries else ""}'
+    )
+
+
+def _article(entry: Entry, base: str) -> str:
+    image = entry.image
+    if image is None:  # pragma: no cover  only images are shown so
+        return ""
+    version = f" {image.info.spec_version}" if image.info.spec_version else ""
+    axes = "".join(a.name for a in image.axes)
+    levels = f" · {len(image.levels)} levels" if len(image.levels) > 1 else ""
+    nbytes = bytes_text(image.level(0).nbytes)
+    where = raw_url("", entry.address) + ("/" if entry.root.lister and "::" not in entry.address else "")
+    copies = "".join(
+        f'<dt>{escape(s.program)}</dt><dd><div class="copy"><pre>{escape(s.text)}</pre>'
+        f'<button type="button" data-copy hidden>Copy</button></div>'
+        f'{f"""<span class="small faint">{escape(s.note)}</span>""" if s.note else ""}</dd>'
+        for s in snippets(image, entry.address, base)
+    )
+    return (
+        f'<article><div class="picture"><img loading="lazy" alt="" src="/thumbnail/{quoted(entry.address)}?size=256">'
+        f'</div><div><h2><a href="{where}">{escape(entry.address)}</a></h2>'
+        f"<p>{escape(axes)} {_times(image.shape)} · {escape(image.dtype.name)} · {nbytes}{levels}</p>"
+        f'<p class="faint">{escape(f"{image.info.format}{version} · {image.role} · {_size_text(image)}")}</p>'
+        f"<details><summary>Open in …</summary><dl>{copies}</dl></details></div></article>"
+    )
+
+
+def _problem(entry: Entry) -> str:
+    # Why it does not open may name files of the server's machine: that is for the log and `voxarium info`.
+    return f'<p class="problem">{escape(entry.address)} <span class="faint">is {escape(entry.kind)}</span></p>'
+
+
+def _turning(count: int, first: int, search: str) -> str:
+    links = []
+    for text, start in (("Previous", first - _ON_A_PAGE), ("Next", first + _ON_A_PAGE)):
+        if 0 <= start < count or (text == "Previous" and first > 0):
+            query = urlencode({"from": max(0, start), **({"search": search} if search else {})}, quote_via=quote)
+            links.append(f'<a href="/?{escape(query)}">{text}</a>')
+    return f"<nav>{''.join(links)}</nav>" if links else ""

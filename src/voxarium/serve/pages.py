@@ -1,0 +1,150 @@
+"""``/``: all images with pictures, addresses and lines to copy; ``/images.json``; ``/thumbnail/``."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import re
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+from voxarium.errors import VoxariumError
+from voxarium.serve.index_page import INDEX_SCRIPT, image_json, index_page
+from voxarium.serve.raw_routes import listed_from_top
+from voxarium.serve.site import Mount, Settings, Site
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+__all__ = ["Thumbnails", "mount"]
+
+_FRESH: Final = 30.0  # seconds for which what was found is shown again
+_PATIENCE: Final = 2.0  # seconds that a page waits for what is new
+_HOST: Final = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+_HASH: Final = base64.b64encode(hashlib.sha256(INDEX_SCRIPT.encode()).digest()).decode()
+_HEADERS: Final = {
+    "cache-control": "no-cache",
+    "content-security-policy": (
+        f"default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; script-src 'sha256-{_HASH}'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    ),
+    "referrer-policy": "no-referrer",
+}
+_SIZES: Final = (128, 256, 512)
+_KEPT_BYTES: Final = 32 << 20
+
+
+def base_url(request: Request, settings: Settings) -> str:
+    """Return the address that visitors know the server under."""
+    if settings.url is not None:
+        return settings.url.rstrip("/")
+    host = request.headers.get("host", "")
+    if _HOST.fullmatch(host) is None:
+        server = request.scope.get("server") or ("localhost", None)
+        host = f"{server[0]}:{server[1]}" if server[1] else str(server[0])
+    return f"{request.scope['scheme']}://{host}"
+
+
+def mount(site: Site) -> Mount:
+    """Return the routes."""
+    from starlette.responses import HTMLResponse, JSONResponse, Response
+    from starlette.routing import Route
+
+    thumbnails = Thumbnails(site)
+
+    async def index(request: Request) -> Response:
+        query = dict(request.query_params)
+        if query.get("list-type") == "2":
+            answer = await site.run_slow(listed_from_top, site, query)
+            return Response(bytes(answer.first), answer.status, headers=_texts(answer.headers))
+        looking = asyncio.ensure_future(site.run_slow(site.catalogue.scan, _FRESH))
+        await asyncio.wait([looking], timeout=_PATIENCE)
+        # Else looking takes long: what was found before is shown, or that there is nothing yet.
+        scan = looking.result() if looking.done() else site.catalogue.latest
+        first = request.query_params.get("from", "0")
+        text = await site.run(
+            index_page,
+            scan,
+            list(site.catalogue.roots.values()),
+            base_url(request, site.settings),
+            first=int(first) if first.isdecimal() and len(first) < 9 else 0,
+            search=request.query_params.get("search", "")[:200],
+        )
+        return HTMLResponse(text, headers=_HEADERS)
+
+    async def images(request: Request) -> Response:
+        scan = await site.run_slow(site.catalogue.scan, _FRESH)
+        base = base_url(request, site.settings)
+        return JSONResponse(
+            {"images": [image_json(e, base) for e in scan.entries]}, headers={"cache-control": "no-cache"}
+        )
+
+    async def thumbnail(request: Request) -> Response:
+        size = request.query_params.get("size", "256")
+        if not size.isdecimal() or len(size) > 4 or int(size) not in _SIZES:
+            return Response(f"size is one of {_SIZES}\n", 400, media_type="text/plain")
+        picture, tag = await site.run_slow(thumbnails.get, request.path_params["address"], int(size))
+        if picture is None:
+            return Response("not found\n", 404, media_type="text/plain", headers={"cache-control": "no-store"})
+        headers = {"etag": tag, "cache-control": "max-age=60"}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(picture, media_type="image/png", headers=headers)
+
+    routes = [Route("/", index), Route("/images.json", images), Route("/thumbnail/{address:path}", thumbnail)]
+    return Mount(name="pages", routes=routes)
+
+
+def _texts(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+
+
+class Thumbnails:
+    """Pictures of images that are in the catalogue, drawn when they are asked for.
+
+    Parameters
+    ----------
+    site : Site
+        With the catalogue.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, int], tuple[Any, bytes | None, str]] = OrderedDict()  # Any: the image
+        self._bytes = 0
+
+    def get(self, address: str, size: int) -> tuple[bytes | None, str]:
+        """Return a PNG file and its tag; None where there is no image, or drawing it takes too much.
+
+        An image is drawn once for each time that it is opened anew.
+        """
+        from voxarium.view.picture import thumbnail_png
+
+        try:
+            image = self._site.catalogue.image(address)
+        except VoxariumError:
+            return None, ""
+        with self._lock:
+            kept = self._kept.get((address, size))
+        if kept is not None and kept[0] is image:
+            return kept[1], kept[2]
+        try:
+            picture: bytes | None = thumbnail_png(image, size=size)
+        except VoxariumError:
+            picture = None
+        tag = f'"{hashlib.sha256(picture or b"").hexdigest()[:24]}"'
+        self._keep((address, size), (image, picture, tag))
+        return picture, tag
+
+    def _keep(self, key: tuple[str, int], item: tuple[Any, bytes | None, str]) -> None:
+        with self._lock:
+            old = self._kept.pop(key, None)
+            self._bytes += len(item[1] or b"") - len((old and old[1]) or b"")
+            self._kept[key] = item
+            while self._bytes > _KEPT_BYTES or len(self._kept) > 1024:
+                _, gone = self._kept.popitem(last=False)
+                self._bytes -= len(gone[1] or b"")

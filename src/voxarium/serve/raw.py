@@ -1,0 +1,279 @@
+"""Objects as they are: the answer to one request for bytes, without anything that waits or sends.
+
+An object that exists is sent as it is, never encoded: sizes that viewers learn from HEAD are those of shards and zip
+files. Where only a compressed twin exists (``key.gz``, ``.br``, ``.zst``, as CloudVolume writes them), it stands for
+the object: with Content-Encoding for clients that accept it, decoded for HEAD, for ranges, and for all others.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from typing_extensions import Buffer
+
+from voxarium.errors import FormatError, StoreError, UnsupportedError
+from voxarium.serve.answers import Answer, Header, failure
+from voxarium.serve.conditions import check_conditions, http_date, range_applies
+from voxarium.serve.media import TWINS, accepted, decoded, media_type
+from voxarium.serve.ranges import RangeError, parse_ranges
+from voxarium.serve.sources import ByteSource, Facts, Slice, shortened
+
+__all__ = ["PIECE", "RawRequest", "absent", "answer_raw"]
+
+# What is read and sent at once. Whole chunks of common sizes are one piece; a slow client keeps no more than this.
+PIECE: Final = 512 << 10
+_MOST_DECODED: Final = 32 << 20  # bytes, of what a twin holds and of the twin itself
+_RANGES: Final = (b"accept-ranges", b"bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class RawRequest:
+    """A request for an object.
+
+    Parameters
+    ----------
+    method : str
+        GET or HEAD.
+    key : str
+        Of the object, in `source`.
+    source : ByteSource
+        Where it is.
+    headers : mapping
+        Names in lower case.
+    cache : bytes
+        Value of Cache-Control.
+    """
+
+    method: str
+    key: str
+    source: ByteSource
+    headers: Mapping[bytes, bytes]
+    cache: bytes = b"no-cache"
+
+
+@dataclass(frozen=True, slots=True)
+class _Representation:
+    """What is sent: an object, or what a twin holds; `encoding` is set when a twin goes out as it is."""
+
+    facts: Facts
+    source: Slice
+    encoding: bytes = b""
+    varies: bool = False
+
+
+def absent() -> Answer:
+    """Return what says that nothing is there."""
+    return failure(404, "not found")
+
+
+def answer_raw(request: RawRequest, *, wait: bool) -> Answer:
+    """Return the answer to a request.
+
+    Raises
+    ------
+    WouldWait
+        If it takes long and `wait` is not set: to be asked again from a thread.
+    StoreError
+        If the object cannot be read.
+    """
+    opened = request.source.open(request.key, wait=wait)
+    if opened is not None:
+        try:
+            return _answer(request, _Representation(opened.facts, opened))
+        finally:
+            opened.close()
+    return _answer_twin(request, wait=wait) if request.source.nearby else absent()
+
+
+# ------------------------------------------------------------------------------------------------------------- twins
+def _answer_twin(request: RawRequest, *, wait: bool) -> Answer:
+    header = request.headers.get(b"accept-encoding")
+    as_is = request.method == "GET" and b"range" not in request.headers
+    other: tuple[str, bytes] | None = None
+    for suffix, coding in TWINS.items():
+        key = request.key + suffix
+        opened = request.source.open(key, wait=wait)
+        if opened is None:
+            continue
+        try:
+            if as_is and accepted(header, coding):
+                facts = opened.facts
+                return _answer(request, _Representation(facts, _Renamed(opened, key), coding, varies=True))
+        finally:
+            opened.close()
+        other = other or (key, coding)
+    return absent() if other is None else _answer_decoded(request, *other, wait=wait)
+
+
+def _answer_decoded(request: RawRequest, key: str, coding: bytes, *, wait: bool) -> Answer:
+    opened = request.source.open(key, wait=wait)
+    if opened is None:
+        return absent()
+    try:
+        facts = opened.facts
+        if facts.size > _MOST_DECODED:
+            return failure(406, "only a compressed object is here, too large to be decompressed by the server")
+        raw = bytes(opened.read(0, facts.size))
+    finally:
+        opened.close()
+    try:
+        data = decoded(raw, coding, _MOST_DECODED)
+    except UnsupportedError:
+        return failure(406, f"only an object compressed with {coding.decode()} is here, and the client refuses that")
+    except FormatError as error:
+        raise StoreError(f"{key}: {error.message}", code=error.code, fix=error.fix) from error
+    told = Facts(len(data), facts.etag[:-1] + b'-d"', facts.modified)
+    return _answer(request, _Representation(told, _Memory(told, data), varies=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    facts: Facts
+    data: bytes
+
+    def read(self, start: int, stop: int) -> Buffer:
+        return memoryview(self.data)[start:stop]
+
+    def close(self) -> None:
+        return None
+
+
+class _Renamed:
+    """A twin, which following pieces must ask for by its own key."""
+
+    def __init__(self, inner: Slice, key: str) -> None:
+        self.inner = inner
+        self.key = key
+        self.facts = inner.facts
+
+    def read(self, start: int, stop: int) -> Buffer:
+        return self.inner.read(start, stop)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+# ----------------------------------------------------------------------------------------------------------- answers
+def _answer(request: RawRequest, found: _Representation) -> Answer:
+    facts = found.facts
+    headers = _headers(request, found)
+    status = check_conditions(request.headers, facts.etag, facts.modified)
+    if status == 304:
+        return Answer(304, headers)
+    if status is not None:
+        return failure(status, "the object is another one")
+    headers.append((b"content-type", media_type(request.key)))
+    if found.encoding:
+        headers.append((b"content-encoding", found.encoding))
+    asked = request.headers.get(b"range") if request.method == "GET" and not found.encoding else None
+    if asked is not None and range_applies(request.headers, facts.etag, facts.modified):
+        try:
+            parts = parse_ranges(asked, facts.size)
+        except RangeError:
+            return failure(416, "no such range", [_RANGES, (b"content-range", b"bytes */%d" % facts.size)])
+        if parts is not None:
+            return _partial(request, found, headers, parts)
+    headers.append((b"content-length", b"%d" % facts.size))
+    if request.method == "HEAD":
+        return Answer(200, headers)
+    return _filled(200, headers, request, found, [(b"", 0, facts.size)])
+
+
+def _headers(request: RawRequest, found: _Representation) -> list[Header]:
+    facts = found.facts
+    headers = [(b"etag", facts.etag), (b"cache-control", request.cache)]
+    if not found.encoding:
+        headers.append(_RANGES)
+    if facts.modified is not None:
+        headers.append((b"last-modified", http_date(facts.modified)))
+    if found.varies:
+        headers.append((b"vary", b"accept-encoding"))
+    return headers
+
+
+def _partial(
+    request: RawRequest, found: _Representation, headers: list[Header], parts: list[tuple[int, int]]
+) -> Answer:
+    size = found.facts.size
+    if len(parts) == 1:
+        start, stop = parts[0]
+        headers.append((b"content-range", b"bytes %d-%d/%d" % (start, stop - 1, size)))
+        headers.append((b"content-length", b"%d" % (stop - start)))
+        return _filled(206, headers, request, found, [(b"", start, stop)])
+    boundary = secrets.token_hex(16).encode()
+    kind = headers.pop()[1]  # the type, put last by `_answer`
+    spans = []
+    for start, stop in parts:
+        where = b"content-range: bytes %d-%d/%d" % (start, stop - 1, size)
+        spans.append((b"\r\n--%b\r\ncontent-type: %b\r\n%b\r\n\r\n" % (boundary, kind, where), start, stop))
+    spans.append((b"\r\n--%b--\r\n" % boundary, 0, 0))
+    length = sum(len(head) + stop - start for head, start, stop in spans)
+    headers.append((b"content-type", b"multipart/byteranges; boundary=" + boundary))
+    headers.append((b"content-length", b"%d" % length))
+    return _filled(206, headers, request, found, spans)
+
+
+_Span = tuple[bytes, int, int]  # bytes to send before a part of the object, and its start and stop
+
+
+def _filled(
+    status: int, headers: list[Header], request: RawRequest, found: _Representation, spans: list[_Span]
+) -> Answer:
+    """Return an answer with its first bytes; the rest is read when those are gone."""
+    if len(spans) == 1 and spans[0][2] - spans[0][1] <= PIECE:
+        return Answer(status, headers, found.source.read(spans[0][1], spans[0][2]))
+    pieces = _pieces(spans)
+    if isinstance(found.source, _Memory):
+        memory = found.source
+        parts = (part for head, a, b in pieces for part in (head, memory.read(a, b)))
+        return Answer(status, headers, b"".join(parts))
+    key = found.source.key if isinstance(found.source, _Renamed) else request.key
+    head, start, stop = next(pieces)
+    first = b"".join((head, found.source.read(start, stop)))
+    return Answer(status, headers, first, _Rest(request.source, key, found.facts, pieces))
+
+
+def _pieces(spans: list[_Span]) -> Iterator[_Span]:
+    for head, start, stop in spans:
+        yield head, start, min(stop, start + PIECE)
+        for at in range(start + PIECE, stop, PIECE):
+            yield b"", at, min(stop, at + PIECE)
+
+
+class _Rest:
+    """The pieces of an object behind the first. The object is opened for each: a slow client keeps no file open."""
+
+    def __init__(self, source: ByteSource, key: str, facts: Facts, pieces: Iterator[_Span]) -> None:
+        self._source = source
+        self._key = key
+        self._facts = facts
+        self._pieces = pieces
+        self._next = next(pieces, None)
+
+    def read(self, *, wait: bool) -> Buffer:
+        """Return the next piece.
+
+        Raises
+        ------
+        StoreError
+            If the object is no longer the one that was begun.
+        """
+        if self._next is None:
+            return b""
+        head, start, stop = self._next
+        data: Buffer = b""
+        if stop > start:
+            opened = self._source.open(self._key, wait=wait)
+            if opened is None:
+                raise shortened(self._key)
+            try:
+                if opened.facts.etag != self._facts.etag:
+                    raise shortened(self._key)
+                data = opened.read(start, stop)
+            finally:
+                opened.close()
+        self._next = next(self._pieces, None)
+        return b"".join((head, data)) if head else data

@@ -1,0 +1,200 @@
+"""``/raw/``: the files as they are, and what is in their folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
+
+from voxarium.serve.addresses import key_of
+from voxarium.serve.answers import Answer, failure
+from voxarium.serve.listing import Entry, folder_page
+from voxarium.serve.listing_pages import html_listing, json_listing, s3_listing
+from voxarium.serve.raw import RawRequest, absent, answer_raw
+from voxarium.serve.roots import Root
+from voxarium.serve.sending import answered, send_answer
+from voxarium.serve.site import Mount, Site
+from voxarium.serve.sources import ByteSource
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+__all__ = ["RawApp", "listed_from_top", "mount"]
+
+_PREFIX: Final = b"/raw"
+_WANTED: Final = frozenset({
+    b"range", b"if-range", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since",
+    b"accept-encoding", b"accept",
+})  # fmt: skip
+_MOST_ARGUMENTS: Final = 16
+
+
+def mount(site: Site) -> Mount:
+    """Return the routes of raw bytes."""
+    app = RawApp(site)
+    return Mount(name="raw", bare={"raw": app})
+
+
+class RawApp:
+    """Answers requests below ``/raw/``, without any framework between: chunks are many and small."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._roots = {name.encode(): root for name, root in site.catalogue.roots.items()}
+        age = site.settings.max_age
+        self._cache = b"public, max-age=%d" % age if age else b"no-cache"
+        self._all = _RootsLister(site.catalogue.roots)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        method: str = scope["method"]
+        if method not in ("GET", "HEAD"):
+            allow = [(b"allow", b"GET, HEAD, OPTIONS"), (b"connection", b"close")]
+            answer = failure(405, "only GET and HEAD are possible here", allow)
+        else:
+            answer = await self._answer(scope, method)
+        if method == "HEAD":
+            answer.first, answer.rest = b"", None
+        await send_answer(self._site, answer, receive, send)
+
+    async def _answer(self, scope: Scope, method: str) -> Answer:
+        headers = _headers(scope["headers"])
+        path: bytes = scope["raw_path"][len(_PREFIX) :]
+        name, slash, rest = path.removeprefix(b"/").partition(b"/")
+        query = _query(scope["query_string"])
+        if query.get("list-type") == "2":
+            return await self._site.run_slow(self._listed, name, rest, query)
+        if not name:
+            return self._top(scope, headers, query)
+        root = self._root(name)
+        if root is None:
+            return absent()
+        if slash and (not rest or rest.endswith(b"/")):
+            return await self._folder(root, rest, headers, query)
+        key = key_of(rest, hidden=self._site.settings.hidden) if slash else ""
+        if key is None:
+            return absent()
+        answer = await self._object(root, key, method, headers)
+        # Only for people: to programs, a folder is no object, and nothing else than absent.
+        if answer.status == 404 and b"text/html" in headers.get(b"accept", b"") and await self._is_folder(root, key):
+            return _moved(scope)
+        return answer
+
+    def _top(self, scope: Scope, headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> Answer:
+        """Answer with the list of roots."""
+        path = scope["raw_path"][len(_PREFIX) :]
+        if path == b"/":
+            return self._folder_answer("raw", self._all.entries("") or [], headers, query)
+        return absent() if path else _moved(scope)
+
+    async def _object(self, root: Root, key: str, method: str, headers: Mapping[bytes, bytes]) -> Answer:
+        source: ByteSource | None = root.source
+        if not key:
+            source, key = root.whole or (None, "")
+        if source is None:
+            return absent()
+        request = RawRequest(method, key, source, headers, self._cache)
+        return await answered(self._site, lambda wait: answer_raw(request, wait=wait))
+
+    async def _is_folder(self, root: Root, key: str) -> bool:
+        return root.lister is not None and await self._site.run(root.lister.entries, key) is not None
+
+    def _root(self, raw: bytes) -> Root | None:
+        root = self._roots.get(raw)
+        if root is None and b"%" in raw:
+            name = key_of(raw, hidden=True)
+            return None if name is None else self._site.catalogue.roots.get(name)
+        return root
+
+    async def _folder(
+        self, root: Root, rest: bytes, headers: Mapping[bytes, bytes], query: Mapping[str, str]
+    ) -> Answer:
+        folder = key_of(rest[:-1], hidden=self._site.settings.hidden) if rest else ""
+        if folder is None or root.lister is None:
+            return absent()
+        entries = await self._site.run(folder_page, root.lister, folder)
+        if entries is None:
+            return absent()
+        return self._folder_answer(f"{root.name}/{folder}".rstrip("/"), entries, headers, query)
+
+    def _folder_answer(
+        self, address: str, entries: list[Entry], headers: Mapping[bytes, bytes], query: Mapping[str, str]
+    ) -> Answer:
+        accept = headers.get(b"accept", b"")
+        wants_json = b"application/json" in accept and b"text/html" not in accept
+        if query.get("format", "json" if wants_json else "html") == "json":
+            answer = json_listing(address, entries)
+        else:
+            answer = html_listing(address, entries, up=address != "raw")
+        answer.headers.append((b"vary", b"accept"))
+        return answer
+
+    def _listed(self, name: bytes, rest: bytes, query: Mapping[str, str]) -> Answer:
+        """Answer as S3 does: each root is a bucket, and all together are one named ``raw``."""
+        if rest:
+            return absent()
+        if not name:
+            return s3_listing("raw", self._all, query)
+        root = self._root(name)
+        return absent() if root is None or root.lister is None else s3_listing(root.name, root.lister, query)
+
+
+def listed_from_top(site: Site, query: Mapping[str, str]) -> Answer:
+    """Answer as S3 does for clients that take the first part of a path for part of the key."""
+    return s3_listing("", _RootsLister(site.catalogue.roots), query, above="raw/")
+
+
+def _moved(scope: Scope) -> Answer:
+    return failure(308, "this is a folder", [(b"location", scope["raw_path"] + b"/")])
+
+
+def _headers(given: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return the headers that matter; of several of one name, as one list."""
+    found: dict[bytes, bytes] = {}
+    for name, value in given:
+        if name in _WANTED:
+            found[name] = value if name not in found else found[name] + b", " + value
+    return found
+
+
+def _query(raw: bytes) -> dict[str, str]:
+    if not raw:
+        return {}
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_ARGUMENTS)
+    except ValueError:
+        return {}
+    return dict(pairs)
+
+
+class _RootsLister:
+    """All roots as the folders of one."""
+
+    def __init__(self, roots: Mapping[str, Root]) -> None:
+        self._roots = roots
+
+    def _split(self, key: str) -> tuple[Root | None, str]:
+        name, _, below = key.partition("/")
+        return self._roots.get(name), below
+
+    def entries(self, folder: str) -> list[Entry] | None:
+        """Return the roots, or what is in one of them."""
+        if not folder:
+            return [Entry(f"{name}/" if root.lister else name) for name, root in self._roots.items()]
+        root, below = self._split(folder)
+        return None if root is None or root.lister is None else root.lister.entries(below)
+
+    def size(self, key: str) -> int:
+        """Return the size of an object, or of a root that is a file."""
+        root, below = self._split(key)
+        if root is None:
+            return 0
+        if root.lister is not None and below:
+            return root.lister.size(below)
+        if root.whole is None:
+            return 0
+        opened = root.whole[0].open(root.whole[1], wait=True)
+        if opened is None:
+            return 0
+        opened.close()
+        return opened.facts.size

@@ -1,0 +1,117 @@
+"""What all routes share: settings, the catalogue of images, threads for what waits, counters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from voxarium.serve.catalogue import Catalogue
+from voxarium.serve.metrics import Metrics
+from voxarium.serve.roots import Root
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp
+
+__all__ = ["Mount", "Settings", "Site"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a server behaves.
+
+    Parameters
+    ----------
+    max_age : int
+        Seconds for which clients may keep an object without asking again.
+    origins : tuple of str
+        Web sites whose pages may read what is served; ``*`` for all.
+    hidden : bool
+        Serve names that begin with a dot; those of Zarr are served always.
+    follow : bool
+        Follow symbolic links that lead out of a root.
+    url : str or None
+        Address under which others reach the server, when something stands in front of it.
+    most_requests : int
+        Requests answered at a time; more are told to come back.
+    most_connections : int
+        Open connections; more are turned away.
+    most_body : int
+        Bytes of a request's body.
+    threads : int
+        For what waits for disks and networks.
+    head_seconds, stall_seconds : float
+        How long a client may take for the head of a request, and how long it may leave an answer unread.
+    """
+
+    max_age: int = 0
+    origins: tuple[str, ...] = ("*",)
+    hidden: bool = False
+    follow: bool = False
+    url: str | None = None
+    most_requests: int = 512
+    most_connections: int = 8192
+    most_body: int = 1 << 20
+    threads: int = 16
+    head_seconds: float = 20.0
+    stall_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """What a file of routes adds to the server.
+
+    Parameters
+    ----------
+    name : str
+        For metrics and the access log.
+    bare : mapping
+        First part of a path → ASGI application, reached without anything between: for bytes, where speed counts.
+    routes : sequence of BaseRoute
+        Routes of Starlette: for everything else.
+    """
+
+    name: str
+    bare: Mapping[str, ASGIApp] = field(default_factory=dict)
+    routes: Sequence[BaseRoute] = ()
+
+
+class Site:
+    """One server's shared things.
+
+    Parameters
+    ----------
+    roots : sequence of Root
+        What is served.
+    settings : Settings
+        How.
+    """
+
+    def __init__(self, roots: Sequence[Root], settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.catalogue = Catalogue(roots)
+        self.metrics = Metrics()
+        self._threads = ThreadPoolExecutor(self.settings.threads, thread_name_prefix="serve")
+        # Looking through folders and drawing pictures take long: they must not keep the others from their bytes.
+        self._slow = ThreadPoolExecutor(2, thread_name_prefix="serve-slow")
+
+    async def run(self, function: Callable[_P, _T], *args: _P.args, **options: _P.kwargs) -> _T:
+        """Call what waits for a disk or a network, in a thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: function(*args, **options))
+
+    async def run_slow(self, function: Callable[_P, _T], *args: _P.args, **options: _P.kwargs) -> _T:
+        """Call what takes long, two at a time."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._slow, lambda: function(*args, **options))
+
+    def close(self) -> None:
+        """Begin nothing new."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._slow.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,84 @@
+"""Addresses of an image for other programs, and lines to copy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from voxarium.core.image import Image
+from voxarium.serve.addresses import quoted
+
+__all__ = ["Snippet", "raw_url", "snippets"]
+
+_TENSORSTORE: Final = {"zarr2": "zarr", "zarr3": "zarr3", "n5": "n5"}
+_NEUROGLANCER: Final = {"zarr2": "zarr2", "zarr3": "zarr3", "n5": "n5", "nifti": "nifti"}
+# What the released Neuroglancer (2.41) reads of OME-Zarr.
+_OME_SHOWN: Final = ("0.4", "0.5")
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """Something to copy.
+
+    Parameters
+    ----------
+    program : str
+        What takes it.
+    text : str
+        A URL, or lines of code.
+    note : str
+        Where to put it, or what to know.
+    """
+
+    program: str
+    text: str
+    note: str = ""
+
+
+def raw_url(base: str, address: str) -> str:
+    """Return the URL of the files of an image; what follows ``::`` is not part of it."""
+    return f"{base}/raw/{quoted(address.partition('::')[0])}"
+
+
+def snippets(image: Image, address: str, base: str) -> list[Snippet]:
+    """Return what can be copied for an image at an address of the server at `base`."""
+    return list(_snippets(image, address, base))
+
+
+def _snippets(image: Image, address: str, base: str) -> Iterator[Snippet]:
+    url = raw_url(base, address)
+    inner = address.partition("::")[2]
+    container = image.levels[0].array.format
+    convention = image.info.format
+    yield Snippet("URL", url)
+    if not inner:
+        yield from _neuroglancer(image, url, container, convention)
+    yield Snippet("Voxarium", f'import voxarium\nimage = voxarium.open("{url}{f"::{inner}" if inner else ""}")')
+    level = "/".join(p for p in (url, quoted(image.levels[0].path)) if p)
+    if not inner and container in _TENSORSTORE:
+        driver = _TENSORSTORE[container]
+        yield Snippet(
+            "TensorStore",
+            f'import tensorstore as ts\narray = ts.open({{"driver": "{driver}", "kvstore": "{level}/"}}).result()',
+        )
+    if not inner and convention == "precomputed":
+        text = f'{{"driver": "neuroglancer_precomputed", "kvstore": "{url}/"}}'
+        yield Snippet("TensorStore", f"import tensorstore as ts\narray = ts.open({text}).result()")
+        yield Snippet(
+            "CloudVolume", f'from cloudvolume import CloudVolume\nvolume = CloudVolume("precomputed://{url}")'
+        )
+    if not inner and container in ("zarr2", "zarr3"):
+        yield Snippet("zarr-python", f'import zarr\narray = zarr.open_array("{level}", mode="r")', "needs aiohttp")
+    if not inner and container in ("zarr2", "zarr3", "n5"):
+        yield Snippet("Fiji", url, "File ▸ Import ▸ HDF5/N5/Zarr/OME-NGFF …")
+
+
+def _neuroglancer(image: Image, url: str, container: str, convention: str) -> Iterator[Snippet]:
+    if convention == "precomputed":
+        yield Snippet("Neuroglancer", f"precomputed://{url}", "as the source of a layer")
+    elif container in _NEUROGLANCER:
+        version = image.info.spec_version or ""
+        shown = convention != "ome-zarr" or version.startswith(_OME_SHOWN)
+        note = "as the source of a layer" if shown else f"OME-Zarr {version} needs a Neuroglancer newer than 2.41"
+        yield Snippet("Neuroglancer", f"{_NEUROGLANCER[container]}://{url}", note)
