@@ -121,6 +121,24 @@ def test_a_shard_that_was_cut_off_is_named_once(sharded: Path) -> None:
     assert found.found["origin"] == [0, 32, 0]
 
 
+@pytest.mark.parametrize(("start", "says"), [(104, "overlap"), (10**6, "")])
+def test_an_index_that_names_wrong_places_is_found(tmp_path: Path, start: int, says: str) -> None:
+    zarr = pytest.importorskip("zarr")
+    array = zarr.create_array(
+        str(tmp_path / "a"), shape=(6, 10, 14), chunks=(3, 5, 7), shards=(6, 10, 14), dtype="u1", compressors=None,
+    )  # fmt: skip
+    array[...] = 7
+    document = json.loads((tmp_path / "a/zarr.json").read_text())
+    document["codecs"][0]["configuration"]["index_codecs"].pop()
+    (tmp_path / "a/zarr.json").write_text(json.dumps(document))
+    shard = tmp_path / "a/c/0/0/0"
+    index = np.frombuffer(shard.read_bytes()[-132:-4], "<u8").reshape(8, 2).copy()
+    index[np.argsort(index[:, 0])[1], 0] = start
+    shard.write_bytes(shard.read_bytes()[:-132] + index.tobytes())
+    (found,) = musts(voxarium.open(tmp_path / "a"))
+    assert (found.rule, found.key) == ("DA-003", "c/0/0/0") and says in found.message
+
+
 def test_a_flipped_bit_under_a_checksum_is_named_with_chunk_bytes_and_voxels(tmp_path: Path, noisy: np.ndarray) -> None:
     zarr = pytest.importorskip("zarr")
     array = zarr.create_array(

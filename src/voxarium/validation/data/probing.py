@@ -226,7 +226,7 @@ def _moved(tiles: Sequence[_Tile], factors: tuple[int, ...], best: Trial) -> tup
 
 def _explains(way: Trial, move: tuple[int, ...], tiles: Sequence[_Tile], factors: tuple[int, ...]) -> bool:
     seen = told = 0
-    for tile in tiles[:6]:
+    for tile in tiles:
         part, windows = [], []
         for a, b, n, f, m, c in zip(tile.lo, tile.hi, tile.fine.shape, factors, move, tile.coarse.shape, strict=True):
             # Windows that lie wholly within what was read, moved or not.

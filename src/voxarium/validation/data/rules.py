@@ -23,15 +23,10 @@ DA-002 must needs=data
     mend: Copy the object again from its source.
     bad: pyramid-zarr3-crc32c image/0/c/0/0/1 flip 7
 DA-003 must needs=data
-    The index of every shard can be read, and the chunks it names lie inside the shard.
-    why: Without it no chunk of the shard is found.
+    The index of every shard can be read, and the chunks it names lie inside the shard, none over another.
+    why: Without it no chunk of the shard is found, and with a wrong one others are read in their place.
     mend: Copy the object again from its source.
     bad: pyramid-zarr3-sharded image/0/c/0/0/0 flip -9
-DA-005 must needs=data
-    Chunks of a shard do not overlap.
-    why: Bytes cannot belong to two chunks: one was written over the other, or the index is wrong.
-    mend: Copy the object again from its source.
-    bad: pyramid-zarr3-bare-shards image/0/c/0/0/0 flip -112
 DA-007 must needs=data
     Stored objects are put together as their format demands.
     why: Reading does not notice it, and takes what is misplaced for absent.

@@ -39,7 +39,7 @@ class ObjectFaults:
         """Report all of it."""
         self.outside.report(sheet, "DA-003", f"of {level} <end> before their chunks do", "copy them again", expected=0)
         self.overlapping.report(
-            sheet, "DA-005", f"of {level} <have> chunks that overlap", "copy them again", expected=0
+            sheet, "DA-003", f"of {level} <have> chunks that overlap", "copy them again", expected=0
         )
         for key, message, fix in self.others:
             sheet.key = key

@@ -23,15 +23,17 @@ _BYTES: Final[dict[str, Any]] = {"name": "bytes", "configuration": {"endian": "l
 _PLAIN: Final[list[dict[str, Any]]] = [_BYTES]
 _SUMMED: Final[list[dict[str, Any]]] = [_BYTES, {"name": "crc32c"}]
 _PACKED: Final = [_BYTES, {"name": "zstd", "configuration": {"level": 1, "checksum": False}}]
-
-
-def _sharded(codecs: list[dict[str, Any]], index: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    settings = {"chunk_shape": list(CHUNK), "codecs": codecs, "index_codecs": index, "index_location": "end"}
-    return [{"name": "sharding_indexed", "configuration": settings}]
-
-
-_SHARDED: Final = _sharded(_PACKED, _SUMMED)
-_BARE_SHARDS: Final = _sharded(_PLAIN, _PLAIN)
+_SHARDED: Final[list[dict[str, Any]]] = [
+    {
+        "name": "sharding_indexed",
+        "configuration": {
+            "chunk_shape": list(CHUNK),
+            "codecs": _PACKED,
+            "index_codecs": _SUMMED,
+            "index_location": "end",
+        },
+    }
+]
 _AXES: Final = [{"name": n, "type": "space", "unit": "nanometer"} for n in "zyx"]
 _VOXEL: Final = (40.0, 8.0, 6.0)
 
@@ -142,7 +144,7 @@ def _image(
 
 
 def _wide() -> NDArray[Any]:
-    z, y, x = np.indices((4, 4, 16))
+    z, y, x = np.indices((4, 8, 16))
     values: NDArray[Any] = (z * 61 + y * 29 + x * x * 17 + x * y * 5) % 251 + 1
     return values.astype(np.uint8)
 
@@ -170,9 +172,8 @@ BASES: Final[Mapping[str, Callable[[], dict[str, bytes]]]] = {
     "pyramid-zarr3-crc32c": _image(_SUMMED),
     "pyramid-zarr3-zstd": _image(_PACKED),
     "pyramid-zarr3-sharded": _image(_SHARDED),
-    "pyramid-zarr3-bare-shards": _image(_BARE_SHARDS),
     "pyramid-zarr3-stride": _image(_PLAIN, "stride"),
-    "pyramid-zarr3-wide": _image(_PLAIN, chunk=(4, 4, 2), make=_wide),
+    "pyramid-zarr3-wide": _image(_PLAIN, chunk=(4, 8, 2), make=_wide),
     "pyramid-zarr3-float": _image(_PLAIN, make=lambda: voxels("float32")),
     "pyramid-zarr3-sparse": _sparse,
     "labelled-zarr3": _labelled,
