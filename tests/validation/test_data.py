@@ -286,9 +286,17 @@ def test_a_sample_is_the_same_each_time_and_is_stated(tmp_path: Path, noisy: np.
 def test_values_are_counted_where_that_is_asked_for(labelled: Path) -> None:
     image = voxarium.open(labelled)
     values, counts = np.unique(cells(), return_counts=True)
-    assert check_data(image, histogram=True).histogram == dict(zip(values.tolist(), counts.tolist(), strict=True))
-    assert check_data(image, histogram=True, sample=0.5).histogram is None
-    assert check_data(image).histogram is None
+    expected = dict(zip(values.tolist(), counts.tolist(), strict=True))
+    assert check_data(image, histogram=lambda info: info.shape == image.shape).histograms == {"s0": expected}
+    assert check_data(image, histogram=lambda info: True, sample=0.5).histograms == {}
+    assert check_data(image).histograms == {}
+
+
+def test_values_of_absent_chunks_are_counted(tmp_path: Path) -> None:
+    voxels = np.zeros((30, 40, 50), np.uint8)
+    voxels[3, 4, 5] = 9
+    image = voxarium.open(written(tmp_path, voxels, chunk=8, shard=0, levels=1))
+    assert data(image, histogram=lambda info: True).histograms == {"s0": {0: 59_999, 9: 1}}
 
 
 def test_progress_is_told_in_voxels(plain: Path) -> None:

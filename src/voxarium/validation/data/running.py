@@ -13,6 +13,7 @@ from voxarium.core.executor import Cancel, ThreadExecutor
 from voxarium.core.image import Image
 from voxarium.model.box import Box
 from voxarium.model.checking import Sheet
+from voxarium.model.image import ArrayInfo
 from voxarium.model.rules import Finding
 from voxarium.pyramid import halo, source_box
 from voxarium.validation.data.blocks import Pair, Run, grouped, sampled_boxes
@@ -51,8 +52,9 @@ class DataResult:
         Chunks, or whole objects, that cannot be read.
     methods : mapping of int to str
         How each level was made, as far as its voxels tell.
-    histogram : mapping of int to int or None
-        Voxels per value of level 0, when it was asked for and everything was read.
+    histograms : mapping of str to mapping of int to int
+        By path of the array, the voxels per value, absent chunks included, of levels that this was asked for; none
+        where something was left out, or could not be read.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -63,7 +65,7 @@ class DataResult:
     sample: float = 1.0
     faults: int = 0
     methods: Mapping[int, str] = field(default_factory=dict)
-    histogram: Mapping[int, int] | None = None
+    histograms: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
 
 
 def check_data(
@@ -73,7 +75,7 @@ def check_data(
     census: Mapping[str, ObjectMap] = _NO_MAPS,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
-    histogram: bool = False,
+    histogram: Callable[[ArrayInfo], bool] | None = None,
 ) -> DataResult:
     """Read an image and check its voxels.
 
@@ -92,8 +94,8 @@ def check_data(
         None = one per processor.
     progress : callable or None
         Called with the number of voxels since the last call.
-    histogram : bool
-        Count the values of level 0, for formats that state the counts.
+    histogram : callable or None
+        Tells of which levels the values are to be counted: formats may state the counts.
 
     Raises
     ------
@@ -112,14 +114,16 @@ class _Check:
         census: Mapping[str, ObjectMap],
         threads: int | None,
         *,
-        histogram: bool,
+        histogram: Callable[[ArrayInfo], bool] | None,
     ) -> None:
         self.image, self.sample, self.census = image, sample, census
         self.faults = Faults()
         self.readers = [LevelReader(a, i, self.faults) for i, a in enumerate(image.arrays)]
         self.executor = ThreadExecutor(threads)
         self.sheet = Sheet("", RULES)
-        self.values = [Values(image, i, histogram=histogram and i == 0) for i in range(len(image.arrays))]
+        self.values = [
+            Values(image, i, histogram=histogram is not None and histogram(a.info)) for i, a in enumerate(image.arrays)
+        ]
         self.tallies: dict[int, Tally] = {}
         self.voxels = self.chunks = self.nbytes = 0
         self._lock = threading.Lock()
@@ -138,7 +142,6 @@ class _Check:
             tally.report(self.sheet)
         for values in self.values:
             values.report(self.sheet)
-        whole = self.sample >= 1
         return DataResult(
             findings=tuple(self.sheet.findings),
             maps=marked_maps(self.census, self.faults, self.readers),
@@ -148,8 +151,14 @@ class _Check:
             sample=self.sample,
             faults=len(self.faults.found) + self.faults.more,
             methods={t.pair.coarse: t.pair.trial.text for t in self.tallies.values() if t.pair.firm},
-            histogram=self.values[0].histogram if whole and self.values else None,
+            histograms=dict(self._histograms()) if self.sample >= 1 else {},
         )
+
+    def _histograms(self) -> Iterator[tuple[str, Mapping[int, int]]]:
+        broken = {f.level for f in self.faults.found.values()}
+        for values, reader in zip(self.values, self.readers, strict=True):
+            if values.histogram is not None and values.level not in broken and reader.unsupported is None:
+                yield values.path, values.histogram
 
     # ------------------------------------------------------------------------------------------------- levels
     def _pairs(self) -> Iterator[Pair]:
@@ -246,6 +255,9 @@ class _Check:
         """Read one block of every level of a run, and compare each with the one before; return voxels read."""
         boxes = list(self._boxes(run, box))
         if self._is_nothing(run, boxes):
+            for level, at in boxes:
+                if level in first and at.size:
+                    self.values[level].take_fill(self.image.arrays[level].info.fill_value, at.size)
             return sum(b.size for level, b in boxes if level in first)
         blocks = [self._take(level, at, first) for level, at in boxes[1:]]
         for piece in box.tiles(run.piece):

@@ -54,6 +54,13 @@ class Values:
         if self._counts is not None:
             self._take_counts(voxels if unknown is None else voxels[~unknown])
 
+    def take_fill(self, fill: Any, count: int) -> None:
+        """Count voxels of chunks that do not exist."""
+        self.take(np.full(1, fill, self.dtype), None)
+        if self._counts is not None:
+            with self._lock:
+                self._counts[int(fill)] += count - 1
+
     def _take_nans(self, voxels: NDArray[Any]) -> None:
         if np.isnan(np.min(voxels)):  # the least of all is NaN when any is
             count = int(np.isnan(voxels).sum())
