@@ -21,6 +21,15 @@ def _cells(dtype: str) -> np.ndarray:
 
 
 # ------------------------------------------------------------------------------------------------ specifications
+def cloudvolume_provenance(raw: bytes) -> object:
+    """Parse the file of a layer, take its steps over, write it again."""
+    from voxarium.spec.cloudvolume_provenance import activities_of, dump_layer, parse_layer
+
+    layer = parse_layer(raw, "provenance")
+    dump_layer(layer)
+    return activities_of(layer, "em")
+
+
 def itk_transform(raw: bytes) -> object:
     """Parse a transform in each of ITK's three kinds of file."""
     from voxarium.spec.itk_transform import parse_itk
@@ -36,6 +45,16 @@ def itk_transform(raw: bytes) -> object:
         with suppress(VoxariumError):
             parse_itk("file", head + raw)
     return None
+
+
+def vld_tree(raw: bytes) -> object:
+    """Parse a tree of digests; also one whose beginning is in order."""
+    from voxarium.spec.logical_digest import MAGIC, parse_tree
+
+    with suppress(VoxariumError):
+        parse_tree(raw, "here")
+    header, _, leaves = raw.partition(b"\n")
+    return parse_tree(MAGIC + len(header).to_bytes(4, "little") + header + leaves, "here")
 
 
 def ome_image(attributes: Mapping[str, Any]) -> object:
@@ -352,6 +371,7 @@ def examples(function: str) -> Iterator[bytes]:
         "chunk_images": _image_examples,
         "lz4_block": _lz4_examples,
         "shard": _shard_examples,
+        "vld_tree": _tree_examples,
     }
     if function in makers:
         yield from makers[function](function)
@@ -371,6 +391,23 @@ def _labels_examples(function: str) -> Iterator[bytes]:
 
         for options in ({"allow_pins": True}, {"markov_model_order": 3}):
             yield b"\x00" + bytes(package.compress(np.asfortranarray(_cells("u8")[0].T), **options))
+
+
+def _tree_examples(_: str) -> Iterator[bytes]:
+    from voxarium.spec.logical_digest import Coordinates, LogicalDigest, dump_tree
+
+    placed = Coordinates((("z", "space", "meter"), ("y", "space", None)), (("4e-8", "0", "0"), ("0", "1e0", "-5e-1")))
+    for shape, axes, coordinates in (
+        ((1, 600), ("z", "y"), placed),
+        ((), (), None),
+        ((0, 3, 5), ("z", "y", "x"), None),
+    ):
+        leaves = np.arange(64 if len(axes) == 2 else 0 if axes else 32, dtype=np.uint8).reshape(-1, 32)
+        count = LogicalDigest(dtype="uint8", shape=shape, axes=axes, content="", leaves=leaves).grid.size
+        raw = dump_tree(LogicalDigest.of("uint8", shape, axes, np.resize(leaves, (count, 32)), coordinates))
+        yield raw
+        length = int.from_bytes(raw[8:12], "little")
+        yield raw[12 : 12 + length] + b"\n" + raw[12 + length :]
 
 
 def _image_examples(_: str) -> Iterator[bytes]:

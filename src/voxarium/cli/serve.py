@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from voxarium.serve.catalogue import Entry
     from voxarium.serve.site import Site
 
-from voxarium.serve.snippets import raw_url
-
 __all__ = ["serve"]
 
 _MOST_LINES: Final = 30
@@ -103,6 +101,8 @@ def serve(
 
 def _say_images(site: Site, address: str) -> None:
     """Print what is found, when it is; a long list is on the page."""
+    from voxarium.serve.snippets import raw_url
+
     entries = site.catalogue.scan(_FRESH).entries
     for entry in entries[:_MOST_LINES]:
         say(f"  {raw_url(address, entry.address)}  {entry.problem or _facts(entry)}")

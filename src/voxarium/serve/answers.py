@@ -24,13 +24,7 @@ class Body(Protocol):
     """What follows the first bytes of an answer. It keeps nothing open between its pieces."""
 
     def read(self, *, wait: bool) -> Buffer:
-        """Return the next piece; empty at the end.
-
-        Raises
-        ------
-        WouldWait
-            If `wait` is not set and it is not at hand.
-        """
+        """Return the next piece; empty at the end. Without `wait`, `WouldWait` tells that it is not at hand."""
 
 
 @dataclass(slots=True)

@@ -163,7 +163,8 @@ def _article(entry: Entry, base: str) -> str:
     if image is None:  # pragma: no cover  only images are shown so
         return ""
     version = f" {image.info.spec_version}" if image.info.spec_version else ""
-    axes = "".join(a.name for a in image.axes)
+    names = [a.name for a in image.axes]
+    axes = ("" if all(len(n) == 1 for n in names) else " ").join(names)
     levels = f" · {len(image.levels)} levels" if len(image.levels) > 1 else ""
     nbytes = bytes_text(image.level(0).nbytes)
     where = raw_url("", entry.address) + ("/" if entry.root.lister and "::" not in entry.address else "")

@@ -44,7 +44,8 @@ def html_listing(title: str, entries: Sequence[Entry], *, up: bool) -> Answer:
     note = f"<p class=faint>{more:,} more: ask for JSON, or list the folder as S3 does.</p>" if more > 0 else ""
     body = (
         f'<p class="small"><a href="/">All images</a></p><h1>{escape(title)}</h1>'
-        f"<table><tbody>{''.join(rows)}</tbody></table>{note}"
+        '<table><thead><tr><th>Name</th><th class="n">Size</th><th class="n">Changed (UTC)</th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>{note}"
     )
     return text_answer(200, page(title, body), [_FRESH], b"text/html; charset=utf-8")
 

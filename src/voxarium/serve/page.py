@@ -21,7 +21,7 @@ code,pre{font:13px/1.45 ui-monospace,"DejaVu Sans Mono",monospace}
 table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.25rem .75rem .25rem 0;vertical-align:top}
 th{font-weight:500;color:var(--faint)}
 tbody tr{border-top:1px solid var(--line)}
-td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 """.strip()
 
 

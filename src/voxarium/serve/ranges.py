@@ -33,11 +33,8 @@ def parse_ranges(value: bytes, size: int) -> list[tuple[int, int]] | None:
         In the order asked, without parts beyond the end. None when the header counts something else than bytes: it is
         ignored then.
 
-    Raises
-    ------
-    RangeError
-        If the header is malformed, no part lies within the object, the parts together are larger than the object, or
-        they are more than `MOST_RANGES`.
+    `RangeError` tells that the header is malformed, that no part lies within the object, that the parts together are
+    larger than the object, or that they are more than `MOST_RANGES`.
 
     Examples
     --------

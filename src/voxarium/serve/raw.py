@@ -70,12 +70,10 @@ def absent() -> Answer:
 
 
 def answer_raw(request: RawRequest, *, wait: bool) -> Answer:
-    """Return the answer to a request.
+    """Return the answer to a request. Without `wait`, `WouldWait` tells that it takes long: ask again from a thread.
 
     Raises
     ------
-    WouldWait
-        If it takes long and `wait` is not set: to be asked again from a thread.
     StoreError
         If the object cannot be read.
     """

@@ -55,12 +55,10 @@ class Slice(Protocol):
         """What is known of it."""
 
     def read(self, start: int, stop: int) -> Buffer:
-        """Return bytes.
+        """Return bytes; `WouldWait` tells that they are not at hand, where waiting was not allowed.
 
         Raises
         ------
-        WouldWait
-            If they are not at hand and waiting was not allowed.
         StoreError
             If the object has become shorter.
         """
@@ -75,12 +73,10 @@ class ByteSource(Protocol):
     nearby: bool  # looking whether an object is there costs next to nothing
 
     def open(self, key: str, *, wait: bool) -> Slice | None:
-        """Return an object; None when it is not there, or not to be shown.
+        """Return an object; None when it is not there, or not to be shown. `WouldWait` when that takes long.
 
         Raises
         ------
-        WouldWait
-            If finding out takes long and `wait` is not set.
         StoreError
             If that cannot be found out.
         """
