@@ -280,3 +280,22 @@ def test_what_cannot_be_served_is_said_before_anything_starts(tmp_path, capsys):
     assert "cannot listen" in capsys.readouterr().err
     assert main(["serve", str(tmp_path), "--access-log", str(tmp_path / "no/such/log")]) == 1
     assert "access log" in capsys.readouterr().err
+
+
+def test_an_image_that_many_ask_for_at_once_is_opened_once(folder, serve, monkeypatch):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from voxarium.serve import catalogue
+
+    client = serve(folder)
+    opened = []
+
+    def slowly(store, path):
+        opened.append(path)
+        time.sleep(0.2)
+        return voxarium.open(f"{folder}/cells.ome.zarr")
+
+    monkeypatch.setattr(catalogue, "open_image", slowly)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(client.server.site.catalogue.image, ["lab/x"] * 8))
+    assert len(opened) == 1 and len({id(f) for f in found}) == 1

@@ -117,7 +117,7 @@ class Thumbnails:
 
         An image is drawn once for each time that it is opened anew.
         """
-        from voxarium.view.picture import thumbnail_png
+        from voxarium.view.thumbnail import thumbnail_png
 
         try:
             image = self._site.catalogue.image(address)
