@@ -115,7 +115,7 @@ class RawApp:
         folder = key_of(rest[:-1], hidden=self._site.settings.hidden) if rest else ""
         if folder is None or root.lister is None:
             return absent()
-        entries = await self._site.run(folder_page, root.lister, folder)
+        entries = await self._site.run_slow(folder_page, root.lister, folder)
         if entries is None:
             return absent()
         return self._folder_answer(f"{root.name}/{folder}".rstrip("/"), entries, headers, query)

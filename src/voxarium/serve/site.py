@@ -104,7 +104,7 @@ class Site:
         self._looking: asyncio.Future[Scan] | None = None
         self._threads = ThreadPoolExecutor(self.settings.threads, thread_name_prefix="serve")
         # Looking through folders and drawing pictures take long: they must not keep the others from their bytes.
-        self._slow = ThreadPoolExecutor(2, thread_name_prefix="serve-slow")
+        self._slow = ThreadPoolExecutor(4, thread_name_prefix="serve-slow")
 
     async def run(self, function: Callable[_P, _T], *args: _P.args, **options: _P.kwargs) -> _T:
         """Call what waits for a disk or a network, in a thread."""
@@ -112,7 +112,7 @@ class Site:
         return await loop.run_in_executor(self._threads, lambda: function(*args, **options))
 
     async def run_slow(self, function: Callable[_P, _T], *args: _P.args, **options: _P.kwargs) -> _T:
-        """Call what takes long, two at a time."""
+        """Call what takes long, few at a time."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._slow, lambda: function(*args, **options))
 
