@@ -31,7 +31,7 @@ MOUNTS: Final[tuple[Callable[[Site], Mount], ...]] = (raw_routes.mount, translat
 _LOG: Final = logging.getLogger("voxarium.serve")
 _MOST_HEAD: Final = 64 << 10
 _MOST_TARGET: Final = 16 << 10
-_FLUSHED: Final = 0.5  # seconds until a line of the access log is written at the latest
+_FLUSHED: Final = 0.5  # seconds until a line of the access log is written, and counts are shared, at the latest
 _RETRY: Final = (b"retry-after", b"2")
 _CLOSE: Final = (b"connection", b"close")
 
@@ -85,18 +85,25 @@ class Application:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 # The first visitor is not to wait until all folders were looked through.
-                tasks.append(asyncio.ensure_future(self.site.run_slow(self.site.catalogue.scan)))
-                if self._log is not None:
-                    tasks.append(asyncio.ensure_future(_flushing(self._log)))
+                tasks.append(asyncio.ensure_future(self.site.look()))
+                tasks.append(asyncio.ensure_future(self._flushing()))
                 await send({"type": "lifespan.startup.complete"})
             else:
                 for task in tasks:
                     task.cancel()
                 self.site.close()
+                self.site.metrics.share()
                 if self._log is not None:
                     self._log.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    async def _flushing(self) -> None:
+        while True:
+            await asyncio.sleep(_FLUSHED)
+            self.site.metrics.share()
+            if self._log is not None:
+                self._log.flush()
 
     # ---------------------------------------------------------------------------------------------------- requests
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -223,9 +230,3 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
     answer = failure(404, "not found")
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.first})
-
-
-async def _flushing(log: AccessLog) -> None:
-    while True:
-        await asyncio.sleep(_FLUSHED)
-        log.flush()

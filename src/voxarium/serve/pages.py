@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import re
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Thumbnails", "mount"]
 
-_FRESH: Final = 30.0  # seconds for which what was found is shown again
 _PATIENCE: Final = 2.0  # seconds that a page waits for what is new
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 _HASH: Final = base64.b64encode(hashlib.sha256(INDEX_SCRIPT.encode()).digest()).decode()
@@ -58,12 +56,9 @@ def mount(site: Site) -> Mount:
     async def index(request: Request) -> Response:
         query = dict(request.query_params)
         if query.get("list-type") == "2":
-            answer = await site.run_slow(listed_from_top, site, query)
+            answer = await site.run(listed_from_top, site, query)
             return Response(bytes(answer.first), answer.status, headers=_texts(answer.headers))
-        looking = asyncio.ensure_future(site.run_slow(site.catalogue.scan, _FRESH))
-        await asyncio.wait([looking], timeout=_PATIENCE)
-        # Else looking takes long: what was found before is shown, or that there is nothing yet.
-        scan = looking.result() if looking.done() else site.catalogue.latest
+        scan = await site.look(_PATIENCE)
         first = request.query_params.get("from", "0")
         text = await site.run(
             index_page,
@@ -76,7 +71,7 @@ def mount(site: Site) -> Mount:
         return HTMLResponse(text, headers=_HEADERS)
 
     async def images(request: Request) -> Response:
-        scan = await site.run_slow(site.catalogue.scan, _FRESH)
+        scan = await site.look()
         base = base_url(request, site.settings)
         return JSONResponse(
             {"images": [image_json(e, base) for e in scan.entries]}, headers={"cache-control": "no-cache"}
@@ -122,7 +117,7 @@ class Thumbnails:
 
         An image is drawn once for each time that it is opened anew.
         """
-        from voxarium.view.picture import thumbnail_png
+        from voxarium.view.thumbnail import thumbnail_png
 
         try:
             image = self._site.catalogue.image(address)
