@@ -79,6 +79,9 @@ MEANINGS = {
     Code.JOB_INTERRUPTED: "A job was stopped; what it finished is kept.",
     Code.IMAGE_INCOMPLETE: "A conversion into this place was stopped, or is still running.",
     Code.NOTHING_TO_RESUME: "There is no interrupted job here.",
+    Code.LOG_MISSING: "The dataset has no provenance log.",
+    Code.LOG_BUSY: "Other writers kept adding to a provenance log.",
+    Code.KEY_MISSING: "There is no signing key of this name.",
 }
 
 
@@ -170,7 +173,7 @@ def cli_page(_: str) -> str:
         "`voxarium --install-completion` makes the shell complete commands and options.\n",
     ]
     commands: dict[str, Any] = getattr(root, "commands")  # noqa: B009  the group's type is private to typer
-    for name, command in commands.items():
+    for name, command in _leaves("", commands):
         lines += [f"## voxarium {name}\n", f"{inspect.cleandoc(command.help or '')}\n"]
         lines += ["| argument | meaning |", "| --- | --- |"]
         for param in command.params:
@@ -181,6 +184,16 @@ def cli_page(_: str) -> str:
             lines.append(f"| {_usage(param)} | {markdown(param.help or '')}{shown} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _leaves(head: str, commands: dict[str, Any]) -> Iterator[tuple[str, Any]]:  # Any: typer's commands
+    """Yield (words, command) of each command, those of groups too."""
+    for name, command in commands.items():
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            yield head + name, command
+        else:
+            yield from _leaves(f"{head}{name} ", inner)
 
 
 def _usage(param: Any) -> str:  # Any: typer's parameter, whose type is private

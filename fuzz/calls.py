@@ -21,6 +21,15 @@ def _cells(dtype: str) -> np.ndarray:
 
 
 # ------------------------------------------------------------------------------------------------ specifications
+def cloudvolume_provenance(raw: bytes) -> object:
+    """Parse the file of a layer, take its steps over, write it again."""
+    from voxarium.spec.cloudvolume_provenance import activities_of, dump_layer, parse_layer
+
+    layer = parse_layer(raw, "provenance")
+    dump_layer(layer)
+    return activities_of(layer, "em")
+
+
 def itk_transform(raw: bytes) -> object:
     """Parse a transform in each of ITK's three kinds of file."""
     from voxarium.spec.itk_transform import parse_itk
@@ -36,6 +45,16 @@ def itk_transform(raw: bytes) -> object:
         with suppress(VoxariumError):
             parse_itk("file", head + raw)
     return None
+
+
+def vld_tree(raw: bytes) -> object:
+    """Parse a tree of digests; also one whose beginning is in order."""
+    from voxarium.spec.logical_digest import MAGIC, parse_tree
+
+    with suppress(VoxariumError):
+        parse_tree(raw, "here")
+    header, _, leaves = raw.partition(b"\n")
+    return parse_tree(MAGIC + len(header).to_bytes(4, "little") + header + leaves, "here")
 
 
 def ome_image(attributes: Mapping[str, Any]) -> object:
@@ -67,6 +86,34 @@ def ome_rules(attributes: Mapping[str, Any]) -> object:
 
     arrays = {"0": rules.ArrayFacts(shape=(3, 5, 7), dtype=np.dtype("u1"), zarr_format=3)}
     return [rules.check_attributes(attributes, version=v, arrays=arrays) for v in (None, *rules.VERSIONS)]
+
+
+def ome_tree(root: Mapping[str, Any], below: Mapping[str, Any]) -> object:
+    """Check a group and a group below it, which is also whatever else is asked for."""
+    import json
+
+    from voxarium.spec.ome.rules.around import Around, group_facts
+    from voxarium.spec.ome.rules.tree import check_group
+
+    found = []
+    for name in ("zarr.json", ".zattrs"):
+        node = {"zarr_format": 3, "node_type": "group", "shape": [3, 5, 7], "attributes": {"ome": root}}
+        raws = [json.dumps(d).encode() for d in (root, below, node)]
+        keys = {name: raws[2] if name == "zarr.json" else raws[0]}
+
+        def document(
+            key: str, keys: Mapping[str, bytes] = keys, other: bytes = raws[1], own: str = name
+        ) -> bytes | None:
+            return keys.get(key, other if key.endswith(own) else None)
+
+        facts = group_facts(document, "")
+        if facts is not None:
+            around = Around(
+                path="em", document=document, names=lambda folder: ([], ["0", "a"] if len(folder) < 20 else [])
+            )
+            found.append(check_group(facts, around, None, deep=True))
+            found += [check_group(facts, around, told, deep=True) for _, told in found[-1].below[:3]]
+    return found
 
 
 def zarr2_rules(document: Mapping[str, Any], other: Mapping[str, Any]) -> object:
@@ -250,6 +297,23 @@ def wkw(data: bytes) -> object:
     return module.parse_ends(data[16:], header, len(data), "somewhere")
 
 
+def webknossos_rules(document: bytes) -> object:
+    """Check the properties of a dataset, and every layer."""
+    from voxarium.spec.webknossos import rules
+
+    sheet, root = rules.read_document(document, "ds/datasource-properties.json")
+    for entry in rules.check_dataset(root) if root is not None else ():
+        rules.check_layer(entry)
+    return sheet.findings
+
+
+def wkw_rules(data: bytes) -> object:
+    """Check a header."""
+    from voxarium.spec.wkw.rules import check_header_file
+
+    return check_header_file(data, "header.wkw")
+
+
 def n5_block(data: bytes) -> object:
     """Parse the header of a block, and its strings."""
     from voxarium.spec import n5
@@ -396,6 +460,7 @@ def examples(function: str) -> Iterator[bytes]:
         "chunk_images": _image_examples,
         "lz4_block": _lz4_examples,
         "shard": _shard_examples,
+        "vld_tree": _tree_examples,
     }
     if function in makers:
         yield from makers[function](function)
@@ -415,6 +480,23 @@ def _labels_examples(function: str) -> Iterator[bytes]:
 
         for options in ({"allow_pins": True}, {"markov_model_order": 3}):
             yield b"\x00" + bytes(package.compress(np.asfortranarray(_cells("u8")[0].T), **options))
+
+
+def _tree_examples(_: str) -> Iterator[bytes]:
+    from voxarium.spec.logical_digest import Coordinates, LogicalDigest, dump_tree
+
+    placed = Coordinates((("z", "space", "meter"), ("y", "space", None)), (("4e-8", "0", "0"), ("0", "1e0", "-5e-1")))
+    for shape, axes, coordinates in (
+        ((1, 600), ("z", "y"), placed),
+        ((), (), None),
+        ((0, 3, 5), ("z", "y", "x"), None),
+    ):
+        leaves = np.arange(64 if len(axes) == 2 else 0 if axes else 32, dtype=np.uint8).reshape(-1, 32)
+        count = LogicalDigest(dtype="uint8", shape=shape, axes=axes, content="", leaves=leaves).grid.size
+        raw = dump_tree(LogicalDigest.of("uint8", shape, axes, np.resize(leaves, (count, 32)), coordinates))
+        yield raw
+        length = int.from_bytes(raw[8:12], "little")
+        yield raw[12 : 12 + length] + b"\n" + raw[12 + length :]
 
 
 def _image_examples(_: str) -> Iterator[bytes]:

@@ -33,6 +33,7 @@ LINES: Final = (
     Line("spec.cellmap_annotation", "annotation_of", "mapping"),
     Line("spec.cellmap_annotation", "parse_array", "mapping where"),
     Line("spec.cellmap_annotation", "parse_crop", "mapping where"),
+    Line("spec.cloudvolume_provenance", "calls:cloudvolume_provenance", "document"),
     Line("spec.cellmap_rules", "calls:cellmap_rules", "mapping mapping", ".zattrs"),
     Line("spec.collections", "parse_collection", "document", "zarr.json"),
     Line("spec.cosem", "parse_image", "mapping levels", "attributes.json"),
@@ -48,6 +49,7 @@ LINES: Final = (
     Line("spec.imaris", "calls:imaris", "levels"),
     Line("spec.itk_transform", "calls:itk_transform", "bytes"),
     Line("spec.knossos", "parse_conf", "bytes where", "*.conf"),
+    Line("spec.logical_digest", "calls:vld_tree", "bytes"),
     Line("spec.matlab", "check_version", "bytes where"),
     Line("spec.matlab", "is_image_class", "mapping"),
     Line("spec.matrix_text", "parse_matrix_text", "where bytes"),
@@ -79,6 +81,7 @@ LINES: Final = (
     Line("spec.ome", "parse_scene", "json"),
     Line("spec.ome", "calls:ome_rules", "mapping", ".zattrs"),
     Line("spec.ome", "calls:ome_rules", "mapping", "*.json"),
+    Line("spec.ome", "calls:ome_tree", "mapping mapping", ".zattrs"),
     Line("spec.ome_n5", "c_order", "mapping", "attributes.json"),
     Line("spec.ome_upgrade", "calls:ome_upgrade", "mapping", ".zattrs"),
     Line("spec.ome_xml", "calls:ome_xml", "bytes", "*.ome.xml"),
@@ -90,6 +93,10 @@ LINES: Final = (
     Line("spec.precomputed", "calls:precomputed_shard", "bytes", "0.shard"),
     Line("spec.precomputed", "calls:precomputed_rules", "document", "info"),
     Line("spec.precomputed", "calls:precomputed_shard_check", "bytes", "0.shard"),
+    Line("spec.provenance", "parse_entry", "document where"),
+    Line("spec.provenance", "parse_payloads", "document where"),
+    Line("spec.provenance", "split_segment", "bytes where"),
+    Line("spec.provenance", "activity_of", "path mapping where"),
     Line("spec.references", "parse_references", "bytes where"),
     Line("spec.references", "parse_parquet", "bytes where"),
     Line("spec.scene_bdv", "parse_spim_data", "bytes", "*.xml"),
@@ -97,9 +104,14 @@ LINES: Final = (
     Line("spec.tiff_parts", "parse_level", "document where"),
     Line("spec.tiff_parts", "parse_file", "document where"),
     Line("spec.tiff_metadata", "calls:tiff_stated", "mapping"),
+    Line("spec.transparency_log", "parse_note", "bytes"),
+    Line("spec.transparency_log", "parse_checkpoint", "text"),
+    Line("spec.transparency_log", "parse_public_key", "text"),
     Line("spec.webknossos", "calls:webknossos", "document", "datasource-properties.json"),
+    Line("spec.webknossos", "calls:webknossos_rules", "document", "datasource-properties.json"),
     Line("spec.webknossos_scene", "parse_datasource", "document", "datasource-properties.json"),
     Line("spec.wkw", "calls:wkw", "bytes", "header.wkw"),
+    Line("spec.wkw", "calls:wkw_rules", "bytes", "header.wkw"),
     Line("spec.zarr2", "parse_array", "document", ".zarray"),
     Line("spec.zarr2", "parse_consolidated", "document", ".zmetadata"),
     Line("spec.zarr2_rules", "calls:zarr2_rules", "mapping mapping", ".zarray"),
@@ -108,6 +120,7 @@ LINES: Final = (
     Line("spec.zarr3", "parse_consolidated", "document", "zarr.json"),
     Line("spec.zarr3_rules", "calls:zarr3_rules", "mapping mapping", "zarr.json"),
     Line("spec.zip_directory", "calls:zip_file", "bytes", "*.zip"),
+    Line("model.canonical_json", "parse_canonical", "document where"),
     Line("codecs.compressed_segmentation", "calls:compressed_segmentation", "bytes"),
     Line("codecs.compresso", "calls:compresso", "bytes"),
     Line("codecs.crackle", "calls:crackle", "bytes"),
@@ -118,5 +131,8 @@ LINES: Final = (
     Line("codecs", "calls:codec_chain", "json"),
 )
 
-WITHOUT: Final[dict[str, str]] = {}
+WITHOUT: Final[dict[str, str]] = {
+    "prov_json": "writes only",
+    "ro_crate": "writes only",
+}
 """Modules of `voxarium.spec` that need no line, and why."""

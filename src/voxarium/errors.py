@@ -75,6 +75,10 @@ class Code(StrEnum):
     JOB_INTERRUPTED = "job-interrupted"
     IMAGE_INCOMPLETE = "image-incomplete"
     NOTHING_TO_RESUME = "nothing-to-resume"
+    # archives
+    LOG_MISSING = "log-missing"
+    LOG_BUSY = "log-busy"
+    KEY_MISSING = "key-missing"
 
 
 class VoxariumError(Exception):

@@ -129,8 +129,12 @@ def test_commands_and_options_in_the_pages_exist():
 
     from voxarium.cli.main import app
 
+    def all_options(command):
+        own = {o for p in command.params for o in p.opts} | {"--help"}
+        return own.union(*(all_options(c) for c in getattr(command, "commands", {}).values()))
+
     commands = typer.main.get_command(app).commands
-    options = {name: {o for p in c.params for o in p.opts} | {"--help"} for name, c in commands.items()}
+    options = {name: all_options(c) for name, c in commands.items()}
     everything = set().union(*options.values()) | {"--version", "--install-completion", "--show-completion"}
     for page in PAGES:
         text = page.read_text("utf-8")

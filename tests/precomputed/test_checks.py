@@ -154,6 +154,23 @@ def test_at_depth_document_only_documents_are_asked_for():
     assert set(asked) == {"info", "provenance"}
 
 
+def test_a_chunk_in_front_of_the_volume_does_not_stand_for_one_of_its_own():
+    objects = BASES["precomputed"]()
+    moved = objects.pop("8_8_40/24-29_-4-4_2-10")  # the last along x; place -1 would be taken for it
+    report = validate_in(MemoryStore(objects | {"8_8_40/0-8_-4-4_2-10": moved}), "", depth="census", profile="quality")
+    said = {f.rule: f.message for f in report.findings if f.rule.startswith("CE-")}
+    assert any("8_8_40/24-29_-4-4_2-10" in text for text in said.values())
+    assert any("8_8_40/0-8_-4-4_2-10" in text for text in said.values())
+
+
+def test_packed_chunks_are_named_with_their_mend():
+    objects = BASES["precomputed"]()
+    packed = {f"{k}.gz" if k.startswith("8_8_40/") else k: v for k, v in objects.items()}
+    report = validate_in(MemoryStore(packed), "", depth="census", profile="spec")
+    assert not report.valid
+    assert {"PC-042", "CE-006"} <= {f.rule for f in report.findings}
+
+
 # ---------------------------------------------------------------------------------------------------- foreign data
 @pytest.mark.parametrize(
     "folder",

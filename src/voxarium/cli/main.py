@@ -10,8 +10,12 @@ from typing import Annotated, Final, cast
 
 import typer
 
+from voxarium.cli.compare import compare
 from voxarium.cli.convert import convert
+from voxarium.cli.digest import digest
 from voxarium.cli.info import info
+from voxarium.cli.key import key_app
+from voxarium.cli.log import log_app
 from voxarium.cli.preview import preview
 from voxarium.cli.printing import exit_code, print_error
 from voxarium.cli.read import read
@@ -41,9 +45,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
-    info, tree, convert, resample, preview, read, scene, transform, upgrade, validate, rules, virtualize, serve,
+    info, tree, convert, resample, preview, read, digest, compare, scene, transform, upgrade, validate, rules,
+    virtualize, serve,
 ):  # fmt: skip
     app.command()(_command)
+for _group in (log_app, key_app):
+    app.add_typer(_group)
 
 
 def _print_version(value: bool) -> None:

@@ -93,7 +93,8 @@ class CheckDriver(Protocol):
     """Knows the rules of one format. A driver is offered by the entry point ``voxarium.checks``.
 
     It checks documents that the readers of the same format refuse, so it does not use them: rules and checks are pure
-    functions of a module in ``spec``.
+    functions of a module in ``spec``. What it names below a node is checked by itself, by drivers that look at the same
+    documents, and by those whose names it gives in a class attribute ``also``.
     """
 
     name: ClassVar[str]

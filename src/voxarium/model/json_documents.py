@@ -11,6 +11,7 @@ __all__ = ["read_object"]
 
 _MOST_BYTES: Final = 64 << 20
 _MOST_NAMED: Final = 20
+_DEEPEST: Final = 200  # real documents stay below 20; what is deeper breaks those who print or copy it
 
 
 def read_object(raw: bytes, sheet: Sheet, broken: str, twice: str) -> Place | None:
@@ -51,6 +52,9 @@ def read_object(raw: bytes, sheet: Sheet, broken: str, twice: str) -> Place | No
     except (ValueError, RecursionError) as error:
         sheet.report(broken, f"is not JSON: {short(str(error))}", fix)
         return None
+    if _is_deep(value):
+        sheet.report(broken, f"has values inside each other, more than {_DEEPEST} deep", fix)
+        return None
     place = Place(value, "", sheet)
     for name in repeated:
         place.report(twice, f"has {short(name)} twice in one object", "keep the one that is meant: readers differ")
@@ -58,6 +62,18 @@ def read_object(raw: bytes, sheet: Sheet, broken: str, twice: str) -> Place | No
         return place
     place.report(broken, f"holds {short(value)} instead of an object", fix)
     return None
+
+
+def _is_deep(value: Any) -> bool:
+    layer = [value] if isinstance(value, dict | list) else []
+    for _ in range(_DEEPEST):
+        inner: list[Any] = []
+        for outer in layer:
+            inner += (v for v in (outer.values() if isinstance(outer, dict) else outer) if isinstance(v, dict | list))
+        if not inner:
+            return False
+        layer = inner
+    return True
 
 
 def _refused(word: str) -> Any:  # Any: never returns

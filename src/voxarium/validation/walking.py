@@ -137,8 +137,9 @@ class Walk:
         )
 
     def _name(self, visit: Visit, driver: CheckDriver, checked: Checked) -> None:
-        """Remember to visit what a node names: with its driver, and those that look at the same documents."""
-        alike = [d for d in self.drivers if d is driver or set(d.documents) & set(driver.documents)]
+        """Remember to visit what a node names: with its driver, those it names, and those of the same documents."""
+        also: Sequence[str] = getattr(driver, "also", ())
+        alike = [d for d in self.drivers if d is driver or d.name in also or set(d.documents) & set(driver.documents)]
         for below in checked.below:
             try:
                 path = resolved_key("" if below.path.startswith("/") else visit.path, below.path.lstrip("/"))

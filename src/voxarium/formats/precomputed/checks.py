@@ -10,7 +10,7 @@ from voxarium.formats.precomputed.scale import SPEC_URL, ScaleDetails
 from voxarium.formats.precomputed.volume import DOCUMENT
 from voxarium.model.array_specs import join_key
 from voxarium.model.checking import Place, Sheet, short
-from voxarium.model.checks import Below, Checked, CheckNode
+from voxarium.model.checks import Below, Checked, CheckNode, NodeKind
 from voxarium.model.json_documents import read_object
 from voxarium.model.rules import Rule
 from voxarium.spec.precomputed import level_names, resolve_folder, rules
@@ -43,21 +43,19 @@ class PrecomputedChecks:
             below = () if target is None else (Below(path=f"/{target}"),)
             return Checked(kind="group", findings=tuple(sheet.findings), below=below)
         facts = rules.check_info(root)
-        deep = node.depth != "document"
-        if facts.volume is None:
-            below = () if facts.segments is None else (Below(path=f"/{facts.segments}"),)
-            return Checked(kind="group", findings=tuple(sheet.findings), below=below)
         findings = list(sheet.findings)
-        findings += _check_provenance(node, root).findings
-        if deep:
-            del sheet.findings[:]
+        del sheet.findings[:]
+        kind: NodeKind = "group"
+        if facts.volume is not None:
+            kind = "label" if facts.volume.kind == "segmentation" else "image"
+            findings += _check_provenance(node, root).findings
+        if node.depth != "document":
             _check_links(node, facts)
             _check_scales(node, facts)
-            findings += sheet.findings
         return Checked(
-            kind="label" if facts.volume.kind == "segmentation" else "image",
-            findings=tuple(findings),
-            below=tuple(Below(path=f"/{key}") for _, key in facts.volume.links),
+            kind=kind,
+            findings=(*findings, *sheet.findings),
+            below=tuple(Below(path=f"/{key}") for _, key in facts.links),
         )
 
 
@@ -107,8 +105,8 @@ def _check_provenance(node: CheckNode, root: Place) -> Sheet:
 
 
 def _check_links(node: CheckNode, facts: InfoFacts) -> None:
-    """Check that meshes, skeletons and properties are where the volume says."""
-    for place, key in facts.volume.links if facts.volume is not None else ():
+    """Check that meshes, skeletons and properties are where the document says."""
+    for place, key in facts.links:
         name = place.pointer[1:]
         raw = node.document(_seen_from(node.path, join_key(key, DOCUMENT)))
         if raw is None:

@@ -58,7 +58,7 @@ class ScaleObjects:
         return None if found is None else (0,) * (info.ndim - 3) + found[::-1]
 
     def shares_objects(self, info: ArrayInfo, /) -> bool:
-        """Tell whether chunks that are no neighbours share shards: then objects have no place in a grid."""
+        """Tell whether chunks that are no neighbours share shards, by a hash or for want of bits."""
         details: ScaleDetails = info.details
         return details.scale.sharding is not None and details.counts() is None
 

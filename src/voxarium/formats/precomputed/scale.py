@@ -51,13 +51,18 @@ class ScaleDetails:
     folder: str | None = None
     naming: Naming = BARE
     names: ChunkNames = field(init=False, repr=False, compare=False)
+    _counts: tuple[int, int, int] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         scale = self.scale
         object.__setattr__(self, "names", ChunkNames(scale.chunk, scale.voxel_offset, scale.size))
+        object.__setattr__(self, "_counts", self._boxes())
 
     def counts(self) -> tuple[int, int, int] | None:
         """Return the chunks of a shard along x, y, z; None when shards are no boxes."""
+        return self._counts
+
+    def _boxes(self) -> tuple[int, int, int] | None:
         sharding = self.scale.sharding
         if sharding is None or sharding.hash != "identity":
             return None

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final
 
 from voxarium.formats.precomputed import PrecomputedScaleDriver
 from voxarium.model.fields import dump_json
 from voxarium.model.image import ArrayInfo, ArraySpec, Role
 from voxarium.spec.precomputed import VolumeInfo, centre_transform, dump_info, scale_key
-from voxarium.validation.example_objects import stored_objects
+from voxarium.validation.example_objects import halves, stored_objects
 
 __all__ = ["BASES"]
 
@@ -28,19 +25,11 @@ _SHARDING: Final = {
 _PROVENANCE: Final = {"description": "an example", "owners": [], "processing": [], "sources": []}
 
 
-def _levels(dtype: str, many: int) -> list[NDArray[Any]]:
-    """Return a volume and its half: blocks of 2 × 2 × 2 equal voxels, so that any method makes the same of it."""
-    half = tuple(-(-n // 2) for n in _SIZE)
-    coarse = (np.arange(np.prod(half)) // 7 % many + 1).astype(dtype).reshape(half)
-    fine = coarse.repeat(2, 0).repeat(2, 1).repeat(2, 2)[tuple(slice(n) for n in _SIZE)]
-    return [np.ascontiguousarray(fine), coarse]
-
-
 def _volume(dtype: str, role: Role, codec: str, *, shard: int = 0, **links: str) -> dict[str, bytes]:
     driver = PrecomputedScaleDriver()
     tree: dict[str, bytes] = {}
     scales = []
-    for level, data in enumerate(_levels(dtype, 200 if role == "intensity" else 9)):
+    for level, data in enumerate(halves(dtype, _SIZE, 200 if role == "intensity" else 9)):
         factor = 1 << level
         resolution = tuple(r * factor for r in _RESOLUTION[::-1])
         corner = tuple(n // factor for n in _CORNER[::-1])

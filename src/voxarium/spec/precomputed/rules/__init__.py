@@ -6,7 +6,9 @@ stores: what has to be looked up is left to the caller, who reports it with the 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from voxarium.model.checking import Place, Sheet
@@ -28,6 +30,15 @@ _SEGMENTS: Final = "neuroglancer_segment_properties"
 _KNOWN: Final = (KIND, *_MESHES, _SKELETONS, _ANNOTATIONS, _SEGMENTS)
 KINDS: Final = {"mesh": _MESHES, "skeletons": (_SKELETONS,), "segment_properties": (_SEGMENTS,)}
 """What the folders that a volume names may hold."""
+_CHECKS: Final[Mapping[str, Callable[[Place], str | None]]] = MappingProxyType(
+    {
+        _MESHES[0]: check_meshes,
+        _MESHES[1]: check_legacy_meshes,
+        _SKELETONS: check_skeletons,
+        _ANNOTATIONS: check_annotations,
+        _SEGMENTS: check_segment_properties,
+    }
+)
 # "info" is a name that anything may have; one of these words is in every info of Neuroglancer's.
 _SIGNS: Final = (b'"scales"', b'"@type"', b'"redirect"', b'"num_channels"', b"neuroglancer")
 
@@ -42,13 +53,13 @@ class InfoFacts:
         Its ``@type`` in lower case.
     volume : VolumeFacts or None
         Of a volume.
-    segments : str or None
-        The key of the folder of properties of segments that meshes and skeletons name.
+    links : tuple of (Place, str)
+        Where the document names meshes, skeletons or properties of segments, and the keys of these folders.
     """
 
     kind: str | None
     volume: VolumeFacts | None = None
-    segments: str | None = None
+    links: tuple[tuple[Place, str], ...] = ()
 
 
 def is_info(raw: bytes) -> bool:
@@ -72,15 +83,8 @@ def check_info(root: Place) -> InfoFacts:
     """Check a document that is not redirected."""
     kind = word(root["@type"], "PC-003", _KNOWN) if root["@type"].there else KIND
     if kind == KIND:
-        return InfoFacts(kind, volume=check_volume(root))
-    if kind == _MESHES[0]:
-        return InfoFacts(kind, segments=check_meshes(root))
-    if kind == _MESHES[1]:
-        return InfoFacts(kind, segments=check_legacy_meshes(root))
-    if kind == _SKELETONS:
-        return InfoFacts(kind, segments=check_skeletons(root))
-    if kind == _ANNOTATIONS:
-        check_annotations(root)
-    elif kind == _SEGMENTS:
-        check_segment_properties(root)
-    return InfoFacts(kind)
+        volume = check_volume(root)
+        return InfoFacts(kind, volume=volume, links=volume.links)
+    check = _CHECKS.get(kind or "")
+    segments = check(root) if check is not None else None
+    return InfoFacts(kind, links=() if segments is None else ((root["segment_properties"], segments),))

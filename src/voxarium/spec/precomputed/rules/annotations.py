@@ -28,7 +28,7 @@ _MOST_DIMENSIONS: Final = 64
 _TOLERANCE: Final = 1e-4  # of the extent: cells are often rounded to whole voxels, or to float32
 
 
-def check_annotations(root: Place) -> None:
+def check_annotations(root: Place) -> str | None:
     """Check the ``info`` of a collection of annotations."""
     rank = _check_dimensions(root)
     bounds = _check_bounds(root, rank)
@@ -47,6 +47,7 @@ def check_annotations(root: Place) -> None:
         if key in seen:
             place.report("PC-136", f"is {short(place.value)}, as at {seen[key]}", "use a folder for each")
         seen.setdefault(key, place.pointer)
+    return None
 
 
 def _check_dimensions(root: Place) -> int | None:

@@ -23,13 +23,13 @@ _MOST_TAGS: Final = 65_535
 _SPACE: Final = re.compile(r"\s")
 
 
-def check_segment_properties(root: Place) -> None:
+def check_segment_properties(root: Place) -> str | None:
     """Check the ``info`` of properties of segments."""
     inline = root["inline"]
     if not isinstance(inline.value, dict):
         where, what = (inline, "is no object") if inline.there else (root, "has no 'inline'")
         where.report("PC-141", what, 'write {"ids": […], "properties": […]}')
-        return
+        return None
     count = _check_ids(inline)
     if inline["properties"].value is ABSENT:
         inline.report("PC-141", "has no 'properties'", "add it: [] where there are none")
@@ -48,6 +48,7 @@ def check_segment_properties(root: Place) -> None:
             if kind in kinds:
                 item["type"].report("PC-143", f"is a second {kind}, after item {kinds[kind]}", "make it a string")
             kinds.setdefault(kind, i)
+    return None
 
 
 def _check_ids(inline: Place) -> int | None:

@@ -236,6 +236,7 @@ PC-040 must needs=hierarchy
     mend: Copy the folder, or remove the path from the `info`.
     bad: precomputed-segmentation segments/info remove
     bad: precomputed-segmentation info#/mesh = "skeletons"
+    bad: precomputed-mesh info#/segment_properties = "segments"
 PC-041 should needs=hierarchy basis=house
     Every scale has chunks.
     why: A folder without chunks, or a wrong key, looks like black; no reader says why.

@@ -22,6 +22,7 @@ from voxarium.codecs.batch.crew import decode_fetched
 from voxarium.codecs.layout import Bytes
 from voxarium.codecs.lz4_raw import Lz4Raw
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, StoreError
+from voxarium.formats.wkw.objects import WkwDetails, WkwObjects
 from voxarium.model.array_specs import check_shapes, checked_fill, join_key
 from voxarium.model.axes import Axis
 from voxarium.model.box import Box
@@ -39,15 +40,6 @@ _MOST_FILES: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Details:
-    """Parsed header, what coding a block needs, and the place of the first file along z, y, x."""
-
-    header: wkw.Header
-    chain: Chain
-    origin: tuple[int, int, int] = (0, 0, 0)
-
-
-@dataclass(frozen=True, slots=True)
 class _FileIndex:
     """Where blocks are in one file: `starts` by place in the file, one more than blocks; None when raw."""
 
@@ -60,7 +52,7 @@ class _FileIndex:
         return 64 + (0 if self.starts is None else self.starts.nbytes)
 
 
-class WkwDriver:
+class WkwDriver(WkwObjects):
     """Reads and writes WKW arrays."""
 
     name: ClassVar[str] = "wkw"
@@ -246,11 +238,6 @@ class WkwDriver:
         """Return the ``header.wkw`` by key."""
         return {join_key(path, wkw.HEADER_NAME): wkw.dump_header(info.details.header)}
 
-    def object_key(self, path: str, info: ArrayInfo, index: tuple[int, ...], /) -> str:
-        """Return the key of a file."""
-        details: _Details = info.details
-        return join_key(path, wkw.file_key(tuple(i + o for i, o in zip(index[:3], details.origin, strict=True))))
-
     def encode(self, info: ArrayInfo, chunk: NDArray[Any], /) -> Buffer:
         """Return the payload of one block; without compression it may be a view of `chunk`."""
         chain: Chain = info.details.chain
@@ -344,7 +331,7 @@ def _info(
         codecs=chain.texts,
         axes=tuple(axes),
         transform=transform,
-        details=_Details(header, chain, origin),
+        details=WkwDetails(header, chain, origin),
     )
 
 

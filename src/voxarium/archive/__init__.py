@@ -1,0 +1,1 @@
+"""Archives: what was done to a dataset, what it holds, and which of its states were published for good."""
