@@ -1,0 +1,84 @@
+"""Many texts in two arrays: their bytes one behind the other, and where each begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Strings"]
+
+_PIECE = 16 << 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strings:
+    """Texts as UTF-8.
+
+    Parameters
+    ----------
+    offsets : array of int64, shape (n + 1,)
+        Text i is ``data[offsets[i] : offsets[i + 1]]``.
+    data : array of uint8
+        All bytes.
+    """
+
+    offsets: NDArray[np.int64]
+    data: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Self:
+        """Return texts given one by one.
+
+        Raises
+        ------
+        UnicodeEncodeError
+            If one holds half a surrogate pair.
+
+        Examples
+        --------
+        >>> Strings.of(["b", "ä"]).data.tolist()
+        [98, 195, 164]
+        """
+        encoded = [text.encode() for text in texts]
+        offsets = np.zeros(len(encoded) + 1, np.int64)
+        np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=offsets[1:])
+        return cls(offsets, np.frombuffer(b"".join(encoded), np.uint8))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, i: int) -> str:
+        return self.raw(i).decode("utf-8", "replace")
+
+    def __iter__(self) -> Iterator[str]:
+        for i in range(len(self)):
+            yield self[i]
+
+    def raw(self, i: int) -> bytes:
+        """Return the bytes of a text."""
+        return self.data[self.offsets[i] : self.offsets[i + 1]].tobytes()
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Bytes of each text."""
+        return np.diff(self.offsets)
+
+    def is_utf8(self) -> bool:
+        """Tell whether every text is UTF-8."""
+        starts = self.offsets[:-1][self.lengths > 0]
+        if bool(((self.data[starts] & 0xC0) == 0x80).any()):
+            return False
+        first, count = 0, len(self)
+        while first < count:  # whole texts, about 16 MB of them at a time
+            stop = int(np.searchsorted(self.offsets, self.offsets[first] + _PIECE, "right")) - 1
+            stop = min(max(stop, first + 1), count)
+            try:
+                self.data[self.offsets[first] : self.offsets[stop]].tobytes().decode("utf-8")
+            except UnicodeDecodeError:
+                return False
+            first = stop
+        return True
