@@ -31,19 +31,14 @@ class Strings:
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Self:
-        """Return texts given one by one.
-
-        Raises
-        ------
-        UnicodeEncodeError
-            If one holds half a surrogate pair.
+        """Return texts given one by one. Half a surrogate pair, as in names that are not UTF-8, becomes no UTF-8 here.
 
         Examples
         --------
         >>> Strings.of(["b", "ä"]).data.tolist()
         [98, 195, 164]
         """
-        encoded = [text.encode() for text in texts]
+        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
         offsets = np.zeros(len(encoded) + 1, np.int64)
         np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=offsets[1:])
         return cls(offsets, np.frombuffer(b"".join(encoded), np.uint8))
