@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
+    from voxarium.archive.manifests import write_manifest
+    from voxarium.archive.verify import VerifyOptions, verify
     from voxarium.conversion import ConvertOptions, convert, plan, resample
     from voxarium.conversion.field_writing import write_field
     from voxarium.conversion.upgrading import roll_back, upgrade
@@ -39,6 +41,7 @@ _NAMES = {
     "Dataset": "voxarium.core.dataset",
     "Image": "voxarium.core.image",
     "ResampleOptions": "voxarium.core.resampling",
+    "VerifyOptions": "voxarium.archive.verify",
     "VoxariumError": "voxarium.errors",
     "convert": "voxarium.conversion",
     "dump_scene": "voxarium.core.scenes",
@@ -54,8 +57,10 @@ _NAMES = {
     "resample": "voxarium.conversion",
     "roll_back": "voxarium.conversion.upgrading",
     "upgrade": "voxarium.conversion.upgrading",
+    "verify": "voxarium.archive.verify",
     "virtualize": "voxarium.conversion",
     "write_field": "voxarium.conversion.field_writing",
+    "write_manifest": "voxarium.archive.manifests",
     "write_transform": "voxarium.core.transform_files",
 }
 
@@ -68,6 +73,7 @@ __all__ = [
     "Dataset",
     "Image",
     "ResampleOptions",
+    "VerifyOptions",
     "VoxariumError",
     "__version__",
     "convert",
@@ -84,8 +90,10 @@ __all__ = [
     "resample",
     "roll_back",
     "upgrade",
+    "verify",
     "virtualize",
     "write_field",
+    "write_manifest",
     "write_transform",
 ]
 

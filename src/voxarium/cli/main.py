@@ -20,6 +20,7 @@ from voxarium.cli.scene import scene
 from voxarium.cli.transform import transform
 from voxarium.cli.tree import tree
 from voxarium.cli.upgrade import upgrade
+from voxarium.cli.verify import manifest, verify
 from voxarium.cli.virtualize import virtualize
 from voxarium.errors import Code, InputError, InterruptedJobError, VoxariumError
 
@@ -38,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (info, tree, convert, resample, preview, read, scene, transform, upgrade, virtualize):
+for _command in (info, tree, convert, resample, preview, read, scene, transform, upgrade, virtualize, manifest, verify):
     app.command()(_command)
 
 

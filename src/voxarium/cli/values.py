@@ -11,7 +11,18 @@ from voxarium.errors import Code, InputError
 if TYPE_CHECKING:
     from voxarium.model.box import Box
 
-__all__ = ["Region", "byte_count", "integers", "names", "numbers", "region", "resolve_region", "scalar", "world_box"]
+__all__ = [
+    "Region",
+    "byte_count",
+    "integers",
+    "names",
+    "numbers",
+    "region",
+    "resolve_region",
+    "scalar",
+    "words",
+    "world_box",
+]
 
 Region = tuple[tuple[int | None, int | None], ...]
 
@@ -79,6 +90,17 @@ def scalar(option: str, text: str | None) -> float | int | None:
         return float(text)  # nan and inf are values that voxels can have
     except ValueError:
         _wrong(option, text, f"give one number, such as {option} 0")
+
+
+def words(given: str | None) -> tuple[str, ...] | None:
+    """Return the words of ``sha256,blake3``.
+
+    Examples
+    --------
+    >>> words("sha256, blake3")
+    ('sha256', 'blake3')
+    """
+    return None if given is None else tuple(part.strip() for part in given.split(","))
 
 
 def names(option: str, text: str | None) -> tuple[str, ...] | None:

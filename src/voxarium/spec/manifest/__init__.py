@@ -7,8 +7,8 @@ entries, never over the Parquet file in which they are stored.
 
 from __future__ import annotations
 
-from voxarium.spec.manifest.comparing import Difference, differences
-from voxarium.spec.manifest.entries import Manifest, make_manifest
+from voxarium.spec.manifest.comparing import Difference, differences, matching
+from voxarium.spec.manifest.entries import Manifest, make_manifest, sorted_strings
 from voxarium.spec.manifest.strings import Strings
 from voxarium.spec.manifest.tables import dump_manifest, parse_manifest
 from voxarium.spec.manifest.tree import format_root, manifest_root, parse_root
@@ -22,6 +22,8 @@ __all__ = [
     "format_root",
     "make_manifest",
     "manifest_root",
+    "matching",
     "parse_manifest",
     "parse_root",
+    "sorted_strings",
 ]

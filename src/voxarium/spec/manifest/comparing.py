@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from voxarium.spec.manifest.entries import Manifest
 from voxarium.spec.manifest.ordering import match
+from voxarium.spec.manifest.strings import Strings
 
-__all__ = ["Difference", "differences"]
+__all__ = ["Difference", "differences", "matching"]
 
 Positions = NDArray[np.int64]
 
@@ -37,9 +38,14 @@ class Difference:
         return bool(len(self.removed) or len(self.added) or len(self.changed))
 
 
+def matching(first: Strings, second: Strings) -> tuple[Positions, Positions]:
+    """Return, for each of two lists of sorted texts, where its texts are in the other; -1 where they are not."""
+    return match(first.offsets, first.data, second.offsets, second.data)
+
+
 def differences(old: Manifest, new: Manifest) -> Difference:
     """Compare two manifests by key, size and SHA-256."""
-    there, back = match(old.keys.offsets, old.keys.data, new.keys.offsets, new.keys.data)
+    there, back = matching(old.keys, new.keys)
     mine = np.flatnonzero(there >= 0)
     yours = there[mine]
     # As eight-byte words: a comparison of 32 single bytes takes longer.

@@ -12,7 +12,7 @@ from voxarium.errors import Code, FormatError, InputError
 from voxarium.spec.manifest.ordering import first_disorder, first_unsafe, sorting, taken
 from voxarium.spec.manifest.strings import Strings
 
-__all__ = ["ALGORITHMS", "LONGEST_KEY", "MOST_MEDIA", "Manifest", "checked_manifest", "make_manifest"]
+__all__ = ["ALGORITHMS", "LONGEST_KEY", "MOST_MEDIA", "Manifest", "checked_manifest", "make_manifest", "sorted_strings"]
 
 ALGORITHMS: Final = ("sha256", "blake3")
 LONGEST_KEY: Final = 4096
@@ -125,9 +125,9 @@ def make_manifest(
     columns = (sizes, sha256, blake3, *(media or ())[:1], *(places or ()))
     if any(column is not None and len(column) != len(keys) for column in columns):
         raise _impossible("columns differ in length")
-    order = None if first_disorder(keys.offsets, keys.data) < 0 else sorting(keys.offsets, keys.data)
+    keys, order = sorted_strings(keys)
     made = Manifest(
-        keys=_taken(keys, order),
+        keys=keys,
         sizes=_rows(sizes, order),
         sha256=_rows(sha256, order),
         blake3=None if blake3 is None else _rows(blake3, order),
@@ -188,6 +188,14 @@ def _problem(manifest: Manifest) -> str:
 
 def _rows(column: NDArray[Any], order: NDArray[np.int64] | None) -> NDArray[Any]:
     return column if order is None else column[order]
+
+
+def sorted_strings(texts: Strings) -> tuple[Strings, NDArray[np.int64] | None]:
+    """Return texts in the order of their bytes, and where each was; None when they were in order."""
+    if first_disorder(texts.offsets, texts.data) < 0:
+        return texts, None
+    order = sorting(texts.offsets, texts.data)
+    return _taken(texts, order), order
 
 
 def _taken(texts: Strings, order: NDArray[np.int64] | None) -> Strings:

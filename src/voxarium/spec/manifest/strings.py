@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -43,6 +43,16 @@ class Strings:
         np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=offsets[1:])
         return cls(offsets, np.frombuffer(b"".join(encoded), np.uint8))
 
+    @classmethod
+    def joined(cls, parts: Sequence[Strings]) -> Self:
+        """Return the texts of several as one."""
+        offsets, end = [np.zeros(1, np.int64)], 0
+        for part in parts:
+            offsets.append(part.offsets[1:] + end)
+            end += int(part.offsets[-1])
+        data = [part.data for part in parts]
+        return cls(np.concatenate(offsets), np.concatenate(data) if data else np.empty(0, np.uint8))
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
@@ -56,6 +66,10 @@ class Strings:
     def raw(self, i: int) -> bytes:
         """Return the bytes of a text."""
         return self.data[self.offsets[i] : self.offsets[i + 1]].tobytes()
+
+    def name(self, i: int) -> str:
+        """Return a text as it was given to `of`, even if it is no UTF-8."""
+        return self.raw(i).decode("utf-8", "surrogatepass")
 
     @property
     def lengths(self) -> NDArray[np.int64]:
