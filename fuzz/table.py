@@ -45,7 +45,7 @@ LINES: Final = (
     Line("spec.imaris", "calls:imaris", "levels"),
     Line("spec.itk_transform", "calls:itk_transform", "bytes"),
     Line("spec.knossos", "parse_conf", "bytes where", "*.conf"),
-    Line("spec.manifest", "parse_manifest", "bytes where", "*.manifest.parquet"),
+    Line("spec.manifest", "calls:manifest", "bytes"),
     Line("spec.matlab", "check_version", "bytes where"),
     Line("spec.matlab", "is_image_class", "mapping"),
     Line("spec.matrix_text", "parse_matrix_text", "where bytes"),

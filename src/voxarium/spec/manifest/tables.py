@@ -14,7 +14,7 @@ from typing_extensions import Buffer
 from voxarium.errors import ChecksumError, Code, FormatError, VoxariumError
 from voxarium.model.sources import missing_extra
 from voxarium.spec.manifest.entries import LONGEST_KEY, MOST_MEDIA, Manifest, checked_manifest
-from voxarium.spec.manifest.pages import page_bytes
+from voxarium.spec.manifest.layout import Footer, check_pages, parse_footer
 from voxarium.spec.manifest.strings import Strings
 from voxarium.spec.manifest.tree import manifest_root
 
@@ -24,6 +24,10 @@ _METADATA: Final = b"voxarium.manifest"
 _ROWS: Final = 1 << 17  # per row group
 _MOST_NAMES: Final = 64 << 10  # bytes of names of kinds
 _TEXTS: Final = ("key", "location")
+_COLUMNS: Final = {"key": "text", "location": "text", "media": "text", "size": "int64", "byte_offset": "int64"} | {
+    "sha256": "digest",
+    "blake3": "digest",
+}
 _WIDTHS: Final = {"size": 8, "sha256": 32, "blake3": 32, "byte_offset": 8}
 _NEEDED: Final = ("key", "size", "sha256")
 
@@ -115,14 +119,12 @@ def parse_manifest(data: Buffer, where: str) -> Manifest:
     pa, pq = _arrow()
     view = memoryview(data).cast("B")
     try:
-        limits = {"thrift_string_size_limit": 64 << 20, "thrift_container_size_limit": 10_000_000}
-        source = pa.BufferReader(pa.py_buffer(view))
-        footer = pq.ParquetFile(source, **limits).metadata
-        kinds = ["media"] if "media" in footer.schema.names else []
-        file = pq.ParquetFile(source, metadata=footer, read_dictionary=kinds, **limits)
+        footer = parse_footer(view, _COLUMNS)
         summary = _stated(footer.metadata)
-        _check_schema(pa, file.schema_arrow)
-        _check_pages(view, footer)  # before anything is decoded
+        _check_columns(view, footer)  # before anything is decoded
+        limits = {"thrift_string_size_limit": 64 << 20, "thrift_container_size_limit": 1_000_000}
+        kinds = ["media"] if any(c.name == "media" for c in footer.columns) else []
+        file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(view)), read_dictionary=kinds, **limits)
         made = _manifest(file.read(use_threads=False))
     except VoxariumError:
         raise
@@ -144,58 +146,19 @@ def _stated(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
     return found
 
 
-def _check_schema(pa: Any, schema: Any) -> None:
-    wanted = {
-        "key": pa.string(),
-        "location": pa.string(),
-        "size": pa.int64(),
-        "byte_offset": pa.int64(),
-        "sha256": pa.binary(32),
-        "blake3": pa.binary(32),
-        "media": pa.dictionary(pa.int32(), pa.string()),
-    }
-    names = schema.names
-    if len(set(names)) != len(names) or not {*_NEEDED} <= {*names} <= {*wanted}:
-        raise ValueError(f"columns {', '.join(names)[:200]}")
-    if ("location" in names) != ("byte_offset" in names):
-        raise ValueError("location and byte_offset go together")
-    for field in schema:
-        if field.type != wanted[field.name] or field.nullable:
-            raise ValueError(f"column {field.name} is {field.type}")
-
-
-def _check_pages(view: memoryview, footer: Any) -> None:
-    rows = footer.num_rows
+def _check_columns(view: memoryview, footer: Footer) -> None:
+    names = {column.name for column in footer.columns} or {*_NEEDED}
+    if not {*_NEEDED} <= names or ("location" in names) != ("byte_offset" in names):
+        raise ValueError(f"columns {', '.join(sorted(names))}")
     # Digests are neither compressed nor shared: every row takes 32 bytes of the file at least.
-    if not 0 <= rows <= len(view) // 32:
-        raise ValueError(f"{rows:,} rows in a file of {len(view):,} bytes")
-    counted = 0
-    for i in range(footer.num_row_groups):
-        group = footer.row_group(i)
-        counted += group.num_rows
-        if not 0 <= group.num_rows <= rows:
-            raise ValueError("a group of rows of another length")
-        for j in range(group.num_columns):
-            _check_column(view, group.column(j), group.num_rows)
-    if counted != rows:
-        raise ValueError("groups of rows do not add up")
-
-
-def _check_column(view: memoryview, column: Any, rows: int) -> None:
-    name = column.path_in_schema
-    if not rows:
-        return
-    if name == "sha256" and column.compression != "UNCOMPRESSED":
-        raise ValueError("digests are compressed")
-    dictionary = column.dictionary_page_offset
-    start = column.data_page_offset if not dictionary else min(dictionary, column.data_page_offset)
-    allowed = _MOST_NAMES if name == "media" else 0
-    need = page_bytes(view, start, column.total_compressed_size, rows, dictionary=allowed)
-    most = rows * (LONGEST_KEY + 16 if name in _TEXTS else _WIDTHS.get(name, 8)) + _MOST_NAMES
-    if need > most:
-        raise ValueError(f"column {name} takes {need:,} bytes for {rows:,} rows")
-    if name == "sha256" and need < 32 * rows:
-        raise ValueError("digests are missing")
+    if footer.rows > len(view) // 32:
+        raise ValueError(f"{footer.rows:,} rows in a file of {len(view):,} bytes")
+    for column in footer.columns:
+        each = LONGEST_KEY + 16 if column.name in _TEXTS else _WIDTHS.get(column.name, 8)
+        allowed = _MOST_NAMES if column.name == "media" else 0
+        need = check_pages(view, column, most=column.rows * each + _MOST_NAMES, dictionary=allowed)
+        if column.name == "sha256" and (column.compressed or need < 32 * column.rows):
+            raise ValueError("digests are compressed or missing")
 
 
 def _manifest(table: Any) -> Manifest:
