@@ -128,6 +128,25 @@ def test_arrays_in_another_order_of_axes_are_measured_along_their_axes():
     assert not found(objects)
 
 
+def n5_layer(dimensions):
+    objects = tree("webknossos-zarr3", dataLayers__0__dataFormat="n5")
+    doc = json.loads(objects[DOCUMENT])
+    doc["dataLayers"][0]["mags"] = [{"mag": [1, 1, 1], "path": "./color/1", "axisOrder": {"x": 0, "y": 1, "z": 2}}]
+    attributes = {
+        "dimensions": dimensions,
+        "blockSize": [8] * len(dimensions),
+        "dataType": "uint8",
+        "compression": {"type": "raw"},
+    }
+    return {DOCUMENT: json.dumps(doc).encode(), "color/1/attributes.json": json.dumps(attributes).encode()}
+
+
+def test_arrays_that_are_shown_in_another_order_are_measured_along_their_axes():
+    assert not [f for f in found(n5_layer([29, 18, 11])) if f.rule.startswith("WK")]
+    assert "WK-043" in {f.rule for f in found(n5_layer([11, 18, 29]))}
+    assert "WK-045" in {f.rule for f in found(n5_layer([29, 18]))}
+
+
 def test_paths_elsewhere_are_said_and_not_followed():
     for path in ("https://example.org/color/2", "/data/color/2", "../../color/2"):
         findings = found(tree(dataLayers__0__mags__1__path=path))
