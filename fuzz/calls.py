@@ -47,6 +47,16 @@ def itk_transform(raw: bytes) -> object:
     return None
 
 
+def vld_tree(raw: bytes) -> object:
+    """Parse a tree of digests; also one whose beginning is in order."""
+    from voxarium.spec.logical_digest import MAGIC, parse_tree
+
+    with suppress(VoxariumError):
+        parse_tree(raw, "here")
+    header, _, leaves = raw.partition(b"\n")
+    return parse_tree(MAGIC + len(header).to_bytes(4, "little") + header + leaves, "here")
+
+
 def ome_image(attributes: Mapping[str, Any]) -> object:
     """Parse an image whose arrays are all there."""
     from voxarium.spec import ome
@@ -76,6 +86,34 @@ def ome_rules(attributes: Mapping[str, Any]) -> object:
 
     arrays = {"0": rules.ArrayFacts(shape=(3, 5, 7), dtype=np.dtype("u1"), zarr_format=3)}
     return [rules.check_attributes(attributes, version=v, arrays=arrays) for v in (None, *rules.VERSIONS)]
+
+
+def ome_tree(root: Mapping[str, Any], below: Mapping[str, Any]) -> object:
+    """Check a group and a group below it, which is also whatever else is asked for."""
+    import json
+
+    from voxarium.spec.ome.rules.around import Around, group_facts
+    from voxarium.spec.ome.rules.tree import check_group
+
+    found = []
+    for name in ("zarr.json", ".zattrs"):
+        node = {"zarr_format": 3, "node_type": "group", "shape": [3, 5, 7], "attributes": {"ome": root}}
+        raws = [json.dumps(d).encode() for d in (root, below, node)]
+        keys = {name: raws[2] if name == "zarr.json" else raws[0]}
+
+        def document(
+            key: str, keys: Mapping[str, bytes] = keys, other: bytes = raws[1], own: str = name
+        ) -> bytes | None:
+            return keys.get(key, other if key.endswith(own) else None)
+
+        facts = group_facts(document, "")
+        if facts is not None:
+            around = Around(
+                path="em", document=document, names=lambda folder: ([], ["0", "a"] if len(folder) < 20 else [])
+            )
+            found.append(check_group(facts, around, None, deep=True))
+            found += [check_group(facts, around, told, deep=True) for _, told in found[-1].below[:3]]
+    return found
 
 
 def zarr2_rules(document: Mapping[str, Any], other: Mapping[str, Any]) -> object:
@@ -110,6 +148,50 @@ def zarr3_rules(document: Mapping[str, Any], other: Mapping[str, Any]) -> object
     rules.check_node(place)
     rules.check_consolidated(place, lambda _: other)
     return place.sheet.findings
+
+
+def n5_rules(document: Mapping[str, Any], other: Mapping[str, Any]) -> object:
+    """Check a document of N5 as that of an array and of a group."""
+    from voxarium.model.checking import Place, Sheet
+    from voxarium.spec import n5_rules as rules
+
+    sheet = Sheet("", rules.RULES, "attributes.json")
+    place, level = Place(dict(document), "", sheet), Place(dict(other), "", sheet)
+    for check in (rules.check_version, rules.check_array, rules.check_group, rules.check_root):
+        check(place)
+    rules.check_levels(place, {"s0": level, "s1": place})
+    return sheet.findings
+
+
+def cosem_rules(document: Mapping[str, Any], other: Mapping[str, Any]) -> object:
+    """Check a document as a group of COSEM's and as a level of one."""
+    from voxarium.model.checking import Place, Sheet
+    from voxarium.spec import cosem_rules as rules
+
+    sheet = Sheet("", rules.RULES, "attributes.json")
+    place, level = Place(dict(document), "", sheet), Place(dict(other), "", sheet)
+    rules.check_array(place)
+    if rules.is_group(document):
+        rules.check_group(place, {path: level for path in rules.dataset_paths(document)})
+    return sheet.findings
+
+
+def cellmap_rules(attributes: Mapping[str, Any], other: Mapping[str, Any]) -> object:
+    """Check attributes as those of a crop, a class and an array, and as those of an image."""
+    from voxarium.model.checking import Place, Sheet
+    from voxarium.spec import cellmap_rules as rules
+
+    sheet = Sheet("", rules.RULES, ".zattrs")
+    root = Place(dict(attributes), "", sheet)
+    for found in (rules.annotation_of(root), root):
+        kinds = {rules.annotation_kind(found, is_array=a) for a in (True, False)} - {""}
+        for kind in kinds:
+            rules.check_annotation(found, kind, "mito")
+        rules.check_members(found, ["mito"])
+        rules.check_class_arrays(root, found, {"s0": Place(dict(other), "", sheet)})
+        rules.check_counts(found.value, {0: 5, 9: 1})
+    rules.placed(attributes, other, (3, 5, 7))
+    return sheet.findings
 
 
 def ome_collections(attributes: Mapping[str, Any]) -> object:
@@ -378,6 +460,7 @@ def examples(function: str) -> Iterator[bytes]:
         "chunk_images": _image_examples,
         "lz4_block": _lz4_examples,
         "shard": _shard_examples,
+        "vld_tree": _tree_examples,
     }
     if function in makers:
         yield from makers[function](function)
@@ -397,6 +480,23 @@ def _labels_examples(function: str) -> Iterator[bytes]:
 
         for options in ({"allow_pins": True}, {"markov_model_order": 3}):
             yield b"\x00" + bytes(package.compress(np.asfortranarray(_cells("u8")[0].T), **options))
+
+
+def _tree_examples(_: str) -> Iterator[bytes]:
+    from voxarium.spec.logical_digest import Coordinates, LogicalDigest, dump_tree
+
+    placed = Coordinates((("z", "space", "meter"), ("y", "space", None)), (("4e-8", "0", "0"), ("0", "1e0", "-5e-1")))
+    for shape, axes, coordinates in (
+        ((1, 600), ("z", "y"), placed),
+        ((), (), None),
+        ((0, 3, 5), ("z", "y", "x"), None),
+    ):
+        leaves = np.arange(64 if len(axes) == 2 else 0 if axes else 32, dtype=np.uint8).reshape(-1, 32)
+        count = LogicalDigest(dtype="uint8", shape=shape, axes=axes, content="", leaves=leaves).grid.size
+        raw = dump_tree(LogicalDigest.of("uint8", shape, axes, np.resize(leaves, (count, 32)), coordinates))
+        yield raw
+        length = int.from_bytes(raw[8:12], "little")
+        yield raw[12 : 12 + length] + b"\n" + raw[12 + length :]
 
 
 def _image_examples(_: str) -> Iterator[bytes]:

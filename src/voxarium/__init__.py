@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from voxarium.conversion.upgrading import roll_back, upgrade
     from voxarium.core.array import Array
     from voxarium.core.dataset import Dataset
+    from voxarium.core.digesting import compare, logical_digest
     from voxarium.core.image import Image
     from voxarium.core.opening import open, open_array
     from voxarium.core.registry import register_array_driver, register_collection_driver, register_image_driver
@@ -41,8 +42,10 @@ _NAMES = {
     "Image": "voxarium.core.image",
     "ResampleOptions": "voxarium.core.resampling",
     "VoxariumError": "voxarium.errors",
+    "compare": "voxarium.core.digesting",
     "convert": "voxarium.conversion",
     "dump_scene": "voxarium.core.scenes",
+    "logical_digest": "voxarium.core.digesting",
     "open": "voxarium.core.opening",
     "open_array": "voxarium.core.opening",
     "open_scene": "voxarium.core.scenes",
@@ -73,8 +76,10 @@ __all__ = [
     "ResampleOptions",
     "VoxariumError",
     "__version__",
+    "compare",
     "convert",
     "dump_scene",
+    "logical_digest",
     "open",
     "open_array",
     "open_scene",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from voxarium.core.registry import array_drivers
-from voxarium.errors import FormatError, NotFoundError, UnsupportedError
+from voxarium.errors import FormatError, InputError, NotFoundError, UnsupportedError
 from voxarium.model.checks import CheckDriver, CheckNode
 from voxarium.model.image import ArrayInfo
 from voxarium.model.keys import resolved_key
@@ -34,6 +34,13 @@ def array_at(store: Any, path: str) -> ArrayInfo | None:
     return None
 
 
+def document_at(store: Any, path: str, name: str) -> bytes | None:
+    try:
+        return store.get(resolved_key(path, name))
+    except InputError:
+        return None  # it leads out of the store
+
+
 def node_of(store: Any, path: str, depth: Depth, told: Any = None) -> CheckNode:
     def refuse(*_: str) -> Any:
         raise AssertionError("only documents may be asked for at this depth")
@@ -42,7 +49,7 @@ def node_of(store: Any, path: str, depth: Depth, told: Any = None) -> CheckNode:
     return CheckNode(
         path=path,
         depth=depth,
-        document=lambda name: store.get(joined(path, name)),
+        document=lambda name: document_at(store, path, name),
         array=(lambda name: array_at(store, joined(path, name))) if deep else refuse,
         names=(lambda name: store.list_dir(joined(path, name))) if deep else refuse,
         told=told,
@@ -66,7 +73,8 @@ def walk(driver: CheckDriver, store: Any, depth: Depth) -> list[Finding]:
         if checked is None:
             continue
         done.add(path)
-        out += checked.findings
+        known = {(f.rule, f.key, f.pointer, f.message) for f in out}
+        out += [f for f in checked.findings if (f.rule, f.key, f.pointer, f.message) not in known]
         waiting[:0] = [(resolved_key(path, below.path), below.told) for below in checked.below]
     return out
 

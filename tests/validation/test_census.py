@@ -42,7 +42,7 @@ def census_of(path: Path) -> CensusResult:
 @pytest.mark.parametrize("name", BASES)
 def test_bases_break_no_rule(name: str) -> None:
     objects = {k: v for k, v in BASES[name]().items() if "/labels" not in k}
-    assert census(objects, root="image").findings == ()
+    assert [f for f in census(objects, root="image").findings if f.level != "quality"] == []
 
 
 @pytest.mark.parametrize(("rule", "example"), EXAMPLES, ids=[r.id for r, _ in EXAMPLES])

@@ -10,7 +10,9 @@ from typing import Annotated, Final, cast
 
 import typer
 
+from voxarium.cli.compare import compare
 from voxarium.cli.convert import convert
+from voxarium.cli.digest import digest
 from voxarium.cli.info import info
 from voxarium.cli.key import key_app
 from voxarium.cli.log import log_app
@@ -43,7 +45,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
-    info, tree, convert, resample, preview, read, scene, transform, upgrade, validate, rules, virtualize, serve,
+    info, tree, convert, resample, preview, read, digest, compare, scene, transform, upgrade, validate, rules,
+    virtualize, serve,
 ):  # fmt: skip
     app.command()(_command)
 for _group in (log_app, key_app):

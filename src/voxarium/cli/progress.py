@@ -12,9 +12,10 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from voxarium.conversion.engine import Progress
     from voxarium.conversion.upgrading import UpgradeProgress
+    from voxarium.core.digesting import DigestProgress
     from voxarium.validation.running import ValidationProgress
 
-__all__ = ["ConversionProgress", "UpgradeDisplay", "ValidationDisplay"]
+__all__ = ["ConversionProgress", "DigestDisplay", "UpgradeDisplay", "ValidationDisplay"]
 
 _FIRST: Final = 1.0  # seconds; shorter jobs show nothing
 _REDRAW: Final = 0.1
@@ -117,6 +118,39 @@ class ConversionProgress(_Display["Progress"]):
     @override
     def ended(self, progress: Progress) -> bool:
         return progress.voxels == progress.total
+
+
+class DigestDisplay(_Display["DigestProgress"]):
+    """Shows how much of an image is digested while it is entered."""
+
+    @override
+    def columns(self) -> tuple[Any, ...]:
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        return (
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+        )
+
+    @override
+    def values(self, progress: DigestProgress, seconds: float) -> dict[str, Any]:
+        return {"completed": progress.voxels, "total": progress.total, "state": self._rate(progress, seconds)}
+
+    @override
+    def line(self, progress: DigestProgress, seconds: float) -> str:
+        return f"{progress.voxels / max(progress.total, 1):4.0%}  {self._rate(progress, seconds)}"
+
+    @override
+    def ended(self, progress: DigestProgress) -> bool:
+        return progress.voxels == progress.total
+
+    def _rate(self, progress: DigestProgress, seconds: float) -> str:
+        from voxarium.cli.summary import rate_text
+
+        return rate_text(progress.voxels / seconds / 1e6)
 
 
 class UpgradeDisplay(_Display["UpgradeProgress"]):

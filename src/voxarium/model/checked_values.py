@@ -92,6 +92,8 @@ class Field:
         Versions in which only the text of the specification needs it, not the schema.
     text_kind : str
         Versions in which only the text says of what kind it is.
+    default : JSON
+        What repairs it where it is not there; ABSENT where that is not certain.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Field:
     needed: Literal["may", "should", "must"] = "may"
     text: str = ""
     text_kind: str = ""
+    default: Any = ABSENT
 
 
 def check_fields(place: Place, fields: Iterable[Field]) -> None:
@@ -114,6 +117,7 @@ def check_fields(place: Place, fields: Iterable[Field]) -> None:
                     f"add it: {field.kind.text}",
                     level=field.needed,
                     text=field.text,
+                    repair=() if field.default is ABSENT else (member.put(field.default),),
                 )
         elif not field.kind.holds(member.value):
             member.report(

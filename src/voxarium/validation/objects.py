@@ -16,13 +16,15 @@ from voxarium.model.box import Box
 from voxarium.model.checking import Sheet
 from voxarium.model.edits import Edit
 from voxarium.model.grid import ChunkGrid
+from voxarium.model.protocols import KeyedDriver
 from voxarium.model.rules import Level
 
-__all__ = ["MOST_MAPPED", "Group", "ObjectMap", "ObjectState", "box_text", "object_grid", "stored_array"]
+__all__ = ["MOST_MAPPED", "Group", "ObjectMap", "ObjectState", "box_text", "is_keyed", "object_grid", "stored_array"]
 
 MOST_MAPPED: Final = 1 << 26
 """Objects of an array of which a map is kept: 64 MiB."""
 _NAMED: Final = 5
+_VERBS: Final = {"are": "is", "have": "has", "lie": "lies", "belong": "belongs", "end": "ends"}
 
 
 class ObjectState(IntEnum):
@@ -57,6 +59,10 @@ class ObjectMap:
     object_shape: tuple[int, ...]
     states: NDArray[np.uint8] | None
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        states = np.zeros(0, np.uint8) if self.states is None else self.states
+        return np.array(states, dtype, copy=copy)
+
     def count(self, state: ObjectState) -> int:
         """Return how many objects are in a state; 0 where no map is kept."""
         return 0 if self.states is None else int(np.count_nonzero(self.states == state))
@@ -69,6 +75,12 @@ class ObjectMap:
 def stored_array(array: Array) -> Array:
     """Return the array as it is stored, where what is shown is a part of it."""
     return array.stored if isinstance(array, PartOfArray) else array
+
+
+def is_keyed(array: Array) -> bool:
+    """Tell whether the stored objects of an array lie in a grid, each with a key of its own."""
+    shares = getattr(array.driver, "shares_objects", None)  # an ability of few: shards that are no boxes
+    return isinstance(array.driver, KeyedDriver) and (shares is None or not shares(array.info))
 
 
 def object_grid(array: Array) -> ChunkGrid:
@@ -122,13 +134,18 @@ class Group:
         expected: Any = None,  # Any: JSON
         level: Level | None = None,
     ) -> None:
-        """Report them as one finding, if there are any; `what` says what they are, behind their number."""
+        """Report them as one finding, if there are any; `what` says what they are, behind
+        their number, with verbs such as ``<are>``.
+        """
         if not self.count:
             return
         sheet.key = self.keys[0]
+        one = self.count == 1
+        for word, alone in _VERBS.items():
+            what = what.replace(f"<{word}>", alone if one else word)
         names = names_text(self.keys, _NAMED)
         more = f" and {self.count - len(self.keys):,} more" if self.count > len(self.keys) else ""
-        plural = "object" if self.count == 1 else "objects"
+        plural = "object" if one else "objects"
         sheet.report(
             rule,
             f"{self.count:,} {plural} {what}: {names}{more}",

@@ -23,6 +23,7 @@ from voxarium.validation.general import note_error
 from voxarium.validation.publishing import check_publishing
 from voxarium.validation.registry import all_rules, links
 from voxarium.validation.report import Report, report_of
+from voxarium.validation.value_counts import check_values
 from voxarium.validation.walking import Visit, Walk
 
 __all__ = ["ValidationProgress", "validate", "validate_in"]
@@ -128,6 +129,8 @@ def validate_in(
     if depth in ("census", "data"):
         for where in run.images:
             _take_census(run, where)
+            if depth == "data" and sample == 1:
+                _count_values(run, where)
     if profile == "publish":
         check_publishing(run.walk.found, store, path)
     run.examined |= {"nodes": run.walk.nodes, "documents": len(run.walk.documents)}
@@ -169,6 +172,14 @@ def _take_census(run: _Run, where: str) -> None:
     run.count("objects", counted.keys)
     run.count("bytes", counted.nbytes)
     run.maps |= {path: found for path, found in counted.maps.items() if found.states is not None}
+
+
+def _count_values(run: _Run, where: str) -> None:
+    """Compare the values of an image with what its metadata say about them."""
+    try:
+        check_values(run.walk.found, open_image(run.store, where), run.threads)
+    except VoxariumError as error:
+        note_error(run.walk.found, where, error)
 
 
 def _counted(run: _Run, where: str, keys: int) -> None:

@@ -224,6 +224,22 @@ class N5Driver:
         if check is not None:
             check(body, (nbytes, nbytes))
 
+    def check_object(
+        self, store: ReadableStore, path: str, info: ArrayInfo, key: str, index: tuple[int, ...], /
+    ) -> Sequence[tuple[str, str]]:
+        """Return what reading does not notice: a block that is smaller than its part of the array, the rest zeros."""
+        stat = store.stat(key)
+        room = 12 + 4 * info.ndim
+        found = None if stat is None else store.get_ranges(key, [ByteRange(0, min(stat.size, room))])
+        if not found:
+            return ()
+        header = parse_block_header(found[0], info.chunk_shape)
+        part = ChunkGrid(info.shape, info.chunk_shape).clipped_box(index).shape
+        if header.shape is None or all(n >= m for n, m in zip(header.shape, part, strict=True)):
+            return ()
+        message = f"holds {header.shape} elements, the array has {part} there"
+        return ((message, "write the block again from its source: what it leaves out reads as zeros"),)
+
     def referable(self, info: ArrayInfo, /) -> Referable:
         """Return how others decode the blocks, without their headers."""
         details: _Details = info.details

@@ -171,26 +171,26 @@ class Roll:
         """Report what is wrong with the objects of this array."""
         self._report_misnamed(sheet)
         wrong, of = self._wrong, f"of {self.what}"
-        wrong["empty"].report(sheet, "CE-005", f"{of} have no bytes", _COPY)
+        wrong["empty"].report(sheet, "CE-005", f"{of} <have> no bytes", _COPY)
         wrong["small"].report(
-            sheet, "CE-010", f"{of} are smaller than any can be", _COPY, expected=f"at least {self._least} bytes"
+            sheet, "CE-010", f"{of} <are> smaller than any can be", _COPY, expected=f"at least {self._least} bytes"
         )
         wrong["exact"].report(
-            sheet, "CE-010", f"{of} have not the size of their voxels", _COPY, expected=f"{self._exact} bytes"
+            sheet, "CE-010", f"{of} <have> not the size of their voxels", _COPY, expected=f"{self._exact} bytes"
         )
         wrong["large"].report(
             sheet,
             "CE-010",
-            f"{of} are far larger than their voxels",
+            f"{of} <are> far larger than their voxels",
             "look what is in them",
             expected=f"at most {self._most} bytes",
             level="should",
         )
         wrong["outside"].report(
-            sheet, "CE-008", f"lie outside the grid {self.counts} {of}", "correct the shape, or remove them"
+            sheet, "CE-008", f"<lie> outside the grid {self.counts} {of}", "correct the shape, or remove them"
         )
         wrong["leftover"].report(
-            sheet, "CE-009", f"of an unfinished writer lie in {self.what}", "remove them, and check what it wrote"
+            sheet, "CE-009", f"of an unfinished writer <lie> in {self.what}", "remove them, and check what it wrote"
         )
         self._report_absent(sheet)
 
@@ -244,11 +244,11 @@ class Roll:
             group.add(self.key(index))
         group.keys = group.keys or [self.array.path]
         group.count = absent
-        all_of_it = "all " if absent == self.expected else ""
+        out_of = "all there are" if absent == self.expected else f"out of {self.expected:,}"
         group.report(
             sheet,
             "CE-002",
-            f"of {all_of_it}{self.expected:,} of {self.what} are absent and read as {self._info.fill_value}",
+            f"of {self.what}, {out_of}, <are> absent and read as {self._info.fill_value}",
             "none is needed where the source holds nothing but that",
             expected=0,
         )
@@ -266,14 +266,14 @@ class Roll:
 
 
 _PACKED_TEXT: Final = (
-    "are named after a compressor, so that readers find nothing there",
+    "<are> named after a compressor, so that readers find nothing there",
     "rename them, unpacked unless that is how the codecs pack chunks",
-    "are there twice, once named after a compressor",
+    "<are> there twice, once named after a compressor",
 )
 _MISSPELT_TEXT: Final = (
-    "have names other than the metadata says, so that readers find nothing there",
+    "<have> names other than the metadata says, so that readers find nothing there",
     "correct separator and prefix in the metadata, or rename the objects",
-    "are there twice, once under a name that the metadata does not make",
+    "<are> there twice, once under a name that the metadata does not make",
 )
 
 
@@ -299,5 +299,5 @@ class Beside:
     def report(self, sheet: Sheet) -> None:
         """Report all of them."""
         self._leftover.report(sheet, "CE-009", "of an unfinished writer", "remove them, and check what it wrote")
-        self._inside.report(sheet, "CE-011", "in folders of arrays belong to nothing", "move or remove them")
-        self._beside.report(sheet, "CE-012", "belong to nothing this format knows", "move or remove them")
+        self._inside.report(sheet, "CE-011", "in folders of arrays <belong> to nothing", "move or remove them")
+        self._beside.report(sheet, "CE-012", "<belong> to nothing this format knows", "move or remove them")

@@ -16,7 +16,7 @@ from voxarium.model.rules import Finding
 from voxarium.validation.census.levels import orphans
 from voxarium.validation.census.roll import ArrayCount, Beside, Roll
 from voxarium.validation.census.rules import RULES
-from voxarium.validation.objects import MOST_MAPPED, Group, ObjectMap, stored_array
+from voxarium.validation.objects import MOST_MAPPED, Group, ObjectMap, is_keyed, stored_array
 
 __all__ = ["CensusResult", "CheckedArray", "checked_levels", "take_census"]
 
@@ -110,6 +110,8 @@ def take_census(
     store = stored_array(arrays[0].array).store
     rolls = _rolls(arrays)
     below = os.path.commonpath([f"/{r.folder}" for r in rolls])[1:] if rolls else ""
+    # Nobody knows what belongs to arrays whose objects have no place in a grid.
+    opaque = tuple(f"{a.path}/" for a in map(_stored, arrays) if not is_keyed(a) and a.path)
     listing = _listing(store, below if root is None else root) if rolls else iter(())
     sheet = Sheet("", RULES)
     if listing is None:
@@ -117,7 +119,7 @@ def take_census(
         sheet.report("CE-001", f"{where} is in a store that cannot be listed", "check it where it can be listed")
         return CensusResult(findings=tuple(sheet.findings), listed=False)
     beside = Beside()
-    counted = _count(listing, rolls, beside, known, progress)
+    counted = _count(listing, rolls, beside, lambda k: k.startswith(opaque) or known(k), progress)
     for roll in rolls:
         roll.report(sheet)
     _compare(arrays, rolls, sheet)
@@ -132,13 +134,17 @@ def take_census(
     )
 
 
+def _stored(checked: CheckedArray) -> Array:
+    return stored_array(checked.array)
+
+
 def _rolls(arrays: Sequence[CheckedArray]) -> list[Roll]:
     """Return a roll for every array whose objects have keys, once each."""
     found: dict[str, Roll] = {}
     room = MOST_MAPPED
     for checked in arrays:
         stored = stored_array(checked.array)
-        if isinstance(stored.driver, KeyedDriver) and stored.path not in found:
+        if isinstance(stored.driver, KeyedDriver) and is_keyed(stored) and stored.path not in found:
             roll = Roll(stored, stored.driver, checked.what, room)
             room -= 0 if roll.states is None else len(roll.states)
             found[stored.path] = roll
@@ -223,12 +229,12 @@ def _report_orphans(fine: Roll, coarse: Roll, sheet: Sheet) -> None:
     above.report(
         sheet,
         "CE-003",
-        f"of {coarse.what} lie over nothing: {fine.what} has no object there",
+        f"of {coarse.what} <lie> over nothing: {fine.what} has no object there",
         f"copy {fine.what} again from its source",
     )
     below.report(
         sheet,
         "CE-004",
-        f"of {coarse.what} are absent although {fine.what} has all objects there",
+        f"of {coarse.what} <are> absent although {fine.what} has all objects there",
         "make the coarser levels again, unless nearly all of it is fill value",
     )

@@ -23,7 +23,7 @@ _BYTES: Final[dict[str, Any]] = {"name": "bytes", "configuration": {"endian": "l
 _PLAIN: Final[list[dict[str, Any]]] = [_BYTES]
 _SUMMED: Final[list[dict[str, Any]]] = [_BYTES, {"name": "crc32c"}]
 _PACKED: Final = [_BYTES, {"name": "zstd", "configuration": {"level": 1, "checksum": False}}]
-_SHARDED: Final = [
+_SHARDED: Final[list[dict[str, Any]]] = [
     {
         "name": "sharding_indexed",
         "configuration": {
@@ -60,10 +60,12 @@ def pyramid(
     codecs: list[dict[str, Any]],
     *,
     method: str,
+    chunk: tuple[int, ...] | None = None,
     facts: Mapping[str, Any] | None = None,  # Any: JSON
 ) -> None:
     """Add an image in OME-Zarr 0.5 to a tree: its levels, each half as large, and its documents."""
-    chunk = SHAPE if codecs is _SHARDED else CHUNK
+    if chunk is None:
+        chunk = SHAPE if codecs[0]["name"] == "sharding_indexed" else CHUNK
     datasets = []
     for number, data in enumerate(levels):
         _store(objects, f"{path}/{number}", data, chunk, codecs)
@@ -124,14 +126,35 @@ def _shard(driver: ShardedArrayDriver, info: Any, index: tuple[int, ...], whole:
     return head + b"".join(parts) + tail
 
 
-def _image(codecs: list[dict[str, Any]], method: str = "mean") -> Callable[[], dict[str, bytes]]:
-    def make() -> dict[str, bytes]:
+def _image(
+    codecs: list[dict[str, Any]],
+    method: str = "mean",
+    *,
+    chunk: tuple[int, ...] | None = None,
+    make: Callable[[], NDArray[Any]] = voxels,
+) -> Callable[[], dict[str, bytes]]:
+    def tree() -> dict[str, bytes]:
         objects: dict[str, bytes] = {}
-        finest = voxels()
-        pyramid(objects, "image", [finest, downsample(finest, (2, 2, 2), method)], codecs, method=method)
+        finest = make()
+        coarse = downsample(finest, (2, 2, 2), method)
+        pyramid(objects, "image", [finest, coarse], codecs, method=method, chunk=chunk)
         return objects
 
-    return make
+    return tree
+
+
+def _wide() -> NDArray[Any]:
+    z, y, x = np.indices((4, 8, 16))
+    values: NDArray[Any] = (z * 61 + y * 29 + x * x * 17 + x * y * 5) % 251 + 1
+    return values.astype(np.uint8)
+
+
+def _sparse() -> dict[str, bytes]:
+    finest = voxels()
+    finest[: CHUNK[0], CHUNK[1] :, : CHUNK[2]] = 0
+    objects = _image(_PLAIN, make=lambda: finest)()
+    del objects["image/0/c/0/1/0"]
+    return objects
 
 
 def _labelled() -> dict[str, bytes]:
@@ -150,5 +173,8 @@ BASES: Final[Mapping[str, Callable[[], dict[str, bytes]]]] = {
     "pyramid-zarr3-zstd": _image(_PACKED),
     "pyramid-zarr3-sharded": _image(_SHARDED),
     "pyramid-zarr3-stride": _image(_PLAIN, "stride"),
+    "pyramid-zarr3-wide": _image(_PLAIN, chunk=(4, 8, 2), make=_wide),
+    "pyramid-zarr3-float": _image(_PLAIN, make=lambda: voxels("float32")),
+    "pyramid-zarr3-sparse": _sparse,
     "labelled-zarr3": _labelled,
 }

@@ -106,7 +106,7 @@ def _image(prefix: str = "", dtype: str = "uint8", extra: Mapping[str, Any] = {}
 
 
 def _label_image() -> dict[str, bytes]:
-    image = {"image-label": {"colors": [{"label-value": 1, "rgba": [255, 0, 0, 255]}]}}
+    image = {"image-label": {"version": "0.5", "colors": [{"label-value": 1, "rgba": [255, 0, 0, 255]}]}}
     found = _image(dtype="uint32", extra=image)
     return found | {"zarr.json": found["zarr.json"].replace(b'"mean"', b'"mode"')}
 

@@ -15,40 +15,104 @@ __all__ = ["RULES", "check_axes"]
 RULES: Final = rules("""
 AX-001 must=all
     Axes are a list of objects, each with a `name`.
+    why: Without names, software cannot tell which dimension is depth and which is a channel, and guesses by order.
+    mend: Write {"name": "z", "type": "space", "unit": "micrometer"} for each dimension of the arrays, in order.
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/1/name remove
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/1 = 5
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/1/name = ""
 AX-002 must=all
     No two axes share a name; in 0.9 they should not differ by case alone either.
+    why: Axes are referred to by name, so one of the two cannot be reached.
+    mend: Rename one of them.
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/3/name = "x"
+    bad: ome09 zarr.json#/attributes/ome/multiscales/0/coordinateSystems/0/axes/1/name = "X"
 AX-003 should=all
     An axis states its `type`.
+    why: Viewers make sliders of time and channels and a picture of space by the type; names are a guess.
+    mend: Say space, time or channel.
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/1/type remove
 AX-004 should=all
     The type is a text: space, time, channel (0.6 also array, coordinate, displacement, frequency), or a
     custom one.
+    why: Readers compare it with these words.
+    mend: Write one of them as a text.
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/1/type = 7
 AX-005 should=all
     Axes of space and time state a `unit`, a text.
+    why: Sizes without a unit cannot be measured, and images cannot be laid over each other.
+    mend: Add it, such as nanometer or second.
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/4/unit remove
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/4/unit = 1
 AX-006 should=all
     The unit is a name of UDUNITS-2 that measures what the type says.
+    why: Software that converts units knows this list; with another word it shows none, or refuses the image.
+    mend: Write the long name in singular: micrometer, not µm or micron.
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/4/unit = "micron"
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/0/unit = "micrometer"
 AX-007 must=all needs=arrays
     There is an axis per dimension of every level's array, in the same order.
+    why: Readers pair axes with dimensions by position; with a different number they refuse the image.
+    mend: Describe every dimension; one of length 1 has an axis too.
+    bad: ome05 s0/zarr.json#/shape = [2, 3, 6, 5]
 AX-008 must=0.4,0.5,0.6
     There are 2 to 5 axes.
+    why: Software for these versions reserves places for time, channel and three of space.
+    mend: Split the image along further axes, or use a version after 0.6.
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/- = {"name": "w", "type": "angle"}
 AX-009 must=0.4,0.5,0.6
     2 or 3 axes are of type space (0.6: or at least 2 of type array).
+    why: An image needs a plane to be shown in.
+    mend: Give the axes of the picture the type space.
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/3/type = "angle"
+    and: zarr.json#/attributes/ome/multiscales/0/axes/4/type = "angle"
 AX-010 must=0.4,0.5,0.6
     At most one axis is of type time.
+    why: Viewers have one slider of time, and step through the wrong one.
+    mend: Give the second one a type of its own.
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/1/type = "time"
 AX-011 must=0.4,0.5,0.6
     At most one axis is a channel, of a custom type, or of none.
+    why: Software for these versions has one place for them, between time and space.
+    mend: Merge the axes into one of channels, or make one image of each.
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/0/type = "angle"
 AX-012 must=0.4,0.5,0.6
     Time comes first, then the channel or custom axis, then space.
+    why: Many readers never look at the axes and take this order for granted: they show channels as depth.
+    mend: Transpose the arrays while copying: `voxarium convert`.
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/0 = {"name": "c", "type": "channel"}
+    and: zarr.json#/attributes/ome/multiscales/0/axes/1 = {"name": "t", "type": "time", "unit": "second"}
 AX-013 should=all
     Three axes of space are ordered z, y, x; in 0.9, space and time are called z, y, x and t.
+    why: Readers that show slices of the first axis of space are fast only if planes are stacked along it.
+    mend: Transpose the arrays while copying.
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/2/name = "x"
+    and: zarr.json#/attributes/ome/multiscales/0/axes/4/name = "z"
+    bad: ome09 zarr.json#/attributes/ome/multiscales/0/coordinateSystems/0/axes/2/name = "depth"
 AX-014 must=0.6,0.9
     `discrete` is true or false, `longName` a text.
+    why: `discrete` tells whether positions between samples mean anything; readers interpolate by it.
+    mend: Correct the value, or remove it.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateSystems/0/axes/1/discrete = "yes"
 AX-015 must=all
     Axes are objects; bare names are those of 0.3.
+    why: Readers of this version look for a name in each axis and find a text.
+    mend: Write objects, or run `voxarium upgrade`, which knows 0.3.
+    bad: ome05 zarr.json#/attributes/ome/multiscales/0/axes/1 = "c"
 OR-001 must=0.9
     `orientation` is {type: anatomical, value: one of 24}, and belongs to axes of type space.
+    why: Software that lays a brain over an atlas turns it by this; with a word it does not know, it must guess.
+    mend: Use one of the 24 values, or remove the orientation.
+    bad: ome09 zarr.json#/attributes/ome/multiscales/0/coordinateSystems/0/axes/4/orientation = {"type": "anatomical",
+    "value": "up"}
 OR-002 must=0.9
     The axes of one coordinate system run along different anatomical directions: of a pair such as
     left-to-right and right-to-left at most one, once.
+    why: Two axes along the same direction describe no space.
+    mend: Correct the direction of one of them.
+    bad: ome09 zarr.json#/attributes/ome/multiscales/0/coordinateSystems/0/axes/3/orientation = {"type": "anatomical",
+    "value": "left-to-right"}
+    and: zarr.json#/attributes/ome/multiscales/0/coordinateSystems/0/axes/4/orientation = {"type": "anatomical",
+    "value": "right-to-left"}
 """)
 
 # UDUNITS-2 knows these two; the lists of the specification do not.

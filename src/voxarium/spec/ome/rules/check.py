@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+import numpy as np
+
 from voxarium.errors import FormatError
 from voxarium.model.checking import Place, Sheet
 from voxarium.model.rules import Finding
@@ -22,7 +24,7 @@ from voxarium.spec.ome.rules.systems import check_scene
 from voxarium.spec.ome.rules.tables import VERSIONS
 from voxarium.spec.ome.rules.well import check_well
 
-__all__ = ["GROUPS", "check_attributes", "check_document"]
+__all__ = ["GROUPS", "check_attributes", "check_document", "check_place"]
 
 # The key that makes a group what it is, and the rule that is broken where a group that is meant so has none.
 GROUPS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
@@ -40,7 +42,6 @@ GROUPS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 _CHECKS: Final[Mapping[str, Callable[[Place], None]]] = MappingProxyType(
     {
         "multiscales": check_multiscales,
-        "omero": check_omero,
         "labels": check_labels,
         "plate": check_plate,
         "well": check_well,
@@ -73,20 +74,42 @@ def check_attributes(
     """
     stated = stated_version(attributes)
     sheet = Sheet(version if version in VERSIONS else rules_of(version or stated, attributes), RULES)
-    root = Place(dict(attributes), "", sheet)
-    ome = check_namespace(root)
+    ome = check_place(Place(dict(attributes), "", sheet), group)
+    if arrays is not None:
+        check_arrays(ome, arrays)
+    return tuple(sheet.findings)
+
+
+def check_place(
+    root: Place, group: str | None = None, *, around: str | None = None, dtype: np.dtype[np.generic] | None = None
+) -> Place:
+    """Check attributes at a place of any document; return the place of the OME keys.
+
+    Parameters
+    ----------
+    root : Place
+        The attributes.
+    group : str or None
+        See `check_attributes`.
+    around : str or None
+        The set of rules that the group above follows.
+    dtype : numpy.dtype or None
+        Of the image's voxels.
+    """
+    ome = check_namespace(root, around)
     if not isinstance(ome.value, dict):
-        return tuple(sheet.findings)
-    present = frozenset(key for key in KEYS if ome[key].there and (group == "image" or not _is_foreign(key, ome)))
+        return ome
+    foreign = ome.pointer == root.pointer and isinstance(ome["multiscales"].value, dict) and group != "image"
+    present = frozenset(key for key in KEYS if ome[key].there and not (foreign and key == "multiscales"))
     _check_group(ome, group, present)
     for key, check in _CHECKS.items():
         if key in present:
             check(ome[key])
+    if "omero" in present:
+        check_omero(ome["omero"], dtype)
     if ome["image-label"].there:
         check_image_label(ome["image-label"], ome)
-    if arrays is not None:
-        check_arrays(ome, arrays)
-    return tuple(sheet.findings)
+    return ome
 
 
 def _check_group(ome: Place, group: str | None, present: frozenset[str]) -> None:
@@ -98,11 +121,6 @@ def _check_group(ome: Place, group: str | None, present: frozenset[str]) -> None
     elif not present - {"omero"}:
         fix = f"add one of {', '.join(key for key, _ in GROUPS.values())}"
         ome.report("ST-003", "has no metadata of OME-Zarr", fix)
-
-
-def _is_foreign(key: str, ome: Place) -> bool:
-    """Tell whether another convention (zarr-conventions/multiscales) means something else by this key."""
-    return key == "multiscales" and isinstance(ome[key].value, dict) and not ome.pointer
 
 
 def check_document(raw: bytes, *, version: str | None = None) -> tuple[Finding, ...]:

@@ -15,6 +15,9 @@ __all__ = ["RULES", "check_dimensions", "given_by"]
 RULES: Final = rules("""
 TR-011 must=0.6,0.9
     Parameters fit the number of axes a transformation takes and gives, all along a chain.
+    why: Such a chain cannot be computed.
+    mend: Give one number, or one row, per axis.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/translation = [1, 2]
 """)
 
 _INDICES: Final = list_of(whole(0))

@@ -16,20 +16,49 @@ RULES: Final = rules("""
 PL-001 must=all
     `rows` and `columns` list objects with a `name` of letters and digits, which no other one has (nor should
     but for case).
+    why: Names are folders: what differs by case alone is one folder on some systems, and other characters mean
+    something to a store.
+    mend: Rename the row or column, and its folder.
+    bad: ome05-plate zarr.json#/attributes/ome/plate/rows/0/name = "A-1"
+    bad: ome05-plate zarr.json#/attributes/ome/plate/rows/- = {"name": "a"}
+    bad: ome05-plate zarr.json#/attributes/ome/plate/columns remove
 PL-002 must=all
     `wells` lists objects whose `path` is the name of a row, a slash, and the name of a column; none comes
     twice.
+    why: The path is where the well's images are.
+    mend: Write paths such as A/1.
+    bad: ome05-plate zarr.json#/attributes/ome/plate/wells/0/path = "2/A"
+    bad: ome05-plate zarr.json#/attributes/ome/plate/wells/0/path = "A"
 PL-003 must=all
     `rowIndex` and `columnIndex` count rows and columns from 0, and agree with the path.
+    why: Some viewers place wells by the index, others by the path: they show them at different places.
+    mend: Correct the index.
+    bad: ome05-plate zarr.json#/attributes/ome/plate/wells/0/rowIndex = 1
+    bad: ome05-plate zarr.json#/attributes/ome/plate/wells/0/columnIndex = "2"
 PL-004 must=all
     Acquisitions have an `id`, an integer from 0 that no other one has; they should have `name` and
     `maximumfieldcount`, above 0; `description` is a text, `starttime` and `endtime` are integers.
+    why: Fields of wells refer to acquisitions by id.
+    mend: Give each an id of its own.
+    bad: ome05-plate zarr.json#/attributes/ome/plate/acquisitions/0/id = 1
+    bad: ome05-plate zarr.json#/attributes/ome/plate/acquisitions/0/name remove
 PL-005 should=all
     A plate states `field_count`, above 0, and `name`, a text.
+    why: Viewers lay out the plate before they have read its wells.
+    mend: Add the largest number of fields of a well.
+    bad: ome05-plate zarr.json#/attributes/ome/plate/field_count remove
 PL-006 should=0.4,0.5
     A plate states `version` (0.5: a demand of the text that its own examples and most files do not meet).
+    why: Readers of 0.4 choose by it.
+    mend: Add it. This is repaired.
+    bad: ome05-plate zarr.json#/attributes/ome/plate/version remove
 PL-007 must=all needs=hierarchy
-    Rows and wells are groups; those of listed wells exist, and have images.
+    Rows and wells are groups; those of listed wells exist, and have images; those that exist are listed.
+    why: Viewers stop at the first well that is not there; nobody finds wells that are not listed.
+    mend: Copy what is missing, or remove it from the list. A missing group of a row is repaired.
+    bad: ome05-plate zarr.json#/attributes/ome/plate/wells/- = {"path": "A/3", "rowIndex": 0, "columnIndex": 2}
+    bad: ome05-plate zarr.json#/attributes/ome/plate/wells/0 remove
+    bad: ome05-plate A/zarr.json remove
 """)
 
 _NAME: Final = matching("[A-Za-z0-9]+", "a text of letters and digits")

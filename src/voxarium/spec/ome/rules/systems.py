@@ -18,29 +18,73 @@ __all__ = ["RULES", "check_graph", "check_scene"]
 RULES: Final = rules("""
 TR-001 must=0.6,0.9
     A coordinate system has a `name`, which no other one in its list has, and `axes`.
+    why: Transformations refer to it by name.
+    mend: Name every system once.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateSystems/1/name = "physical"
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateSystems/1/axes remove
 TR-003 must=0.6,0.9
     `input` and `output` are objects with `name` and `path` (texts are those of drafts), needed except within
     another transformation.
+    why: Without both ends nobody knows what is transformed into what.
+    mend: Write {"name": "physical"}, with a `path` where the system is that of another image.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/input = "physical"
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/output remove
 TR-004 must=0.6,0.9
     A dataset has one transformation: scale, identity, or a sequence of a scale and a translation.
+    why: Simple viewers understand these alone, and every image must be showable by them.
+    mend: Keep scale and translation here, and put the rest into the transformations of the image.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/datasets/1/coordinateTransformations/0/transformations/0 remove
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/datasets/1/coordinateTransformations/0/type = "affine"
 TR-005 must=0.6,0.9
     A dataset's transformation leads from its own `path` to a coordinate system of the image, by `name`.
+    why: Otherwise it says something about another array.
+    mend: Name the path of the dataset, and a system of this image.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/datasets/1/coordinateTransformations/0/input/path = "s9"
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/datasets/1/coordinateTransformations/0/output/name = "nowhere"
 TR-006 must=0.6,0.9
     The transformations of all datasets lead to the same coordinate system.
+    why: Levels are the same image; viewers change them while zooming.
+    mend: Let all lead to one, and add a transformation of the image to the other.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/datasets/1/coordinateTransformations/0/output/name = "world"
 TR-007 must=0.6,0.9
     A transformation of the image has the coordinate system of the datasets at one side, and at the other one
     of the image, or of a label image below it (`name` and `path`).
+    why: Readers start from the system of the datasets and would have to search for a way.
+    mend: Combine transformations so that each begins or ends there.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/input = {"name": "world"}
 TR-008 must=0.6,0.9
     Between an image and its label image stands an identity, scale or translation, or a sequence of these two.
+    why: Viewers lay labels over an image without resampling them.
+    mend: Resample the labels, or make them an image of their own in a scene.
+    bad: ome06-label zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/- = {"type": "affine", "affine":
+    [[1, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0], [0, 0, 0, 1, 1, 0], [0, 0, 0, 0, 1, 0]], "input":
+    {"name": "physical"}, "output": {"name": "physical", "path": "labels/cells"}}
 TR-009 must=0.6,0.9
     Names of coordinate systems, and paths, lead somewhere.
+    why: A transformation to nowhere is ignored by some readers, others refuse the image.
+    mend: Describe the system, or correct the name.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/output/name = "nowhere"
+    bad: ome06-scene zarr.json#/attributes/ome/scene/coordinateTransformations/0/input/path = "gone"
+    bad: ome06-scene zarr.json#/attributes/ome/scene/coordinateTransformations/0/input/name = "nowhere"
 TR-010 must=0.6,0.9
     Every coordinate system can be reached from every other one.
+    why: Nothing can be shown in a system that is not joined to the others.
+    mend: Add the transformation that is missing, or remove the system.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations remove
+    bad: ome06-scene zarr.json#/attributes/ome/scene/coordinateSystems/0/name = "alone"
 SC-001 must=0.6,0.9
     A scene has `coordinateTransformations`, a list of at least one; `coordinateSystems` is a list.
+    why: A scene is nothing but how images lie to each other.
+    mend: Add a transformation per image.
+    bad: ome06-scene zarr.json#/attributes/ome/scene/coordinateTransformations = []
+    bad: ome06-scene zarr.json#/attributes/ome/scene/coordinateSystems = {}
 SC-002 must=0.6,0.9
     Inputs and outputs of a scene have a `name`, a `path` if the system is that of an image below, and nothing
     else.
+    why: The same name is used in many images; the path says which is meant.
+    mend: Give the name of a coordinate system.
+    bad: ome06-scene zarr.json#/attributes/ome/scene/coordinateTransformations/0/input/name remove
+    bad: ome06-scene zarr.json#/attributes/ome/scene/coordinateTransformations/0/input/more = 1
 SC-003 should=0.6,0.9 needs=nothing
     The first coordinate system of a scene is the one to show.
 """)

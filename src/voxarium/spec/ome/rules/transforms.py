@@ -30,26 +30,85 @@ __all__ = ["RULES", "TYPES", "check_transform"]
 RULES: Final = rules("""
 TR-002 must=0.6,0.9
     A transformation is an object whose `type` is one of the twelve; `name` is a text, and not shared.
+    why: Readers choose by the type what to compute.
+    mend: Use one of the types of the specification.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type = "warp"
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type remove
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/name = 5
 TR-012 must=0.6,0.9
     `mapAxis` lists every input axis once: output i takes the input it names.
+    why: Otherwise it is no permutation, and has no inverse.
+    mend: List the numbers 0 to N - 1 in the order of the output.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type = "mapAxis"
+    and: zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/mapAxis = [0, 0, 1, 2, 3]
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type = "mapAxis"
+    and: zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/mapAxis = [0, 1, 2, 4]
 TR-013 must=0.6,0.9
     `projectAxis` has `droppedInputs` or `createdOutputs`: axes that exist, each once.
+    why: A projection of an axis that is not there cannot be computed.
+    mend: Count axes from 0, and name each once.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type = "projectAxis"
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type = "projectAxis"
+    and: zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/droppedInputs = [7]
 TR-014 must=0.6,0.9
     Scale and translation are numbers in the document, not at a `path`; a scale is positive.
+    why: Simple readers read numbers from the document alone; a scale of 0 has no inverse.
+    mend: Write the numbers; a mirror image is an affine.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/datasets/1/coordinateTransformations/0/transformations/0/scale =
+    [1, 1, 1, 1, 0]
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/path = "there"
 TR-015 must=0.6,0.9
     `affine` is a matrix of M rows and N + 1 columns, in the document or, else, at a `path`.
+    why: The last column is the translation; rows of different lengths are no matrix.
+    mend: Write one row per output axis, with one number per input axis and the translation behind them.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type = "affine"
+    and: zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/affine = [[1, 2], [1]]
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type = "affine"
+    and: zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/path = "coordinateTransformations/gone"
 TR-016 must=0.6,0.9
     `rotation` is a square matrix, orthonormal and of determinant 1 (here: up to 1e-6), or a `path` to one.
+    why: Readers invert it by transposing; of any other matrix that is wrong.
+    mend: Write more digits, or use an affine.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type = "rotation"
+    and: zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/rotation = [[-1, 0, 0, 0, 0],
+    [0, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1]]
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type = "rotation"
+    and: zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/path = "s0"
 TR-017 must=0.6,0.9
     A sequence is not empty.
+    why: It would be an identity that readers must treat apart.
+    mend: Write an identity.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type = "sequence"
+    and: zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/transformations = []
 TR-018 must=0.6,0.9
-    Displacements and coordinates have a `path`; `interpolation` is nearest, linear or cubic.
+    Displacements and coordinates have a `path` to an image with one axis for vectors; `interpolation` is nearest,
+    linear or cubic.
+    why: The vectors are what the transformation consists of.
+    mend: Store them as an image of their own, with a discrete axis of type displacement or coordinate.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type = "displacements"
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type = "displacements"
+    and: zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/path = "coordinateTransformations/gone"
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type = "coordinates"
+    and: zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/interpolation = "sinc"
 TR-019 must=0.6,0.9
     `byDimension` gives every transformation its `inputAxes` and `outputAxes`, by number; every output axis
     comes once.
+    why: An axis that comes twice has two values.
+    mend: Number axes from 0, and name every output once.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type = "byDimension"
+    and: zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/transformations = [{"inputAxes": [0],
+    "outputAxes": [0], "transformation": {"type": "identity"}}, {"inputAxes": [0, 1, 2, 3], "outputAxes": [0, 1, 2, 3],
+    "transformation": {"type": "identity"}}]
 TR-020 must=0.6,0.9
     A bijection has `forward` and `inverse`, which should not be invertible by themselves.
-TR-021 must=0.6,0.9 needs=data
+    why: It is there for what has no inverse that could be computed.
+    mend: Add the direction that is missing, or write the simple transformation by itself.
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type = "bijection"
+    and: zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/forward = {"type": "identity"}
+    bad: ome06 zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/type = "bijection"
+    and: zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/forward = {"type": "identity"}
+    and: zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0/inverse = {"type": "identity"}
+TR-021 must=0.6,0.9 needs=nothing
     The centre of a voxel is its coordinate; transformations take points forward.
 TR-022 must=0.6,0.9 needs=nothing
     Readers understand identity, scale, translation and sequence.

@@ -13,14 +13,30 @@ __all__ = ["RULES", "check_well"]
 
 RULES: Final = rules("""
 WL-001 must=all
-    `images` lists objects with `path`; none comes twice.
+    `images` lists objects with `path`, which leads to an image; none comes twice.
+    why: It is how fields of view are found.
+    mend: Copy the missing field again, or remove it from the list.
+    bad: ome05-plate A/2/zarr.json#/attributes/ome/well/images/0/path = "9"
+    bad: ome05-plate A/2/zarr.json#/attributes/ome/well/images/0/path remove
+    bad: ome05-plate A/2/zarr.json#/attributes/ome/well/images/0/path = "1"
 WL-002 must=all
     The path is of letters and digits; since 0.6 also of `_`, `.` and `-`, but not of dots alone, nor begun by
     `__`.
+    why: Other characters mean something to a store.
+    mend: Rename the folder of the field.
+    bad: ome05-plate A/2/zarr.json#/attributes/ome/well/images/0/path = "a b"
 WL-003 must=all
     `acquisition` is an integer; it is there if the plate has several, and among them.
+    why: Otherwise nobody knows which pass of the microscope a field belongs to.
+    mend: Name the acquisition by its id.
+    bad: ome05-plate A/2/zarr.json#/attributes/ome/well/images/0/acquisition = 0.5
+    bad: ome05-plate A/2/zarr.json#/attributes/ome/well/images/0/acquisition remove
+    bad: ome05-plate A/2/zarr.json#/attributes/ome/well/images/0/acquisition = 7
 WL-004 should=0.4,0.5
     A well states `version`.
+    why: Readers of 0.4 choose by it.
+    mend: Add it. This is repaired.
+    bad: ome05-plate A/2/zarr.json#/attributes/ome/well/version remove
 """)
 
 _OLDER: Final = matching("[A-Za-z0-9]+", "a text of letters and digits")
