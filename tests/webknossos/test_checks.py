@@ -178,12 +178,12 @@ def test_folders_that_are_attachments_are_found():
 # -------------------------------------------------------------------------------------------------- foreign data
 @pytest.mark.parametrize("name", ["fib25_wkw", "fib25_zarr3"])
 def test_datasets_of_others_break_no_rule(shared, name):
-    report = validate_in(LocalStore(shared / name), "", depth="hierarchy", profile="strict")
+    report = validate_in(LocalStore(shared / name), "", depth="data", profile="strict")
     assert not [f for f in report.findings if f.level != "quality"]
 
 
 def test_arrays_of_others_break_no_demand(shared):
-    report = validate_in(LocalStore(shared / "wkw_matrix"), "", depth="hierarchy", profile="spec")
+    report = validate_in(LocalStore(shared / "wkw_matrix"), "", depth="data", profile="spec")
     assert report.valid
     assert {f.rule for f in report.findings} == {"WW-005"}  # signed voxels
 
