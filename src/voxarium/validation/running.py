@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,12 +18,14 @@ from voxarium.model.keys import resolved_key
 from voxarium.model.protocols import ReadableStore
 from voxarium.model.rules import DEPTHS, PROFILES, Depth, Profile
 from voxarium.validation.census import checked_levels, take_census
+from voxarium.validation.data import check_data
 from voxarium.validation.examining import examine
 from voxarium.validation.general import note_error
+from voxarium.validation.histograms import histogram_drivers
+from voxarium.validation.objects import ObjectMap
 from voxarium.validation.publishing import check_publishing
 from voxarium.validation.registry import all_rules, links
 from voxarium.validation.report import Report, report_of
-from voxarium.validation.value_counts import check_values
 from voxarium.validation.walking import Visit, Walk
 
 __all__ = ["ValidationProgress", "validate", "validate_in"]
@@ -55,7 +57,7 @@ class _Run:
     images: list[str] = field(default_factory=list)  # paths of what opened
     levels: set[str] = field(default_factory=set)  # paths of arrays that belong to an image
     others: set[str] = field(default_factory=set)  # paths of images and arrays that are none's level
-    listed: int = 0
+    done: dict[str, int] = field(default_factory=dict)  # for progress
 
     def say(self, stage: str, what: str, done: int = 0, total: int = 0, unit: str = "") -> None:
         if self.progress is not None:
@@ -128,9 +130,7 @@ def validate_in(
     _walk(run, path)
     if depth in ("census", "data"):
         for where in run.images:
-            _take_census(run, where)
-            if depth == "data" and sample == 1:
-                _count_values(run, where)
+            _check_stored(run, where)
     if profile == "publish":
         check_publishing(run.walk.found, store, path)
     run.examined |= {"nodes": run.walk.nodes, "documents": len(run.walk.documents)}
@@ -154,37 +154,57 @@ def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
         raise InputError(f"{name} is {value!r}", code=Code.ARGUMENT_INVALID, fix=f"use one of {', '.join(known)}")
 
 
-# -- stored objects
-def _take_census(run: _Run, where: str) -> None:
-    """Count the stored objects of an image."""
+# -- stored objects and voxels
+def _check_stored(run: _Run, where: str) -> None:
+    """Count the stored objects of an image, and read them where that is asked for."""
     try:
-        arrays = checked_levels(open_image(run.store, where))
-        counted = take_census(
-            arrays,
-            known=partial(_is_known, run, where),
-            threads=run.threads,
-            progress=partial(_counted, run, where),
-        )
+        image = open_image(run.store, where)
+        maps = _take_census(run, image)
+        if run.depth == "data":
+            _read(run, image, maps)
     except VoxariumError as error:
         note_error(run.walk.found, where, error)
-        return
+
+
+def _take_census(run: _Run, image: Image) -> Mapping[str, ObjectMap]:
+    counted = take_census(
+        checked_levels(image),
+        known=partial(_is_known, run, image.path),
+        threads=run.threads,
+        progress=partial(_counted, run, "objects", image.path, 0),
+    )
     run.walk.found.extend(counted.findings)
     run.count("objects", counted.keys)
     run.count("bytes", counted.nbytes)
-    run.maps |= {path: found for path, found in counted.maps.items() if found.states is not None}
+    run.maps |= counted.maps
+    return counted.maps
 
 
-def _count_values(run: _Run, where: str) -> None:
-    """Compare the values of an image with what its metadata say about them."""
-    try:
-        check_values(run.walk.found, open_image(run.store, where), run.threads)
-    except VoxariumError as error:
-        note_error(run.walk.found, where, error)
+def _read(run: _Run, image: Image, maps: Mapping[str, ObjectMap]) -> None:
+    run.done["voxels"] = 0
+    total = sum(array.size for array in image.arrays) if run.sample == 1 else 0
+    read = check_data(
+        image,
+        sample=run.sample,
+        census=maps,
+        threads=run.threads,
+        progress=partial(_counted, run, "voxels", image.path, total),
+        histogram=lambda info: bool(histogram_drivers(info)),
+    )
+    run.walk.found.extend(read.findings)
+    run.count("chunks", read.chunks)
+    run.count("voxels", read.voxels)
+    run.maps |= read.maps
+    for array in image.arrays:
+        histogram = read.histograms.get(array.path)
+        if histogram is not None:
+            for driver in histogram_drivers(array.info):
+                run.walk.found.extend(driver.check_histogram(array.path, array.info, histogram))
 
 
-def _counted(run: _Run, where: str, keys: int) -> None:
-    run.listed += keys
-    run.say("census", where, run.listed, unit="objects")
+def _counted(run: _Run, what: str, where: str, total: int, more: int) -> None:
+    run.done[what] = run.done.get(what, 0) + more
+    run.say("census" if what == "objects" else "data", where, run.done[what], total, unit=what)
 
 
 def _is_known(run: _Run, where: str, key: str) -> bool:
