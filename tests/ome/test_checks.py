@@ -20,6 +20,7 @@ from voxarium.model.edits import apply_edits, parse_edit
 from voxarium.model.rules import Depth, Finding
 from voxarium.stores.memory import MemoryStore
 from voxarium.validation.examples.ome import BASES
+from voxarium.validation.fixing import apply_repairs, plan_repairs
 from voxarium.validation.running import validate, validate_in
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -44,13 +45,10 @@ def rules(tree: Mapping[str, bytes]) -> set[str]:
 
 
 def check(tree: Mapping[str, bytes], depth: Depth = "hierarchy", told: Any = None, path: str = "") -> Checked | None:
-    def unasked(name: str) -> Any:
-        raise AssertionError(f"{name} was asked for")
-
     prefix = f"{path}/" if path else ""
-    names = unasked if depth == "document" else lambda _: None
+    names = _unasked if depth == "document" else lambda _: None
     document = lambda name: tree.get(prefix + name)  # noqa: E731
-    return CHECKS.check(CheckNode(path=path, depth=depth, document=document, array=unasked, names=names, told=told))
+    return CHECKS.check(CheckNode(path=path, depth=depth, document=document, array=_unasked, names=names, told=told))
 
 
 def test_it_is_a_driver_of_checks() -> None:
@@ -127,19 +125,29 @@ def test_paths_out_of_the_hierarchy_are_neither_asked_for_nor_followed() -> None
 
 
 def test_at_depth_document_a_plate_costs_a_few_requests_per_image() -> None:
-    class Counting(MemoryStore):
-        gets = 0
+    tree = BASES["ome05-plate"]()
+    asked: list[str] = []
+    waiting: list[tuple[str, Any]] = [("", None)]
+    for path, told in waiting:
+        known: dict[str, bytes | None] = {}
 
-        def get(self, key: str, /) -> Any:
-            Counting.gets += 1
-            return super().get(key)
+        def document(name: str, path: str = path, known: dict[str, bytes | None] = known) -> bytes | None:
+            key = f"{path}/{name}" if path else name
+            if key not in known:
+                asked.append(key)
+            return known.setdefault(key, tree.get(key))
 
-    store = Counting()
-    for key, raw in BASES["ome05-plate"]().items():
-        store.put(key, raw)
-    assert validate_in(store, "", depth="document", profile="spec").valid
+        node = CheckNode(path=path, depth="document", document=document, array=_unasked, names=_unasked, told=told)
+        seen = CHECKS.check(node)
+        assert seen is not None and not seen.findings
+        waiting += [(f"{path}/{b.path}" if path else b.path, b.told) for b in seen.below]
     images, others = 4, 3
-    assert Counting.gets <= 5 * (images + others)
+    assert len(waiting) == images + others
+    assert len(asked) <= 2 * images + others
+
+
+def _unasked(name: str) -> Any:
+    raise AssertionError(f"{name} was asked for")
 
 
 # -- labels
@@ -306,6 +314,42 @@ def test_series_of_a_plate_are_its_fields() -> None:
     )
     tree = apply_edits(tree, tuple(map(parse_edit, edits)))
     assert found(tree) == []
+
+
+# -- repairs as they are applied
+@pytest.mark.parametrize("version", ["04", "05", "06"])
+def test_many_repairs_at_once_leave_nothing_that_can_be_repaired(version: str) -> None:
+    tree = BASES[f"ome{version}-label"]()
+    name, root = (".zattrs", "") if version == "04" else ("zarr.json", "/attributes/ome")
+    for extra in ("nuclei", "deep/organelles"):
+        tree |= {k.replace("/cells/", f"/{extra}/"): v for k, v in tree.items() if k.startswith("labels/cells/")}
+    tree[f"labels/deep/{'.zgroup' if version == '04' else name}"] = b'{"zarr_format": 2}'
+    if version != "04":
+        tree[f"labels/deep/{name}"] = b'{"zarr_format": 3, "node_type": "group"}'
+    steps = f"{name}#{root}/multiscales/0/datasets/1/coordinateTransformations"
+    edits = [
+        f"{steps}/1 remove" if version < "06" else f"{steps}/0/transformations/1 remove",
+        f"labels/{name}#{root}/labels = []" if version > "04" else f"labels/{name} remove",
+        f"labels/cells/{name}#{root}/image-label/source remove",
+        f"labels/cells/{name}#{root}/multiscales/0/name remove",  # cannot be repaired
+    ]
+    if version > "04":
+        edits += [f"labels/cells/{name}#{root}/version remove", "s0/zarr.json#/dimension_names remove"]
+    tree = apply_edits(tree, tuple(map(parse_edit, edits)))
+    store = MemoryStore()
+    for key, raw in tree.items():
+        store.put(key, raw)
+    for _ in range(2):  # sources of label images are looked at once the list leads to them
+        report = validate_in(store, "", profile="quality")
+        apply_repairs(store, plan_repairs(store, report.findings))
+    after = [f for f in validate_in(store, "", profile="quality").findings if f.rule[:2] == "OZ"]
+    assert [f.rule[5:] for f in after] == ["MS-009"]
+    listed = json.loads(store.get(f"labels/{name}") or b"")
+    assert sorted((listed if version == "04" else listed["attributes"]["ome"])["labels"]) == [
+        "cells",
+        "deep/organelles",
+        "nuclei",
+    ]
 
 
 # -- real ones
