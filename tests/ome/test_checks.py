@@ -19,6 +19,7 @@ from voxarium.model.checks import CheckDriver, Checked, CheckNode
 from voxarium.model.edits import apply_edits, parse_edit
 from voxarium.model.rules import Depth, Finding
 from voxarium.stores.memory import MemoryStore
+from voxarium.validation.dingus import verdict
 from voxarium.validation.examples.ome import BASES
 from voxarium.validation.fixing import apply_repairs, plan_repairs
 from voxarium.validation.running import validate, validate_in
@@ -401,6 +402,21 @@ def test_shared_data_that_their_projects_call_valid_pass_the_profile_schema() ->
         assert report.valid or known
 
 
+HIERARCHIES = SHARED / "ngff/ngff-spec/0.6rc0/tests/zarr"
+
+
+@pytest.mark.skipif(not HIERARCHIES.exists(), reason=f"no official hierarchies at {HIERARCHIES}")
+def test_official_hierarchies_get_their_verdicts_but_for_those_with_texts_as_ends() -> None:
+    wrong = {}
+    cases = sorted(HIERARCHIES.rglob("*.ome.zarr"))
+    for case in cases:
+        found = verdict(case, "schema-strict" if "strict" in case.parts else "schema")
+        if found["valid"] != ("valid" in case.parts):
+            wrong[case.name] = found
+    assert len(cases) == 85 and len(wrong) == 10
+    assert all("TR-003" in found["message"] and not found["valid"] for found in wrong.values())
+
+
 # -- hostile ones
 WORDS = ["multiscales", "datasets", "path", "labels", "plate", "wells", "well", "images", "series", "scene", "version",
          "bioformats2raw.layout", "image-label", "source", "image", "coordinateTransformations", "coordinateSystems",
@@ -454,7 +470,7 @@ def _checked(tree: Mapping[str, bytes], path: str, told: Any) -> Checked | None:
     return CHECKS.check(replace(node, told=told))
 
 
-def test_a_list_of_a_million_labels_is_cut() -> None:
+def test_a_list_of_very_many_labels_is_cut() -> None:
     tree = BASES["ome05-label"]()
     many = {"version": "0.5", "labels": [f"n{i}" for i in range(200_000)]}
     node = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": many}}
