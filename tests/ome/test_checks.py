@@ -262,23 +262,51 @@ def test_huge_and_odd_numbers_in_scales_are_no_error() -> None:
 FIELD = "zarr.json#/attributes/ome/multiscales/0/coordinateTransformations/0"
 
 
-def test_matrices_and_fields_in_arrays_are_looked_at() -> None:
+def test_matrices_in_arrays_have_a_row_per_output_and_a_column_per_input() -> None:
     tree = changed("ome06", f'{FIELD}/type = "affine"', f'{FIELD}/path = "matrix"', f"{FIELD}/translation remove")
-    array = json.loads(tree["s0/zarr.json"]) | {"shape": [5, 6], "dimension_names": None}
-    tree["matrix/zarr.json"] = json.dumps(array).encode()
-    assert rules(tree) == set()
-    tree["matrix/zarr.json"] = json.dumps(array | {"shape": [30]}).encode()
-    assert rules(tree) == {"OZ06-TR-015"}
+    array = json.loads(tree["s0/zarr.json"]) | {"dimension_names": None}
+    for shape, fine in [([5, 6], True), ([30], False), ([5, 5], False), ([4, 6], False)]:
+        tree["matrix/zarr.json"] = json.dumps(array | {"shape": shape}).encode()
+        assert rules(tree) == (set() if fine else {"OZ06-TR-015"}), shape
+    turned = apply_edits(tree, (parse_edit(f'{FIELD}/type = "rotation"'),))
+    for shape, fine in [([5, 5], True), ([4, 4], False), ([5, 6], False)]:
+        turned["matrix/zarr.json"] = json.dumps(array | {"shape": shape}).encode()
+        assert rules(turned) == (set() if fine else {"OZ06-TR-016"}), shape
 
 
-def test_a_field_of_displacements_has_an_axis_for_its_vectors() -> None:
-    tree = changed("ome06", f'{FIELD}/type = "displacements"', f'{FIELD}/path = "field"', f"{FIELD}/translation remove")
-    tree |= {f"field/{k}": v for k, v in BASES["ome06"]().items()}
-    assert rules(tree) == {"OZ06-TR-018"}
-    system = "field/zarr.json#/attributes/ome/multiscales/0/coordinateSystems"
-    vectors = '{"name": "c", "type": "displacement", "discrete": true}'
-    edits = tuple(parse_edit(f"{system}/{i}/axes/1 = {vectors}") for i in range(2))
-    assert rules(apply_edits(tree, edits)) == set()
+def field(kind: str, length: int) -> dict[str, bytes]:
+    """Return an image that is turned by a field of vectors, between systems of three axes."""
+    systems = [{"name": n, "axes": [{"name": a, "type": "space", "unit": "meter"} for a in "zyx"]} for n in "pw"]
+    vectors = {"name": "d", "type": kind, "discrete": True}
+    ends = {"input": {"name": "p"}, "output": {"name": "w"}}
+    edge = {"type": "displacements" if kind == "displacement" else "coordinates", "path": "field", **ends}
+    tree: dict[str, bytes] = {}
+    for path, axes, shape in (("", 3, [3, 4, 5]), ("field/", 4, [length, 3, 4, 5])):
+        level = {"type": "identity", "input": {"path": "s0"}, "output": {"name": "p"}}
+        image: dict[str, Any] = {"name": "em", "type": "mean", "metadata": {}}
+        image["coordinateSystems"] = systems if axes == 3 else [{"name": "p", "axes": [vectors, *systems[0]["axes"]]}]
+        image["coordinateTransformations"] = [edge] if axes == 3 else []
+        if axes == 4:
+            del image["coordinateTransformations"]
+        image["datasets"] = [{"path": "s0", "coordinateTransformations": [level]}]
+        group = {
+            "zarr_format": 3,
+            "node_type": "group",
+            "attributes": {"ome": {"version": "0.6", "multiscales": [image]}},
+        }
+        array = json.loads(BASES["ome06"]()["s0/zarr.json"]) | {"shape": shape, "dimension_names": None}
+        array["chunk_grid"] = {"name": "regular", "configuration": {"chunk_shape": shape}}
+        tree |= {f"{path}zarr.json": json.dumps(group).encode(), f"{path}s0/zarr.json": json.dumps(array).encode()}
+    return tree
+
+
+def test_a_field_has_one_discrete_axis_as_long_as_there_are_coordinates() -> None:
+    for kind in ("displacement", "coordinate"):
+        assert rules(field(kind, 3)) == set()
+        assert rules(field(kind, 2)) == {"OZ06-TR-018"}
+    place = "field/zarr.json#/attributes/ome/multiscales/0/coordinateSystems/0/axes"
+    for edit in (f"{place}/0/discrete remove", f'{place}/0/type = "channel"', f"{place}/3 remove"):
+        assert "OZ06-TR-018" in rules(apply_edits(field("displacement", 3), (parse_edit(edit),))), edit
 
 
 def test_a_scene_joins_systems_of_as_many_axes() -> None:
