@@ -6,6 +6,7 @@ from voxarium.core.image import Image
 from voxarium.model.checking import Sheet
 from voxarium.validation import publishing, quality
 from voxarium.validation.collecting import Collector
+from voxarium.validation.data import check_alignment
 
 __all__ = ["examine"]
 
@@ -16,3 +17,4 @@ def examine(found: Collector, image: Image) -> None:
     quality.check_quality(sheet, image)
     publishing.check_lossless(sheet, image)
     found.extend(sheet.findings)
+    found.extend(check_alignment(image))

@@ -8,13 +8,14 @@ from typing import Final
 
 from voxarium.core.registry import check_drivers
 from voxarium.model.rules import Rule
-from voxarium.validation import census, general, publishing, quality
+from voxarium.validation import census, data, general, publishing, quality
 
 __all__ = ["RuleSet", "all_rules", "links", "rule_named"]
 
 _OWN: Final = {
     "general": (general.RULES, "What opens"),
     "census": (census.RULES, "Stored objects"),
+    "data": (data.RULES, "Voxels and levels"),
     "quality": (quality.RULES, "Quality of any image"),
     "publish": (publishing.RULES, "What an archive needs"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,8 +18,10 @@ from voxarium.model.keys import resolved_key
 from voxarium.model.protocols import ReadableStore
 from voxarium.model.rules import DEPTHS, PROFILES, Depth, Profile
 from voxarium.validation.census import checked_levels, take_census
+from voxarium.validation.data import check_data
 from voxarium.validation.examining import examine
 from voxarium.validation.general import note_error
+from voxarium.validation.objects import ObjectMap
 from voxarium.validation.publishing import check_publishing
 from voxarium.validation.registry import all_rules, links
 from voxarium.validation.report import Report, report_of
@@ -56,6 +58,7 @@ class _Run:
     levels: set[str] = field(default_factory=set)  # paths of arrays that belong to an image
     others: set[str] = field(default_factory=set)  # paths of images and arrays that are none's level
     listed: int = 0
+    decoded: int = 0
 
     def say(self, stage: str, what: str, done: int = 0, total: int = 0, unit: str = "") -> None:
         if self.progress is not None:
@@ -128,7 +131,7 @@ def validate_in(
     _walk(run, path)
     if depth in ("census", "data"):
         for where in run.images:
-            _take_census(run, where)
+            _check_stored(run, where)
             if depth == "data" and sample == 1:
                 _count_values(run, where)
     if profile == "publish":
@@ -155,23 +158,45 @@ def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
 
 
 # -- stored objects
-def _take_census(run: _Run, where: str) -> None:
-    """Count the stored objects of an image."""
+def _check_stored(run: _Run, where: str) -> None:
+    """Count the stored objects of an image and, at depth data, read its voxels."""
     try:
-        arrays = checked_levels(open_image(run.store, where))
-        counted = take_census(
-            arrays,
-            known=partial(_is_known, run, where),
-            threads=run.threads,
-            progress=partial(_counted, run, where),
-        )
+        image = open_image(run.store, where)
+        maps = _take_census(run, where, image)
+        if run.depth == "data":
+            maps = _check_data(run, where, image, maps)
     except VoxariumError as error:
         note_error(run.walk.found, where, error)
         return
+    run.maps |= {path: found for path, found in maps.items() if found.states is not None}
+
+
+def _take_census(run: _Run, where: str, image: Image) -> Mapping[str, ObjectMap]:
+    counted = take_census(
+        checked_levels(image),
+        known=partial(_is_known, run, where),
+        threads=run.threads,
+        progress=partial(_counted, run, where),
+    )
     run.walk.found.extend(counted.findings)
     run.count("objects", counted.keys)
     run.count("bytes", counted.nbytes)
-    run.maps |= {path: found for path, found in counted.maps.items() if found.states is not None}
+    return counted.maps
+
+
+def _check_data(run: _Run, where: str, image: Image, maps: Mapping[str, ObjectMap]) -> Mapping[str, ObjectMap]:
+    read = check_data(
+        image, sample=run.sample, census=maps, threads=run.threads, progress=partial(_decoded, run, where)
+    )
+    run.walk.found.extend(read.findings)
+    run.count("chunks", read.chunks)
+    run.count("voxels", read.voxels)
+    return read.maps
+
+
+def _decoded(run: _Run, where: str, voxels: int) -> None:
+    run.decoded += voxels
+    run.say("data", where, run.decoded, unit="voxels")
 
 
 def _count_values(run: _Run, where: str) -> None:
