@@ -25,7 +25,7 @@ from voxarium.validation.examples import bases
 from voxarium.validation.examples.arrays import BASES
 from voxarium.validation.objects import ObjectState
 
-from .conftest import is_document, opened, rule_ids, written
+from .conftest import in_memory, is_document, opened, rule_ids, written
 
 EXAMPLES = [(rule, example) for rule in RULES.values() for example in rule.examples]
 CODES = [f"{r.id}-{i}" for i, (r, _) in enumerate(EXAMPLES)]
@@ -320,6 +320,26 @@ def test_parts_without_any_object_are_passed_over(tmp_path: Path) -> None:
     check_data(image, census=census.maps, progress=told.append)
     assert sum(told) == sum(a.size for a in image.arrays)
     assert store.requests.total() == 0
+
+
+@pytest.mark.parametrize("length", [2**13, 2**40])
+def test_huge_arrays_of_which_little_is_stored_are_read_where_it_is(length: int) -> None:
+    from voxarium.core.opening import open_image
+    from voxarium.core.registry import array_driver
+    from voxarium.model.image import ArraySpec
+
+    driver = array_driver("zarr3")
+    shape = (length, length, 40)
+    info = driver.create(ArraySpec(shape=shape, dtype=np.dtype("u1"), chunk_shape=(8, 8, 8), codec="none"))
+    objects = {"a/c/5/9/2": bytes(range(256)) * 2, "a/c/900/7/1": b"cut off", **driver.dump("a", info)}
+    store = in_memory(objects)
+    image = open_image(store, "a")
+    census = take_census(checked_levels(image), known=is_document)
+    told: list[int] = []
+    result = check_data(image, census=census.maps, progress=told.append, histogram=lambda info: True)
+    assert [(f.rule, f.key) for f in result.findings] == [("DA-001", "a/c/900/7/1")]
+    assert sum(told) == length * length * 40
+    assert check_data(image, census=census.maps, sample=0.01).voxels > 0
 
 
 # ------------------------------------------------------------------------------------------- nothing is accused

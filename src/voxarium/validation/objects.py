@@ -52,12 +52,15 @@ class ObjectMap:
         Voxels per object.
     states : ndarray of uint8, shape `counts`, or None
         An `ObjectState` each; None where there would be more than `MOST_MAPPED`.
+    places : ndarray of int64, shape (objects, axes), or None
+        Where there is no map: which objects are present, unless they are too many as well.
     """
 
     path: str
     counts: tuple[int, ...]
     object_shape: tuple[int, ...]
     states: NDArray[np.uint8] | None
+    places: NDArray[np.int64] | None = None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         states = np.zeros(0, np.uint8) if self.states is None else self.states

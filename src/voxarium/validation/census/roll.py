@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path
+from array import array as numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,8 @@ _MOST_REPAIRS: Final = 2_000
 _COPY: Final = "copy it again from its source"
 _PACKED, _MISSPELT = 1, 2
 _PART: Final = 1 << 20
+_MOST_PLACES: Final = 1 << 21
+_LARGEST: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,7 @@ class Roll:
         self._least, self._most, self._exact = size_bounds(array)
         self._spelling = KeySpelling(driver, array.path, array.info, self.prefix)
         self._meant: dict[int, tuple[int, str, str]] = {}  # object: in what way, key found, key meant
+        self._places = numbers("q")
         self._misnamed: bytearray | None = None
         self._misnamed_unmapped = [0, 0, 0]
         self.present = self.nbytes = self.misnamed = self.extra = 0
@@ -97,7 +101,7 @@ class Roll:
             return False
         flat = 0
         for i, n in zip(index, self.counts, strict=True):
-            if not 0 <= i < n:
+            if not 0 <= i < n or i > _LARGEST:
                 self.extra += 1
                 self._wrong["outside"].add(key)
                 return True
@@ -109,6 +113,8 @@ class Roll:
             state = self._missized(key, size)
         if self.states is not None:
             self.states[flat] = state
+        elif self.present <= _MOST_PLACES:
+            self._places.extend(index)
         return True
 
     def _missized(self, key: str, size: int) -> int:
@@ -156,8 +162,11 @@ class Roll:
     def map(self) -> ObjectMap:
         """Return what is known of the objects."""
         states = None if self.states is None else np.frombuffer(self.states, np.uint8).reshape(self.counts)
+        places = None
+        if states is None and self.present <= _MOST_PLACES:
+            places = np.array(self._places, np.int64).reshape(-1, len(self.counts))
         shape = self._info.object_shape
-        return ObjectMap(path=self.array.path, counts=self.counts, object_shape=shape, states=states)
+        return ObjectMap(path=self.array.path, counts=self.counts, object_shape=shape, states=states, places=places)
 
     def total(self) -> ArrayCount:
         """Return how many there are."""

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from voxarium.core.array import Array
 from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
 from voxarium.validation.data.methods import Trial
+from voxarium.validation.objects import ObjectMap
 
-__all__ = ["Pair", "Run", "grouped", "sampled_boxes"]
+__all__ = ["Pair", "Run", "grouped", "sampled_boxes", "stored_boxes"]
 
 _LEAST_BLOCK: Final = 16 << 20
 _PIECE_BYTES: Final = 4 << 20
 _LARGEST_BLOCK: Final = 64 << 20
 _MOST_UNITS: Final = 1 << 22
+_MOST_SCANNED: Final = 1 << 15
+_MOST_PLACES: Final = 1 << 21
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +184,53 @@ def sampled_boxes(array: Array, block: tuple[int, ...], sample: float) -> Iterat
             rest, i = divmod(rest, n)
             index.append(i)
         yield from grid.clipped_box(tuple(reversed(index))).tiles(block)
+
+
+def stored_boxes(
+    array: Array,
+    block: tuple[int, ...],
+    stored: Sequence[tuple[ObjectMap, tuple[int, ...]]],
+    sample: float,
+) -> list[Box] | None:
+    """Return the blocks of a level that hold anything, where they are few among many; else None.
+
+    Parameters
+    ----------
+    array : Array
+        The level.
+    block : tuple of int
+        Shape of blocks.
+    stored : sequence of (ObjectMap, tuple of int)
+        Of this level and coarser ones, what is stored, and the factors from this level.
+    sample : float
+        Share of the blocks wanted.
+    """
+    grid = ChunkGrid(array.shape, block)
+    if grid.size <= _MOST_SCANNED:
+        return None
+    found: set[tuple[int, ...]] = set()
+    for known, factors in stored:
+        places = _places(known)
+        if places is None:
+            return None
+        lengths = np.array(known.object_shape) * np.array(factors)
+        first = places * lengths // np.array(block)
+        last = np.minimum(((places + 1) * lengths - 1) // np.array(block), np.array(grid.counts) - 1)
+        for a, b in set(zip(map(tuple, first.tolist()), map(tuple, last.tolist()), strict=True)):
+            found.update(itertools.product(*(range(i, j + 1) for i, j in zip(a, b, strict=True))))
+            if len(found) > _MOST_UNITS:
+                return None
+    indices = sorted(found)
+    if sample < 1 and indices:
+        indices = [indices[i] for i in _chosen(len(indices), sample)]
+    return [grid.clipped_box(index) for index in indices]
+
+
+def _places(known: ObjectMap) -> NDArray[np.int64] | None:
+    """Return the grid indices of objects that exist; None where they are many, or not known."""
+    if known.states is None:
+        return known.places
+    return np.argwhere(known.states) if np.count_nonzero(known.states) <= _MOST_PLACES else None
 
 
 def _chosen(count: int, sample: float) -> Iterator[int]:

@@ -103,10 +103,12 @@ def probe(
     boxes = _boxes(fine, coarse, factors, present)
     if halo(ways[0].method, factors) == (0,) * len(factors):
         # Most levels were made as stated, or as usual: no voxel around the boxes is needed to see that.
-        found = _as_expected(_tiles(fine, coarse, factors, boxes, around=False), factors, ways[0])
+        found = _as_expected(_tiles(fine, coarse, factors, boxes, around=False), factors, ways[0], few=len(boxes))
         if found is not None:
             return found
     tiles = list(itertools.islice(_tiles(fine, coarse, factors, boxes, around=True), _TILES))
+    if not tiles:
+        return Probe(trial=ways[0], firm=len(boxes) < _LOOKED_AT, evidence=False)
     agreed, share = dict.fromkeys(ways, 0), dict.fromkeys(ways, 0.0)
     for way, tile in itertools.product(ways, tiles):
         bad = _share(way, tile, factors)
@@ -121,8 +123,11 @@ def probe(
     return Probe(trial=best, firm=firm, evidence=firm and bool(refuted), refuted=refuted)
 
 
-def _as_expected(tiles: Iterator[_Tile], factors: tuple[int, ...], way: Trial) -> Probe | None:
-    """Return the way that is expected, if it explains boxes until they tell enough, or there are no more; else None."""
+def _as_expected(tiles: Iterator[_Tile], factors: tuple[int, ...], way: Trial, *, few: int) -> Probe | None:
+    """Return the way that is expected, if it explains boxes until they tell enough, or there are no more; else None.
+
+    Nothing is sure of a large level of which `few` boxes were looked at that are all alike.
+    """
     rival = Trial(Method.MEAN if way.method is Method.STRIDE else Method.STRIDE)
     told = 0.0
     for number, tile in enumerate(tiles):
@@ -131,7 +136,9 @@ def _as_expected(tiles: Iterator[_Tile], factors: tuple[int, ...], way: Trial) -
         told += _share(rival, tile, factors)
         if number + 1 >= _ENOUGH and told > _TOLD:
             break
-    return Probe(trial=way, firm=True, evidence=told > 0, refuted=frozenset({rival} if told else ()))
+    return Probe(
+        trial=way, firm=told > 0 or few < _LOOKED_AT, evidence=told > 0, refuted=frozenset({rival} if told else ())
+    )
 
 
 def _best(ways: Sequence[Trial], agreed: dict[Trial, int], share: dict[Trial, float], tiles: int) -> Trial:

@@ -16,7 +16,7 @@ from voxarium.model.checking import Sheet
 from voxarium.model.image import ArrayInfo
 from voxarium.model.rules import Finding
 from voxarium.pyramid import halo, source_box
-from voxarium.validation.data.blocks import Pair, Run, grouped, sampled_boxes
+from voxarium.validation.data.blocks import Pair, Run, grouped, sampled_boxes, stored_boxes
 from voxarium.validation.data.comparing import Block, Tally
 from voxarium.validation.data.methods import trials
 from voxarium.validation.data.probing import Probe, probe
@@ -245,11 +245,35 @@ class _Check:
 
     def _check_run(self, run: Run, progress: Callable[[int], None] | None) -> None:
         first = {level for level in (run.level, *(p.coarse for p in run.pairs)) if level not in self._counted}
-        boxes = sampled_boxes(self.image.arrays[run.level], run.block, self.sample)
+        array = self.image.arrays[run.level]
+        known = self._known_below(run)
+        some = None if known is None else stored_boxes(array, run.block, known, self.sample)
+        boxes = sampled_boxes(array, run.block, self.sample) if some is None else iter(some)
         for done in self.executor.map_unordered(partial(self._check_block, run, first), boxes, Cancel()):
             if progress is not None:
                 progress(done)
         self._counted |= first
+        if some is not None and self.sample >= 1:
+            rest = sum(self.values[level].take_rest() for level in first)
+            if progress is not None:
+                progress(rest)
+
+    def _known_below(self, run: Run) -> list[tuple[ObjectMap, tuple[int, ...]]] | None:
+        """Return what a census knows of the levels of a run, with their factors; None where it does not know."""
+        total = (1,) * self.image.arrays[run.level].ndim
+        found = []
+        for level, factors in ((run.level, total), *((p.coarse, p.factors) for p in run.pairs)):
+            known = self.census.get(self.image.arrays[level].path)
+            if known is None or self.readers[level].stored is not self.image.arrays[level]:
+                return None
+            total = tuple(a * b for a, b in zip(total, factors, strict=True))
+            found.append((known, total))
+        return found if self._is_even(run) else None
+
+    def _is_even(self, run: Run) -> bool:
+        """Tell whether absent chunks of all levels of a run agree."""
+        fills = {self.image.arrays[level].info.fill_value for level in (run.level, *(p.coarse for p in run.pairs))}
+        return len(fills) == 1 and not any(p.trial.method == "gaussian" for p in run.pairs)
 
     def _check_block(self, run: Run, first: set[int], box: Box) -> int:
         """Read one block of every level of a run, and compare each with the one before; return voxels read."""
@@ -318,10 +342,7 @@ class _Check:
 
     def _is_nothing(self, run: Run, boxes: Sequence[tuple[int, Box]]) -> bool:
         """Tell whether a census knows of no object in any of the boxes, so that all is fill value, and the same."""
-        fills = {self.image.arrays[level].info.fill_value for level, _ in boxes}
-        if len(fills) > 1 or (run.pairs[:1] and run.pairs[0].trial.method == "gaussian"):
-            return False
-        return not any(self._is_stored(level, box) for level, box in boxes)
+        return self._is_even(run) and not any(self._is_stored(level, box) for level, box in boxes)
 
     def _is_stored(self, level: int, box: Box) -> bool:
         """Tell whether anything may be stored in a box: False only where a census says so."""

@@ -34,6 +34,7 @@ class Values:
         array = image.arrays[level]
         self.level, self.path, self.dtype = level, array.path, array.dtype
         self.nans = self.voxels = 0
+        self._size, self._fill = array.size, array.info.fill_value
         self.least: Any = None
         self.most: Any = None
         self._range = _stated_range(image) if level == 0 and array.dtype.kind in "iuf" else None
@@ -47,6 +48,8 @@ class Values:
 
     def take(self, voxels: NDArray[Any], unknown: NDArray[np.bool_] | None) -> None:
         """Count a block."""
+        with self._lock:
+            self.voxels += voxels.size
         if voxels.dtype.kind == "f" and voxels.size:
             self._take_nans(voxels)
         if self._range is not None and unknown is None and voxels.size:
@@ -56,10 +59,20 @@ class Values:
 
     def take_fill(self, fill: Any, count: int) -> None:
         """Count voxels of chunks that do not exist."""
+        if not count:
+            return
         self.take(np.full(1, fill, self.dtype), None)
+        with self._lock:
+            self.voxels += count - 1
         if self._counts is not None:
             with self._lock:
                 self._counts[int(fill)] += count - 1
+
+    def take_rest(self) -> int:
+        """Count all voxels that were not seen as fill value; return how many."""
+        rest = self._size - self.voxels
+        self.take_fill(self._fill, rest)
+        return rest
 
     def _take_nans(self, voxels: NDArray[Any]) -> None:
         if np.isnan(np.min(voxels)):  # the least of all is NaN when any is

@@ -73,8 +73,8 @@ def pyramid(
         moved = [0.0 if method == "stride" else v * (2**number - 1) / 2 for v in _VOXEL]
         transforms = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": moved}]
         datasets.append({"path": str(number), "coordinateTransformations": transforms})
-    image: dict[str, Any] = {"name": path.rpartition("/")[2], "axes": _AXES, "datasets": datasets, "type": method}
-    image |= {"metadata": {"method": method}}
+    how = {"type": method, "metadata": {"method": method}}
+    image = {"name": path.rpartition("/")[2], "axes": _AXES, "datasets": datasets, **how}
     _group(objects, path, {"ome": {"version": "0.5", "multiscales": [image], **(facts or {})}})
 
 
@@ -161,8 +161,8 @@ def _sparse() -> dict[str, bytes]:
 def _labelled() -> dict[str, bytes]:
     objects = _image(_PLAIN)()
     finest = labels()
-    colors = [{"label-value": value, "rgba": [value % 255, 90, 200, 255]} for value in (7, 12, 300)]
-    facts = {"image-label": {"version": "0.5", "source": {"image": "../../"}, "colors": colors}}
+    colors = [{"label-value": value, "rgba": [value % 256, 90, 200, 255]} for value in (7, 12, 300, 70_000)]
+    facts = {"image-label": {"version": "0.5", "colors": colors, "source": {"image": "../../"}}}
     coarse = downsample(finest, (2, 2, 2), "mode")
     pyramid(objects, "image/labels/cells", [finest, coarse], _PLAIN, method="mode", facts=facts)
     _group(objects, "image/labels", {"ome": {"version": "0.5", "labels": ["cells"]}})

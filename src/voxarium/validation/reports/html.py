@@ -128,4 +128,5 @@ def _maps(maps: Mapping[str, Any]) -> list[str]:
     return [
         f"<figure>{map_picture(found.states)}<figcaption><code>{escape(key or '.')}</code></figcaption></figure>"
         for key, found in maps.items()
+        if found.states is not None
     ]
