@@ -225,13 +225,14 @@ def _walk(run: _Run, path: str) -> None:
     for visit in run.walk.visits(path):
         run.say("metadata", visit.path, run.walk.nodes, unit="nodes")
         if run.depth == "document" and visit.kind is not None:
-            run.count("arrays" if visit.kind == "array" else "images")
+            if visit.kind != "group":
+                run.count("arrays" if visit.kind == "array" else "images")
             continue
         try:
             _open(run, visit)
             run.walk.taken.add(visit.path)
         except NotFoundError as error:
-            if visit.kind is None and error.code in (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING):
+            if visit.kind in (None, "group") and error.code in (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING):
                 nothing = nothing or error  # a file or folder that is none of ours
                 continue
             note_error(run.walk.found, visit.path, error)
@@ -247,7 +248,8 @@ def _open(run: _Run, visit: Visit) -> None:
     if visit.path in run.levels:
         return
     found: Image | Dataset
-    found = open_image(run.store, visit.path) if visit.kind is not None else find(run.store, visit.path)
+    known = visit.kind not in (None, "group")
+    found = open_image(run.store, visit.path) if known else find(run.store, visit.path)
     for image in _images(found):
         single = len(image.levels) == 1 and not image.levels[0].path
         run.count("arrays", len(image.levels))
