@@ -392,3 +392,17 @@ def test_too_many_connections_are_turned_away(folder, serve):
         for connection in held:
             connection.close()
     assert settled(lambda: client.get("/raw/em/a/x").status == 200)
+
+
+def test_what_is_logged_of_failures_has_no_token_and_stays_on_its_line(folder, serve, monkeypatch, caplog):
+    from voxarium.serve import sources
+
+    def broken(self, key, *, wait):
+        raise RuntimeError("broken")
+
+    client = serve(folder)
+    monkeypatch.setattr(sources.FolderSource, "open", broken)
+    assert client.get("/raw/em/a%0aroot:x").status == 404  # a newline is part of no key
+    assert client.get("/raw/em/a%e2%80%a8b").status == 500
+    assert all("\n" not in record.getMessage() and "\u2028" not in record.getMessage() for record in caplog.records)
+    assert any("failed" in record.getMessage() for record in caplog.records)

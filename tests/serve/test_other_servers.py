@@ -56,3 +56,12 @@ def test_granian_serves_it(tmp_path):
         finally:
             process.terminate()
         process.wait(30)
+
+
+def test_packages_that_are_not_installed_are_named(tmp_path, monkeypatch, capsys):
+    from voxarium.cli.main import main
+
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert main(["serve", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert "uvicorn" in told and "pip install 'voxarium[serve]'" in told

@@ -58,7 +58,7 @@ def serve(
     ] = False,
     max_requests: Annotated[
         int, typer.Option(min=1, metavar="N", help="Requests answered at a time.", rich_help_panel=_LIMITS)
-    ] = 512,
+    ] = 1024,
     workers: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Processes that answer.")] = 1,
     as_json: AsJson = False,
     quiet: Quiet = False,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from voxarium.errors import InputError, NotFoundError, UnsupportedError, VoxariumError
 from voxarium.serve import operation, pages, raw_routes, translated
-from voxarium.serve.access_log import AccessLog
+from voxarium.serve.access_log import AccessLog, shown_path
 from voxarium.serve.answers import Answer, failure
 from voxarium.serve.cross_origin import CrossOrigin
 from voxarium.serve.sending import send_answer
@@ -137,7 +137,7 @@ class Application:
         except Exception as error:  # whatever it is: others are served on, and visitors are told nothing of the inside
             if send.status:
                 # Bytes are on their way: closing the connection is the only way left to say that they are not all.
-                _LOG.warning("%s was cut off: %s", scope["path"][:200], error)
+                _LOG.warning("%r was cut off: %s", shown_path(scope["path"])[:200], error)
                 raise
             await send_answer(self.site, _failed(scope, error), receive, send)
 
@@ -205,9 +205,9 @@ def _failed(scope: Scope, error: Exception) -> Answer:
     if isinstance(error, UnsupportedError):
         return failure(501, "this server cannot do that")
     if isinstance(error, VoxariumError):
-        _LOG.error("%s: %s", scope["path"][:200], error)
+        _LOG.error("%r: %s", shown_path(scope["path"])[:200], error)
         return failure(500, "what is stored here cannot be read")
-    _LOG.exception("%s failed", scope["path"][:200])
+    _LOG.error("%r failed", shown_path(scope["path"])[:200], exc_info=error)
     return failure(500, "an error of the server")
 
 

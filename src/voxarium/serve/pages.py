@@ -29,7 +29,7 @@ _HEADERS: Final = {
     "cache-control": "no-cache",
     "content-security-policy": (
         f"default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; script-src 'sha256-{_HASH}'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
     ),
     "referrer-policy": "no-referrer",
 }

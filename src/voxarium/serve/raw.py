@@ -24,8 +24,10 @@ from voxarium.serve.sources import ByteSource, Facts, Slice, shortened
 
 __all__ = ["PIECE", "RawRequest", "absent", "answer_raw"]
 
-# What is read and sent at once. Whole chunks of common sizes are one piece; a slow client keeps no more than this.
+# What is sent in one piece: whole chunks of common sizes. What is larger goes in steps, since clients may be slow, and
+# each keeps one.
 PIECE: Final = 512 << 10
+_STEP: Final = 256 << 10
 _RANGES: Final = (b"accept-ranges", b"bytes")
 
 
@@ -189,9 +191,9 @@ def _filled(status: int, headers: list[Header], found: _Representation, spans: l
 
 def _pieces(spans: list[_Span]) -> Iterator[_Span]:
     for head, start, stop in spans:
-        yield head, start, min(stop, start + PIECE)
-        for at in range(start + PIECE, stop, PIECE):
-            yield b"", at, min(stop, at + PIECE)
+        yield head, start, min(stop, start + _STEP)
+        for at in range(start + _STEP, stop, _STEP):
+            yield b"", at, min(stop, at + _STEP)
 
 
 class _Rest:

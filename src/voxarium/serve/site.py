@@ -58,7 +58,7 @@ class Settings:
     hidden: bool = False
     follow: bool = False
     url: str | None = None
-    most_requests: int = 512
+    most_requests: int = 1024
     most_connections: int = 8192
     most_body: int = 1 << 20
     threads: int = 16
