@@ -130,6 +130,9 @@ def make_manifest(
     InputError
         If a key comes twice, is unsafe or too long, a size is negative, or columns differ in length.
     """
+    sizes = np.asarray(sizes, np.int64)  # kernels and files take them as they are
+    if places is not None:
+        places = places[0], np.asarray(places[1], np.int64)
     columns = (sizes, sha256, blake3, *(media or ())[:1], *(places or ()))
     if any(column is not None and len(column) != len(keys) for column in columns):
         raise _impossible("columns differ in length")

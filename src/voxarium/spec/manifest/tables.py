@@ -54,16 +54,19 @@ def dump_manifest(manifest: Manifest) -> bytes:
     pa, pq = _arrow()
     columns = {
         "key": _texts(pa, manifest.keys),
-        "size": pa.array(manifest.sizes),
+        "size": _numbers_to(pa, manifest.sizes, np.int64),
         "sha256": _digests(pa, manifest.sha256),
     }
     if manifest.blake3 is not None:
         columns["blake3"] = _digests(pa, manifest.blake3)
     if manifest.media is not None:
         names = pa.array(list(manifest.media_names), pa.string())
-        columns["media"] = pa.DictionaryArray.from_arrays(pa.array(manifest.media.astype(np.int32)), names)
+        columns["media"] = pa.DictionaryArray.from_arrays(_numbers_to(pa, manifest.media, np.int32), names)
     if manifest.locations is not None and manifest.byte_offsets is not None:
-        columns |= {"location": _texts(pa, manifest.locations), "byte_offset": pa.array(manifest.byte_offsets)}
+        columns |= {
+            "location": _texts(pa, manifest.locations),
+            "byte_offset": _numbers_to(pa, manifest.byte_offsets, np.int64),
+        }
     fields = [pa.field(name, column.type, nullable=False) for name, column in columns.items()]
     schema = pa.schema(fields)
     out = io.BytesIO()
@@ -195,8 +198,19 @@ def _manifest(file: Any, roots: Mapping[str, Any]) -> Manifest:
 
 
 def _numbers(column: Any) -> NDArray[np.int64]:
-    parts = [np.asarray(chunk, np.int64) for chunk in column.chunks]
+    parts = [_numbers_of(chunk, np.int64) for chunk in column.chunks]
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def _numbers_of(chunk: Any, dtype: type[Any]) -> NDArray[Any]:
+    # `numpy.asarray` would do, but makes pyarrow import pandas.
+    found = np.frombuffer(chunk.buffers()[1] or b"", dtype)
+    return found[chunk.offset : chunk.offset + len(chunk)]
+
+
+def _numbers_to(pa: Any, numbers: NDArray[Any], dtype: type[Any]) -> Any:
+    kind = pa.from_numpy_dtype(dtype)
+    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(np.ascontiguousarray(numbers, dtype))])
 
 
 def _bytes(column: Any) -> NDArray[np.uint8]:
@@ -231,7 +245,7 @@ def _media(column: Any) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
         own = [names.setdefault(name, len(names)) for name in chunk.dictionary.to_pylist()]
         if len(names) > MOST_MEDIA:
             raise ValueError("too many kinds of objects")
-        parts.append(np.array(own, np.uint8)[np.asarray(chunk.indices)])
+        parts.append(np.array(own, np.uint8)[_numbers_of(chunk.indices, np.int32)])
     return np.concatenate(parts), tuple(names)
 
 
