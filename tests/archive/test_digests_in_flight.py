@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 
 import voxarium
+from voxarium.archive.manifests import write_manifest
+from voxarium.archive.verify import verify
 from voxarium.conversion import ConvertOptions, open_target, plan, run
 from voxarium.conversion.ledger import Ledger
 from voxarium.conversion.running import as_choices
@@ -90,6 +96,38 @@ def test_after_a_stop_digests_of_finished_objects_come_from_the_ledger(source, t
     report = voxarium.convert(source, tmp_path / "t", resume=True, take_objects=taken, **choices)
     assert report.resumed >= 3
     assert_true(taken, tmp_path / "t", ["sha256"])
+
+
+SCRIPT = """
+import sys
+from voxarium.cli.main import main
+sys.exit(main(["convert", *sys.argv[1:], "--axes", "zyx", "--voxel-size", "8", "--unit", "nanometer", "--chunk", "16",
+               "--shard", "64", "--memory", "1MB", "--threads", "2", "--quiet", "--digests", "sha256"]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(280)
+def test_killed_at_random_moments_and_resumed_leaves_a_true_manifest(tmp_path):
+    np.save(tmp_path / "em.npy", np.random.default_rng(3).integers(100, 140, (200, 210, 220)).astype(np.uint8))
+    chance, resumed = random.Random(3), 0
+    for i in range(5):
+        target = tmp_path / f"t{i}"
+        command = [sys.executable, "-c", SCRIPT, str(tmp_path / "em.npy"), str(target)]
+        process = subprocess.Popen(command)
+        ledger = target / ".voxarium" / "ledger.jsonl"
+        while not (ledger.exists() and ledger.read_bytes().count(b"\n") > 1) and process.poll() is None:
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, 0.1))
+        process.kill()
+        process.wait(60)
+        if (target / ".voxarium").exists():
+            assert subprocess.run([*command, "--resume"], timeout=120).returncode == 0
+            resumed += 1
+        report = verify(target)
+        assert report.ok and report.read == report.objects > 50
+        assert report.roots == write_manifest(target, tmp_path / "again.parquet", digests=(), overwrite=True).roots
+    assert resumed
 
 
 def test_a_job_begun_without_digests_tells_what_it_does_not_know(source, tmp_path):

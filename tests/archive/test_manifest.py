@@ -65,7 +65,7 @@ def test_the_root_is_that_of_the_definition_in_whatever_order_a_tree_is_walked(t
     assert manifest_root(manifest_of(tree)) == manifest_root(manifest_of(dict(items))) == written_out(tree)
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 63, 64, 65, 127, 130, 1000])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 63, 64, 65, 127, 130, 1000, 16384, 16385, 40000])
 def test_trees_of_every_form_and_keys_of_every_length(count):
     tree = {f"k{'k' * (i * 37 % 400)}/{i}": b"x" * (i % 7) for i in range(count)}
     assert manifest_root(manifest_of(tree)) == written_out(tree)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -21,16 +21,27 @@ from voxarium.archive.trees import (
     read_object,
     write_object,
 )
-from voxarium.conversion.finished import FinishedObject
 from voxarium.core.digests import check_algorithms, has_blake3
 from voxarium.core.executor import Cancel
 from voxarium.core.journal import JOB_FOLDER
+from voxarium.core.pools import run_all
 from voxarium.core.uri import parse_uri
 from voxarium.errors import Code, InterruptedJobError, StoreError
 from voxarium.model.protocols import ReadableStore
-from voxarium.spec.manifest import Manifest, Strings, dump_manifest, format_root, make_manifest, manifest_root
+from voxarium.spec.manifest import (
+    Manifest,
+    Strings,
+    check_roots,
+    dump_manifest,
+    format_root,
+    make_manifest,
+    manifest_root,
+)
 from voxarium.spec.manifest import parse_manifest as parse
 from voxarium.spec.zarr_checksum import zarr_checksum
+
+if TYPE_CHECKING:
+    from voxarium.conversion.finished import FinishedObject
 
 __all__ = [
     "SUFFIX",
@@ -41,6 +52,7 @@ __all__ = [
     "manifest_address",
     "manifest_of",
     "read_manifest",
+    "roots_of",
     "write_manifest",
 ]
 
@@ -127,7 +139,21 @@ def read_manifest(uri: str | os.PathLike[str]) -> Manifest:
     UnsupportedError
         If pyarrow is not installed.
     """
-    return parse(read_object(uri, "manifest"), os.fspath(uri))
+    where = os.fspath(uri)
+    made = parse(read_object(uri, "manifest"), where, check=False)
+    check_roots(made, roots_of(made), where)
+    return made
+
+
+def roots_of(manifest: Manifest) -> dict[str, bytes]:
+    """Return the roots of a manifest by algorithm, each taken by a thread of its own."""
+    found: dict[str, bytes] = {}
+
+    def take(algorithm: str) -> None:
+        found[algorithm] = manifest_root(manifest, algorithm)
+
+    run_all(take, manifest.algorithms, 2)
+    return found
 
 
 def write_manifest(
@@ -187,13 +213,13 @@ class Made:
 
     def report(self, target: str, address: str) -> ManifestReport:
         """Return what is told about it."""
-        algorithms = ("sha256",) if self.manifest.blake3 is None else ("sha256", "blake3")
+        roots = roots_of(self.manifest)
         return ManifestReport(
             target=target,
             manifest=address,
             objects=len(self.manifest),
             nbytes=self.manifest.nbytes,
-            roots=tuple(format_root(a, manifest_root(self.manifest, a)) for a in algorithms),
+            roots=tuple(format_root(a, roots[a]) for a in self.manifest.algorithms),
             zarr_checksum=self.zarr_checksum,
             left_out=self.left_out,
         )

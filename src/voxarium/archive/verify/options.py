@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from voxarium.core.digests import has_blake3
 from voxarium.errors import ChecksumError, Code, InputError
-from voxarium.spec.manifest import Manifest, format_root, manifest_root, parse_root
+from voxarium.spec.manifest import format_root, parse_root
 
 __all__ = ["LEVELS", "VerifyOptions", "check_roots", "chosen_algorithm", "parse_sample"]
 
@@ -92,8 +92,15 @@ def parse_sample(text: str) -> float:
     )
 
 
-def check_roots(manifest: Manifest, roots: Sequence[str]) -> frozenset[str]:
+def check_roots(found: Mapping[str, bytes], roots: Sequence[str]) -> frozenset[str]:
     """Return the algorithms whose digests are trusted.
+
+    Parameters
+    ----------
+    found : mapping of str to bytes
+        Roots of the manifest.
+    roots : sequence of str
+        Those it must have; without any, all of its digests are trusted.
 
     Raises
     ------
@@ -101,14 +108,14 @@ def check_roots(manifest: Manifest, roots: Sequence[str]) -> frozenset[str]:
         If the manifest has another root.
     """
     if not roots:
-        return frozenset({"sha256"} if manifest.blake3 is None else {"sha256", "blake3"})
+        return frozenset(found)
     trusted = set()
     for text in roots:
         algorithm, wanted = parse_root(text)
-        found = manifest_root(manifest, algorithm)
-        if found != wanted:
+        if found.get(algorithm) != wanted:
+            has = ", ".join(format_root(a, r) for a, r in found.items())
             raise ChecksumError(
-                f"the manifest has the root {format_root(algorithm, found)}, not the one that was given",
+                f"the manifest has the root {has}, not the one that was given",
                 code=Code.CHECKSUM_MISMATCH,
                 fix="it is another manifest, or it was changed; get the one that belongs to this root",
             )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxarium.archive.hashing import hash_objects
-from voxarium.archive.manifests import HashingProgress, manifest_address, own_key, read_manifest
+from voxarium.archive.manifests import HashingProgress, manifest_address, own_key, read_manifest, roots_of
 from voxarium.archive.trees import Tree, open_tree
 from voxarium.archive.verify.contents import Contents
 from voxarium.archive.verify.journal import Journal, journal_path
@@ -21,7 +21,7 @@ from voxarium.archive.verify.options import VerifyOptions, check_roots, chosen_a
 from voxarium.archive.verify.report import Problem, VerifyReport
 from voxarium.core.executor import Cancel
 from voxarium.errors import Code, InterruptedJobError
-from voxarium.spec.manifest import Manifest, format_root, manifest_root
+from voxarium.spec.manifest import Manifest, format_root
 
 __all__ = ["verify"]
 
@@ -72,12 +72,14 @@ def verify(
     tree = target if isinstance(target, Tree) else open_tree(target)
     address = "" if isinstance(manifest, Manifest) else os.fspath(manifest or _default(target))
     known = manifest if isinstance(manifest, Manifest) else read_manifest(address)
-    trusted = check_roots(known, options.roots)
+    roots = roots_of(known)
+    trusted = check_roots(roots, options.roots)
     found = census(tree, known, own_key(tree, address), cancel)
     reading = options.level in ("sample", "full")
     algorithm = chosen_algorithm(trusted) if reading else ""
     problems = {p.key: p for p in found.iter_problems(known, with_sizes=options.level != "list")}
-    audit = _Audit(tree, known, options, algorithm)
+    texts = tuple(format_root(a, roots[a]) for a in known.algorithms)
+    audit = _Audit(tree, known, options, (algorithm, texts))
     if reading:
         audit.run(found, Path(journal) if journal is not None else None, resume, progress, cancel)
     return VerifyReport(
@@ -104,15 +106,13 @@ def _default(target: str | os.PathLike[str] | Tree) -> str:
 class _Audit:
     """The part of an audit that reads objects."""
 
-    def __init__(self, tree: Tree, manifest: Manifest, options: VerifyOptions, algorithm: str) -> None:
+    def __init__(
+        self, tree: Tree, manifest: Manifest, options: VerifyOptions, how: tuple[str, tuple[str, ...]]
+    ) -> None:
         self._tree = tree
         self._manifest = manifest
         self._options = options
-        self._algorithm = algorithm
-        self.roots = tuple(
-            format_root(a, manifest_root(manifest, a))
-            for a in (("sha256",) if manifest.blake3 is None else ("sha256", "blake3"))
-        )
+        self._algorithm, self.roots = how
         self.seed = options.seed
         self.journal = Journal(None, {}, 0)
         self.resumed = 0

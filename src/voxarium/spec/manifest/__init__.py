@@ -10,13 +10,14 @@ from __future__ import annotations
 from voxarium.spec.manifest.comparing import Difference, differences, matching
 from voxarium.spec.manifest.entries import Manifest, make_manifest, sorted_strings
 from voxarium.spec.manifest.strings import Strings
-from voxarium.spec.manifest.tables import dump_manifest, parse_manifest
+from voxarium.spec.manifest.tables import check_roots, dump_manifest, parse_manifest
 from voxarium.spec.manifest.tree import format_root, manifest_root, parse_root
 
 __all__ = [
     "Difference",
     "Manifest",
     "Strings",
+    "check_roots",
     "differences",
     "dump_manifest",
     "format_root",

@@ -42,6 +42,8 @@ class Manifest:
         the key.
     byte_offsets : array of int64 or None
         Where in that object the bytes begin.
+    stated_roots : tuple of (str, str)
+        Algorithm and hexadecimal digits of the roots that the file states, of a manifest that was read.
     """
 
     keys: Strings
@@ -52,9 +54,15 @@ class Manifest:
     media_names: tuple[str, ...] = ()
     locations: Strings | None = None
     byte_offsets: NDArray[np.int64] | None = None
+    stated_roots: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.sizes)
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """The algorithms whose digests it holds."""
+        return ("sha256",) if self.blake3 is None else ("sha256", "blake3")
 
     @property
     def nbytes(self) -> int:
@@ -75,7 +83,7 @@ class Manifest:
             raise InputError(
                 f"the manifest holds no {algorithm} digests",
                 code=Code.ARGUMENT_INVALID,
-                fix=f"use {' or '.join(a for a in ALGORITHMS if a == 'sha256' or self.blake3 is not None)}",
+                fix=f"use {' or '.join(self.algorithms)}",
             )
         return found
 
@@ -122,6 +130,9 @@ def make_manifest(
     InputError
         If a key comes twice, is unsafe or too long, a size is negative, or columns differ in length.
     """
+    sizes = np.asarray(sizes, np.int64)  # kernels and files take them as they are
+    if places is not None:
+        places = places[0], np.asarray(places[1], np.int64)
     columns = (sizes, sha256, blake3, *(media or ())[:1], *(places or ()))
     if any(column is not None and len(column) != len(keys) for column in columns):
         raise _impossible("columns differ in length")

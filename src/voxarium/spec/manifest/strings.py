@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Strings"]
 
-_PIECE = 16 << 20
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +82,7 @@ class Strings:
         if bool(((self.data[starts] & 0xC0) == 0x80).any()):
             return False
         first, count = 0, len(self)
-        while first < count:  # whole texts, about 16 MB of them at a time
+        while first < count:  # whole texts, about 1 MB of them at a time
             stop = int(np.searchsorted(self.offsets, self.offsets[first] + _PIECE, "right")) - 1
             stop = min(max(stop, first + 1), count)
             try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
-from typing import Any, Final, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,9 @@ from voxarium.spec.manifest.layout import Footer, check_pages, parse_footer
 from voxarium.spec.manifest.strings import Strings
 from voxarium.spec.manifest.tree import manifest_root
 
-__all__ = ["dump_manifest", "parse_manifest"]
+__all__ = ["check_roots", "dump_manifest", "parse_manifest"]
 
+_T = TypeVar("_T")
 _METADATA: Final = b"voxarium.manifest"
 _ROWS: Final = 1 << 17  # per row group
 _MOST_NAMES: Final = 64 << 10  # bytes of names of kinds
@@ -53,16 +54,19 @@ def dump_manifest(manifest: Manifest) -> bytes:
     pa, pq = _arrow()
     columns = {
         "key": _texts(pa, manifest.keys),
-        "size": pa.array(manifest.sizes),
+        "size": _numbers_to(pa, manifest.sizes, np.int64),
         "sha256": _digests(pa, manifest.sha256),
     }
     if manifest.blake3 is not None:
         columns["blake3"] = _digests(pa, manifest.blake3)
     if manifest.media is not None:
         names = pa.array(list(manifest.media_names), pa.string())
-        columns["media"] = pa.DictionaryArray.from_arrays(pa.array(manifest.media.astype(np.int32)), names)
+        columns["media"] = pa.DictionaryArray.from_arrays(_numbers_to(pa, manifest.media, np.int32), names)
     if manifest.locations is not None and manifest.byte_offsets is not None:
-        columns |= {"location": _texts(pa, manifest.locations), "byte_offset": pa.array(manifest.byte_offsets)}
+        columns |= {
+            "location": _texts(pa, manifest.locations),
+            "byte_offset": _numbers_to(pa, manifest.byte_offsets, np.int64),
+        }
     fields = [pa.field(name, column.type, nullable=False) for name, column in columns.items()]
     schema = pa.schema(fields)
     out = io.BytesIO()
@@ -85,12 +89,11 @@ def dump_manifest(manifest: Manifest) -> bytes:
 
 
 def _summary(manifest: Manifest) -> dict[str, Any]:
-    algorithms = ["sha256"] if manifest.blake3 is None else ["sha256", "blake3"]
     return {
         "version": 1,
         "objects": len(manifest),
         "bytes": manifest.nbytes,
-        "roots": {a: manifest_root(manifest, a).hex() for a in algorithms},
+        "roots": {a: manifest_root(manifest, a).hex() for a in manifest.algorithms},
     }
 
 
@@ -104,8 +107,17 @@ def _digests(pa: Any, digests: NDArray[np.uint8]) -> Any:
 
 
 # ------------------------------------------------------------------------------------------------------- reading
-def parse_manifest(data: Buffer, where: str) -> Manifest:
+def parse_manifest(data: Buffer, where: str, *, check: bool = True) -> Manifest:
     """Return the manifest in a Parquet file. Memory stays below a few times the file's size plus its texts.
+
+    Parameters
+    ----------
+    data : bytes-like
+        The file.
+    where : str
+        What errors call it.
+    check : bool
+        Whether to compute the roots, and compare them with those stated; else `check_roots` is still to be called.
 
     Raises
     ------
@@ -125,13 +137,14 @@ def parse_manifest(data: Buffer, where: str) -> Manifest:
         limits = {"thrift_string_size_limit": 64 << 20, "thrift_container_size_limit": 1_000_000}
         kinds = ["media"] if any(c.name == "media" for c in footer.columns) else []
         file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(view)), read_dictionary=kinds, **limits)
-        made = _manifest(file.read(use_threads=False))
+        made = _manifest(file, summary["roots"])
     except VoxariumError:
         raise
     except Exception as error:  # noqa: BLE001  whatever pyarrow raises for bytes that are no Parquet file
         _refuse(where, f"is no manifest: {' '.join(str(error).split())[:200]}")
     checked_manifest(made, where)
-    _check_summary(made, summary, where)
+    if check:
+        check_roots(made, {a: manifest_root(made, a) for a in made.algorithms}, where)
     return made
 
 
@@ -161,24 +174,43 @@ def _check_columns(view: memoryview, footer: Footer) -> None:
             raise ValueError("digests are compressed or missing")
 
 
-def _manifest(table: Any) -> Manifest:
-    columns = {name: table.column(name) for name in table.column_names}
-    media, names = _media(columns["media"]) if "media" in columns else (None, ())
+def _manifest(file: Any, roots: Mapping[str, Any]) -> Manifest:
+    names = file.schema_arrow.names
+
+    def column(name: str) -> Any:  # one at a time: what pyarrow decoded goes before the next is
+        return file.read(columns=[name], use_threads=False).column(name) if name in names else None
+
+    def maybe(convert: Callable[[Any], _T], name: str) -> _T | None:
+        return convert(column(name)) if name in names else None
+
+    media, words = maybe(_media, "media") or (None, ())
     return Manifest(
-        keys=_strings(columns["key"]),
-        sizes=_numbers(columns["size"]),
-        sha256=_bytes(columns["sha256"]),
-        blake3=_bytes(columns["blake3"]) if "blake3" in columns else None,
+        keys=_strings(column("key")),
+        sizes=_numbers(column("size")),
+        sha256=_bytes(column("sha256")),
+        blake3=maybe(_bytes, "blake3"),
         media=media,
-        media_names=names,
-        locations=_strings(columns["location"]) if "location" in columns else None,
-        byte_offsets=_numbers(columns["byte_offset"]) if "byte_offset" in columns else None,
+        media_names=words,
+        locations=maybe(_strings, "location"),
+        byte_offsets=maybe(_numbers, "byte_offset"),
+        stated_roots=tuple((str(a), str(root)) for a, root in roots.items()),
     )
 
 
 def _numbers(column: Any) -> NDArray[np.int64]:
-    parts = [np.asarray(chunk, np.int64) for chunk in column.chunks]
+    parts = [_numbers_of(chunk, np.int64) for chunk in column.chunks]
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def _numbers_of(chunk: Any, dtype: type[Any]) -> NDArray[Any]:
+    # `numpy.asarray` would do, but makes pyarrow import pandas.
+    found = np.frombuffer(chunk.buffers()[1] or b"", dtype)
+    return found[chunk.offset : chunk.offset + len(chunk)]
+
+
+def _numbers_to(pa: Any, numbers: NDArray[Any], dtype: type[Any]) -> Any:
+    kind = pa.from_numpy_dtype(dtype)
+    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(np.ascontiguousarray(numbers, dtype))])
 
 
 def _bytes(column: Any) -> NDArray[np.uint8]:
@@ -192,11 +224,13 @@ def _bytes(column: Any) -> NDArray[np.uint8]:
 def _strings(column: Any) -> Strings:
     offsets, data, end = [np.zeros(1, np.int64)], [], 0
     for chunk in column.chunks:
-        chunk.validate(full=True)  # offsets in order and within the data, UTF-8
         if not len(chunk):
             continue
         found = np.frombuffer(chunk.buffers()[1], np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
-        raw = np.frombuffer(chunk.buffers()[2] or b"", np.uint8)[found[0] : found[-1]]
+        raw = np.frombuffer(chunk.buffers()[2] or b"", np.uint8)
+        if found[0] < 0 or found[-1] > len(raw) or bool((found[1:] < found[:-1]).any()):
+            raise ValueError("texts overlap")  # kernels rely on it; `checked_manifest` looks at the letters
+        raw = raw[found[0] : found[-1]]
         offsets.append(found[1:].astype(np.int64) - int(found[0]) + end)
         data.append(raw)
         end += len(raw)
@@ -211,14 +245,21 @@ def _media(column: Any) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
         own = [names.setdefault(name, len(names)) for name in chunk.dictionary.to_pylist()]
         if len(names) > MOST_MEDIA:
             raise ValueError("too many kinds of objects")
-        parts.append(np.array(own, np.uint8)[np.asarray(chunk.indices)])
+        parts.append(np.array(own, np.uint8)[_numbers_of(chunk.indices, np.int32)])
     return np.concatenate(parts), tuple(names)
 
 
-def _check_summary(manifest: Manifest, summary: Mapping[str, Any], where: str) -> None:
-    stated = summary["roots"]
-    for algorithm in ["sha256"] if manifest.blake3 is None else ["sha256", "blake3"]:
-        if stated.get(algorithm) != manifest_root(manifest, algorithm).hex():
+def check_roots(manifest: Manifest, roots: Mapping[str, bytes], where: str) -> None:
+    """Compare the roots of a manifest that was read with those that its file states.
+
+    Raises
+    ------
+    ChecksumError
+        If they differ.
+    """
+    stated = dict(manifest.stated_roots)
+    for algorithm in manifest.algorithms:
+        if stated.get(algorithm) != roots[algorithm].hex():
             raise ChecksumError(
                 f"{where}: entries do not have the root that the file states ({algorithm})",
                 code=Code.CHECKSUM_MISMATCH,

@@ -15,6 +15,7 @@ from voxarium.spec.manifest.hashing import hash_leaves, hash_pairs
 __all__ = ["format_root", "manifest_root", "parse_root"]
 
 _DOMAIN: Final = "voxarium-manifest-1"
+_BLOCK: Final = 1 << 14
 
 
 def manifest_root(manifest: Manifest, algorithm: str = "sha256") -> bytes:
@@ -33,9 +34,21 @@ def manifest_root(manifest: Manifest, algorithm: str = "sha256") -> bytes:
 def _tree(manifest: Manifest, digests: NDArray[np.uint8]) -> bytes:
     if not len(manifest):
         return hashlib.sha256(b"").digest()
-    row = np.empty((len(manifest), 32), np.uint8)
-    keys = manifest.keys
-    hash_leaves(keys.offsets, keys.data, manifest.sizes, digests, row, int(keys.lengths.max()))
+    keys, count = manifest.keys, len(manifest)
+    longest = int(keys.lengths.max())
+    tops = np.empty((-(-count // _BLOCK), 32), np.uint8)
+    # Blocks of a power of two of leaves are whole branches, whatever follows: each is settled before the next.
+    for n, first in enumerate(range(0, count, _BLOCK)):
+        stop = min(first + _BLOCK, count)
+        leaves = np.empty((stop - first, 32), np.uint8)
+        places = keys.offsets[first : stop + 1]
+        hash_leaves(places, keys.data, manifest.sizes[first:stop], digests[first:stop], leaves, longest)
+        tops[n] = _top(leaves)
+    return _top(tops).tobytes()
+
+
+def _top(row: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the digest above a row of digests."""
     while len(row) > 1:
         pairs, alone = divmod(len(row), 2)
         above = np.empty((pairs + alone, 32), np.uint8)
@@ -43,7 +56,8 @@ def _tree(manifest: Manifest, digests: NDArray[np.uint8]) -> bytes:
         if alone:  # the last one of an odd row moves up as it is: the largest power of two goes left
             above[-1] = row[-1]
         row = above
-    return bytes(row[0].tobytes())
+    top: NDArray[np.uint8] = row[0]
+    return top
 
 
 def format_root(algorithm: str, root: bytes) -> str:
