@@ -421,3 +421,29 @@ def test_no_format_that_is_written_is_accused(tmp_path: Path, driver: Any, role:
 
 def only_image(found: Any) -> Image:
     return found if isinstance(found, Image) else next(image for _, image in found.iter_images())
+
+
+# --------------------------------------------------------------------------------------------------------- damage
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_whatever_is_done_to_objects_is_a_finding_and_no_error(data: Any) -> None:
+    objects = dict(BASES[data.draw(st.sampled_from(sorted(BASES)))]())
+    for _ in range(data.draw(st.integers(1, 4))):
+        key = data.draw(st.sampled_from(sorted(k for k in objects if not k.endswith(".json"))))
+        match data.draw(st.sampled_from(["remove", "cut", "flip", "replace", "rename", "copy"])):
+            case "remove" if len(objects) > 4:
+                del objects[key]
+            case "cut":
+                objects[key] = objects[key][: data.draw(st.integers(0, len(objects[key])))]
+            case "flip" if objects[key]:
+                at = data.draw(st.integers(0, len(objects[key]) - 1))
+                objects[key] = objects[key][:at] + bytes([objects[key][at] ^ 1]) + objects[key][at + 1 :]
+            case "replace":
+                objects[key] = data.draw(st.binary(max_size=300))
+            case "rename":
+                name = data.draw(st.text("0123456789/.-c", min_size=1, max_size=9)).strip("/.")
+                if name and "//" not in name and "/./" not in name and "/../" not in name:
+                    objects[f"image/0/{name}"] = objects.pop(key)
+            case _:
+                objects[f"image/0/c/{data.draw(st.integers(0, 10**20))}/0/0"] = objects[key]
+    assert isinstance(everything(objects), list)
