@@ -366,6 +366,20 @@ def precomputed_shard_check(data: bytes) -> object:
     return check.found
 
 
+def manifest(data: bytes) -> object:
+    """Parse a manifest."""
+    from voxarium.spec.manifest import parse_manifest
+
+    return parse_manifest(data, "somewhere")
+
+
+def zarr_tree(text: str) -> object:
+    """Take the checksum of a tree whose keys are the lines of a text."""
+    from voxarium.spec.zarr_checksum import zarr_checksum
+
+    return zarr_checksum((key, len(key), "0" * 32) for key in text.split("\n"))
+
+
 # ------------------------------------------------------------------------------------------------ codecs
 def label_multiset(data: bytes) -> object:
     """Decode label multisets."""
@@ -459,6 +473,7 @@ def examples(function: str) -> Iterator[bytes]:
         "crackle": _labels_examples,
         "chunk_images": _image_examples,
         "lz4_block": _lz4_examples,
+        "manifest": _manifest_examples,
         "shard": _shard_examples,
         "vld_tree": _tree_examples,
     }
@@ -512,6 +527,16 @@ def _lz4_examples(_: str) -> Iterator[bytes]:
 
     yield b"\x00" + bytes(Lz4Block().encode(_cells("u1").tobytes()))
     yield b"\x80" + bytes(Lz4Block().encode(bytes(800)))
+
+
+def _manifest_examples(_: str) -> Iterator[bytes]:
+    from voxarium.spec.manifest import Strings, dump_manifest, make_manifest
+
+    for n in (0, 1, 7):
+        columns = (Strings.of(f"s0/c/{i}" for i in range(n)), np.arange(n), np.zeros((n, 32), np.uint8))
+        yield dump_manifest(make_manifest(*columns))
+        kinds, places = (np.zeros(n, np.uint8), ("data",)), (Strings.of(["pool/1"] * n), np.arange(n))
+        yield dump_manifest(make_manifest(*columns, blake3=columns[2], media=kinds, places=places))
 
 
 def _shard_examples(_: str) -> Iterator[bytes]:

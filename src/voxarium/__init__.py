@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
+    from voxarium.archive.manifests import write_manifest
+    from voxarium.archive.verify import VerifyOptions, verify
     from voxarium.conversion import ConvertOptions, convert, plan, present, resample
     from voxarium.conversion.field_writing import write_field
     from voxarium.conversion.upgrading import roll_back, upgrade
@@ -41,6 +43,7 @@ _NAMES = {
     "Dataset": "voxarium.core.dataset",
     "Image": "voxarium.core.image",
     "ResampleOptions": "voxarium.core.resampling",
+    "VerifyOptions": "voxarium.archive.verify",
     "VoxariumError": "voxarium.errors",
     "compare": "voxarium.core.digesting",
     "convert": "voxarium.conversion",
@@ -60,8 +63,10 @@ _NAMES = {
     "roll_back": "voxarium.conversion.upgrading",
     "upgrade": "voxarium.conversion.upgrading",
     "validate": "voxarium.validation",
+    "verify": "voxarium.archive.verify",
     "virtualize": "voxarium.conversion",
     "write_field": "voxarium.conversion.field_writing",
+    "write_manifest": "voxarium.archive.manifests",
     "write_transform": "voxarium.core.transform_files",
 }
 
@@ -74,6 +79,7 @@ __all__ = [
     "Dataset",
     "Image",
     "ResampleOptions",
+    "VerifyOptions",
     "VoxariumError",
     "__version__",
     "compare",
@@ -94,8 +100,10 @@ __all__ = [
     "roll_back",
     "upgrade",
     "validate",
+    "verify",
     "virtualize",
     "write_field",
+    "write_manifest",
     "write_transform",
 ]
 

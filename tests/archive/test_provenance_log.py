@@ -143,6 +143,59 @@ def test_the_same_write_id_adds_nothing_twice():
         record(store, activity(), write_id="../x")
 
 
+def test_the_same_write_id_at_the_same_time_adds_one_entry():
+    for _ in range(20):
+        store, found, start = MemoryStore(), [], threading.Barrier(4)
+
+        def work(store=store, found=found, start=start):
+            log = ProvenanceLog(store)
+            start.wait()
+            found.append(log.append(activity("same"), write_id="ab" * 16))
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 4 and len({e.time + str(e.sequence) for e in found}) == 1
+        assert check(store).ok and check(store).size == 1
+
+
+def test_a_write_id_stands_for_one_operation_only():
+    store = MemoryStore()
+    fault = FaultStore(store, [FaultRule(methods=frozenset({"put_if_absent"}), keys="*/entries/*")])
+    with pytest.raises(StoreError):
+        record(fault, activity("one"), write_id="ab" * 16)
+    with pytest.raises(ConflictError, match="other details"):
+        record(store, activity("another"), write_id="ab" * 16)
+    assert record(store, activity("one"), write_id="ab" * 16).sequence == 0
+    assert check(store).ok and not check(store).leftovers
+
+
+class Late(MemoryStore):
+    """Reports an error for the first entry, and stores it when the next writer has looked for it in vain."""
+
+    late = None
+
+    def put_if_absent(self, key, data, /):
+        if "/entries/" in key and self.late is None:
+            self.late = key, bytes(data)
+            raise StoreError("timed out", code=Code.STORE_UNWRITABLE, fix="wait")
+        if self.late:
+            super().put_if_absent(*self.late)
+        return super().put_if_absent(key, data)
+
+
+def test_a_write_that_arrives_after_its_writer_gave_up_is_not_doubled():
+    store = Late()
+    with pytest.raises(StoreError):
+        record(store, activity("mine"), write_id="ab" * 16)
+    assert check(store).size == 0
+    record(store, activity("mine"), write_id="ab" * 16)
+    record(store, activity("next"))
+    assert check(store).ok and notes(ProvenanceLog(store)) == ["mine", "next"]
+
+
 class Obstinate(MemoryStore):
     """Replaces objects although it is told not to."""
 

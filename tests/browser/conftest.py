@@ -54,13 +54,13 @@ class Window:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """Return a folder and the address at which a server on this machine shows it to browsers."""
-    pytest.importorskip("neuroglancer", reason="Neuroglancer is not installed")
-    from neuroglancer.static_file_server import StaticFileServer
+    """Return a folder and the address at which our own server shows it to browsers."""
+    pytest.importorskip("uvicorn", reason="uvicorn is not installed")
+    from voxarium.serve.running import BackgroundServer
 
     folder = tmp_path_factory.mktemp("served")
-    with StaticFileServer(str(folder), bind_address="127.0.0.1", daemon=True) as url:
-        yield folder, url
+    with BackgroundServer([f"served={folder}"]) as server:
+        yield folder, f"{server.url}/raw/served"
 
 
 @pytest.fixture(scope="module")

@@ -149,20 +149,3 @@ def test_any_bytes_are_no_errors(raw):
         {".zattrs": raw, ".zgroup": raw, "zarr.json": raw, "attributes.json": raw, "thumbnail.jpg": raw}
     )
     DRIVER.check(node_of(store, "", "hierarchy"))
-
-
-def test_values_are_counted_by_parts_and_in_absent_chunks(monkeypatch):
-    from voxarium.core.array_opening import open_array
-    from voxarium.validation import value_counts
-    from voxarium.validation.examples.zarr import BASES as ZARR
-    from voxarium.validation.examples.zarr import voxels
-
-    tree = dict(ZARR["zarr3-plain"]())
-    del tree["c/0/0/0"]
-    array = open_array(MemoryStore(tree))
-    whole = array.read()
-    expected = {int(v): 1 for v in voxels().flat if v in whole} | {0: int((whole == 0).sum())}
-    assert value_counts.counted_values(array) == expected
-    monkeypatch.setattr(value_counts, "_AT_ONCE", 60)
-    assert len(list(value_counts._slabs(array))) > 1
-    assert value_counts.counted_values(array) == expected

@@ -166,3 +166,10 @@ def test_other_documents_are_none_of_this_convention(value):
 
     document = json.dumps({"multiscales": value, "transform": value}).encode()
     assert DRIVER.check(node_of(MemoryStore({"attributes.json": document}), "", "hierarchy")) is None
+
+
+def test_attributes_of_zarr_are_checked_alike(check):
+    tree = {k.replace("attributes.json", ".zattrs"): v for k, v in BASES["cosem"]().items()}
+    assert check(DRIVER, tree) == []
+    tree["s1/.zattrs"] = tree["s1/.zattrs"].replace(b"16.0", b"17.0", 1)
+    assert {(f.rule, f.key) for f in check(DRIVER, tree)} == {("CO-003", "s1/.zattrs")}

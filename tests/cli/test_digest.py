@@ -78,6 +78,13 @@ def test_trees_stand_for_images(run, archive, changed, tmp_path):
     assert run("digest", archive, "--tree", tree, "--overwrite").code == 0
 
 
+def test_trees_beside_images_save_reading_what_is_equal(run, archive, changed, tmp_path):
+    trees = tmp_path / "a.vldtree", tmp_path / "b.vldtree"
+    assert run("digest", archive, "--tree", trees[0]).code == run("digest", changed, "--tree", trees[1]).code == 0
+    told = run("compare", archive, changed, "--tree-a", trees[0], "--tree-b", trees[1], "--json")
+    assert told.code == 1 and told.json["different_voxels"] == 1
+
+
 def test_coordinates_count_unless_only_content_is_asked_for(run, archive, npy, tmp_path):
     moved = tmp_path / "moved.zarr"
     made = run("convert", npy, moved, "--axes", "zyx", "--voxel-size", "40,8,9", "--unit", "nm", "--levels", 1, "-q")

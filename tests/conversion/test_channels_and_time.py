@@ -92,3 +92,12 @@ def test_one_of_several_images_is_chosen(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["convert", str(tmp_path / "both"), str(tmp_path / "c.zarr"), "--series", "xm"]) == 1
     assert main(["convert", str(tmp_path / "both/em"), str(tmp_path / "c.zarr"), "--series", "5"]) == 2
     capsys.readouterr()
+
+
+def test_channels_lie_nowhere_in_a_format_that_counts_from_corners(tmp_path):
+    """The corner of voxel 0 is put at the origin along axes of space; a channel has no corner."""
+    np.save(tmp_path / "a.npy", np.arange(2 * 5 * 7 * 9, dtype="uint8").reshape(2, 5, 7, 9))
+    place = {"axes": "czyx", "voxel_size": 8, "unit": "nanometer"}
+    voxarium.convert(tmp_path / "a.npy", tmp_path / "a", format="precomputed", **place)
+    found = voxarium.open(tmp_path / "a")
+    assert found.scale_translation() == ((1.0, 8.0, 8.0, 8.0), (0.0, 4.0, 4.0, 4.0))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import voxarium
-from voxarium.core.digesting import open_digest
+from voxarium.core.digesting import open_digest, updated_digest
 from voxarium.errors import ChecksumError, FormatError, NotFoundError
 from voxarium.model.axes import Axis
 from voxarium.model.box import Box
@@ -41,6 +41,48 @@ def test_only_blocks_that_differ_are_decoded_again(array_of):
     a.driver.reads.clear()
     assert voxarium.compare(a, b, count=False).voxels is None
     assert len(a.driver.reads) == a.grid.size
+
+
+def test_with_trees_of_both_images_only_blocks_that_differ_are_decoded(array_of):
+    data = voxels()
+    changed = data.copy()
+    changed[69, 64, 130] ^= 3
+    a, b = array_of(data, chunk=(32, 32, 32)), array_of(changed, chunk=(16, 16, 16))
+    trees = voxarium.logical_digest(a), voxarium.logical_digest(b)
+    a.driver.reads.clear()
+    b.driver.reads.clear()
+    found = voxarium.compare(a, b, trees=trees)
+    assert found.voxels == 1 and found.box == Box((69, 64, 130), (1, 1, 1))
+    assert len(a.driver.reads) == len(b.driver.reads) == 1
+    with pytest.raises(voxarium.VoxariumError, match="the image is uint8"):
+        voxarium.compare(a, array_of(data[1:]), trees=trees)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_an_edit_needs_only_its_blocks_to_be_digested_again(array_of, order):
+    shape = (150, 130, 131)
+    axes = [Axis(name=n, type="space") for n in "zyx"]
+    stored = tuple(axes[i] for i in order)
+    data = voxels(shape)
+    known = voxarium.logical_digest(array_of(data))
+    changed = data.copy()
+    changed[60:70, 3:5, 130] += 1
+    changed[149, 129, 0] += 1
+    array = array_of(np.ascontiguousarray(changed.transpose(order)), stored, chunk=(32, 32, 32))
+    found = updated_digest(
+        array, known, [Box((60, 3, 130), (10, 2, 1)), Box((149, 129, 0), (1, 1, 1)), Box((0,) * 3, (0,) * 3)]
+    )
+    assert found.content == voxarium.logical_digest(array_of(changed)).content
+    assert len(array.driver.reads) <= 2 * 4 + 1 + 4
+    assert updated_digest(array_of(data), known, []).content == known.content
+
+
+def test_an_update_must_fit(array_of):
+    known = voxarium.logical_digest(array_of(voxels()[None]))
+    assert updated_digest(array_of(voxels()[None]), known, [Box.whole((1, *SHAPE))]) == known
+    for source, box in [(voxels()[None], Box((0, 0, 0, 0), (1, 71, 1, 1))), (voxels(), Box.whole(SHAPE))]:
+        with pytest.raises(voxarium.VoxariumError, match=r"not inside|the image is"):
+            updated_digest(array_of(source), known, [box])
 
 
 def test_chunks_with_several_differing_blocks_are_decoded_once(array_of):

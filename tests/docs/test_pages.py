@@ -140,7 +140,7 @@ def test_commands_and_options_in_the_pages_exist():
         text = page.read_text("utf-8")
         for command in re.findall(r"`voxarium ([a-z]+)", text):
             assert command in commands, f"{named(page)}: voxarium {command}"
-        for option in re.findall(r"`(--[a-z-]+)", text):
+        for option in re.findall(r"`(--[a-z_-]+)", text):
             assert option in everything or page.name == "CONTRIBUTING.md", f"{named(page)}: {option}"
 
 

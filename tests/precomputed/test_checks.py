@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voxarium.core.opening import open_image
 from voxarium.formats.precomputed.checks import PrecomputedChecks
 from voxarium.model.checks import CheckNode
 from voxarium.model.edits import apply_edits
 from voxarium.spec.precomputed import rules
 from voxarium.stores.local import LocalStore
 from voxarium.stores.memory import MemoryStore
+from voxarium.validation.data import check_data
 from voxarium.validation.examples.precomputed import BASES
 from voxarium.validation.running import validate_in
 
@@ -171,6 +173,27 @@ def test_packed_chunks_are_named_with_their_mend():
     assert {"PC-042", "CE-006"} <= {f.rule for f in report.findings}
 
 
+def test_shards_in_the_old_form_are_counted_by_their_data():
+    objects = {}
+    for key, raw in BASES["precomputed-sharded"]().items():
+        stem, _, suffix = key.rpartition(".")
+        parts = {f"{stem}.index": raw[:16], f"{stem}.data": raw[16:]} if suffix == "shard" else {key: raw}
+        objects |= parts
+    report = validate_in(MemoryStore(objects), "", depth="census", profile="quality")
+    assert {f.rule for f in report.findings if f.rule[:2] in ("PC", "CE", "GE")} == {"PC-043"}
+    del objects["16_16_80/0.data"]
+    report = validate_in(MemoryStore(objects), "", depth="census", profile="quality")
+    assert "CE-002" in {f.rule for f in report.findings}
+
+
+def test_shards_under_each_others_names_are_found():
+    objects = BASES["precomputed-sharded"]()
+    one, other = "8_8_40/0.shard", "8_8_40/1.shard"
+    objects[one], objects[other] = objects[other], objects[one]
+    found_there = check_data(open_image(MemoryStore(objects), "")).findings
+    assert {one, other} <= {f.key for f in found_there if "of other shards" in f.message}
+
+
 # ---------------------------------------------------------------------------------------------------- foreign data
 @pytest.mark.parametrize(
     "folder",
@@ -186,7 +209,7 @@ def test_what_others_wrote_breaks_no_demand(folder):
     if not (SHARED / folder).is_dir():
         pytest.skip(f"shared data are not at {SHARED}")
     for profile in ("schema", "spec"):
-        report = validate_in(LocalStore(SHARED / folder), "", depth="hierarchy", profile=profile)
+        report = validate_in(LocalStore(SHARED / folder), "", depth="data", profile=profile)
         assert report.valid, [f for f in report.findings if f.counts(profile)]
 
 

@@ -133,6 +133,29 @@ def test_images_are_not_read_through_links_that_lead_out(tmp_path, serve):
     assert client.get("/thumbnail/em/private.zarr").status == 404
 
 
+def test_files_that_refer_to_others_do_not_lead_out(tmp_path, serve):
+    h5py = pytest.importorskip("h5py")
+    import numpy as np
+
+    root = tmp_path / "em"
+    root.mkdir()
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file.create_dataset("em", data=np.full((8, 9, 10), 77, np.uint8))
+    (tmp_path / "secret.bin").write_bytes(bytes([77]) * 720)
+    with h5py.File(root / "link.h5", "w") as file:
+        file["em"] = h5py.ExternalLink("../secret.h5", "/em")
+    with h5py.File(root / "virtual.h5", "w") as file:
+        layout = h5py.VirtualLayout((8, 9, 10), np.uint8)
+        layout[:] = h5py.VirtualSource(str(tmp_path / "secret.h5"), "em", (8, 9, 10))
+        file.create_virtual_dataset("em", layout)
+    with h5py.File(root / "external.h5", "w") as file:
+        file.create_dataset("em", (8, 9, 10), np.uint8, external=[(str(tmp_path / "secret.bin"), 0, 720)])
+    client = serve(root)
+    for name in ("link", "virtual", "external"):
+        for address in (f"em/{name}.h5", f"em/{name}.h5::/em"):
+            assert client.get(f"/thumbnail/{address}").status == 404
+
+
 @pytest.mark.parametrize("value", ["a\r\nSet-Cookie: x=1", "evil.example/<script>", 'evil"onload="x', "a" * 3000])
 def test_what_clients_send_does_not_come_back_as_headers_or_html(client, value):
     host = value.replace("\r\n", "%0d%0a")
@@ -369,3 +392,17 @@ def test_too_many_connections_are_turned_away(folder, serve):
         for connection in held:
             connection.close()
     assert settled(lambda: client.get("/raw/em/a/x").status == 200)
+
+
+def test_what_is_logged_of_failures_has_no_token_and_stays_on_its_line(folder, serve, monkeypatch, caplog):
+    from voxarium.serve import sources
+
+    def broken(self, key, *, wait):
+        raise RuntimeError("broken")
+
+    client = serve(folder)
+    monkeypatch.setattr(sources.FolderSource, "open", broken)
+    assert client.get("/raw/em/a%0aroot:x").status == 404  # a newline is part of no key
+    assert client.get("/raw/em/a%e2%80%a8b").status == 500
+    assert all("\n" not in record.getMessage() and "\u2028" not in record.getMessage() for record in caplog.records)
+    assert any("failed" in record.getMessage() for record in caplog.records)

@@ -80,6 +80,25 @@ def test_tensorstore_reads_it(client, name, driver, level):
 
 
 @pytest.mark.oracle
+def test_tensorstore_and_we_read_what_cloudvolume_compressed(tmp_path, images, serve):
+    """On a disk TensorStore takes such files for absent, and reads zeros."""
+    import gzip
+    import shutil
+
+    tensorstore = pytest.importorskip("tensorstore")
+    shutil.copytree(images / "precomputed", tmp_path / "em")
+    chunks = [p for p in (tmp_path / "em").rglob("*_*") if p.is_file()]
+    for chunk in chunks:
+        chunk.with_name(f"{chunk.name}.gz").write_bytes(gzip.compress(chunk.read_bytes()))
+        chunk.unlink()
+    assert chunks
+    url = f"{serve(tmp_path / 'em').url}/raw/em"
+    spec = {"driver": "neuroglancer_precomputed", "kvstore": f"{url}/"}
+    assert (np.asarray(tensorstore.open(spec).result().read().result())[..., 0].T == DATA).all()
+    assert (voxarium.open(url)[...] == DATA).all()
+
+
+@pytest.mark.oracle
 @pytest.mark.parametrize("name", ["zarr2", "zarr3", "sharded"])
 @pytest.mark.parametrize("way", ["fsspec", "obstore"])
 @pytest.mark.filterwarnings("ignore")

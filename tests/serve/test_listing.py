@@ -41,11 +41,19 @@ def test_people_get_links_that_lead_to_everything(client):
     assert "z z&amp;&lt;&gt;" in text
 
 
+def test_pages_of_folders_lead_back_to_all_images(client):
+    from urllib.parse import urljoin
+
+    for path in ("/raw/", "/raw/em/", "/raw/em/a/1/"):
+        link = re.search(r'href="([^"]+)">All images', client.get(path).body.decode())[1]
+        assert urljoin(f"http://x{path}", link) == "http://x/"
+
+
 def test_people_who_forget_the_slash_are_led_on_and_programs_are_not(client):
     answer = client.get("/raw/em/a", headers={"Accept": "text/html,*/*"})
-    assert answer.status == 308 and answer.headers["Location"] == "/raw/em/a/"
+    assert answer.status == 308 and answer.headers["Location"] == "./a/"
     assert client.get("/raw/em/a", headers={"Accept": "*/*"}).status == 404
-    assert client.get("/raw/em", headers={"Accept": "text/html"}).headers["Location"] == "/raw/em/"
+    assert client.get("/raw/em", headers={"Accept": "text/html"}).headers["Location"] == "./em/"
 
 
 def test_programs_get_names_sizes_and_folders(client):

@@ -99,9 +99,9 @@ def test_the_page_shows_images_and_loads_nothing_from_elsewhere(client):
     assert f"zarr3://{client.url}/raw/lab/cells.ome.zarr" in text
     assert "&lt;b&gt;&amp;&quot;&#x27;" in text and "<b>&" not in text
     for link in re.findall(r'(?:href|src)="([^"]+)"', text):
-        assert link.startswith(("/", "#", "data:")), link
-        if link.startswith("/"):
-            assert client.get(link.replace("&amp;", "&")).status in (200, 404)
+        assert not link.startswith(("/", "//")) and "://" not in link, link
+        if not link.startswith("data:"):
+            assert client.get("/" + link.replace("&amp;", "&").removeprefix("./")).status in (200, 404)
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "unsafe-inline' 'sha" not in policy
     assert "/lab" not in re.sub(r"lab/", "", text.replace(client.url, "")) or "file://" not in text
@@ -110,6 +110,21 @@ def test_the_page_shows_images_and_loads_nothing_from_elsewhere(client):
 def test_the_page_and_the_list_do_not_say_where_things_are_on_the_machine(client, folder):
     for path in ("/", "/images.json", "/metrics", "/raw/lab/", "/raw/lab/nothing", "/healthz"):
         assert str(folder.parent).encode() not in client.get(path).body
+
+
+def test_names_in_files_do_not_run_when_they_are_pasted(tmp_path):
+    import ast
+
+    from voxarium.serve.snippets import snippets
+
+    np.save(tmp_path / "a.npy", DATA)
+    name = "x'\"); print('run') #"
+    (line,) = [
+        s.text for s in snippets(voxarium.open(tmp_path / "a.npy"), f"lab/a.h5::/{name}", "http://x")
+        if s.program == "Voxarium"
+    ]  # fmt: skip
+    _, statement = ast.parse(line).body
+    assert statement.value.args[0].value == f"http://x/raw/lab/a.h5::/{name}"
 
 
 def test_the_page_is_searched_and_turned(client):
@@ -265,3 +280,22 @@ def test_what_cannot_be_served_is_said_before_anything_starts(tmp_path, capsys):
     assert "cannot listen" in capsys.readouterr().err
     assert main(["serve", str(tmp_path), "--access-log", str(tmp_path / "no/such/log")]) == 1
     assert "access log" in capsys.readouterr().err
+
+
+def test_an_image_that_many_ask_for_at_once_is_opened_once(folder, serve, monkeypatch):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from voxarium.serve import catalogue
+
+    client = serve(folder)
+    opened = []
+
+    def slowly(store, path):
+        opened.append(path)
+        time.sleep(0.2)
+        return voxarium.open(f"{folder}/cells.ome.zarr")
+
+    monkeypatch.setattr(catalogue, "open_image", slowly)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(client.server.site.catalogue.image, ["lab/x"] * 8))
+    assert len(opened) == 1 and len({id(f) for f in found}) == 1

@@ -352,3 +352,105 @@ def test_another_server_is_served_through_this_one(folder, serve, client):
 
 def test_max_age_is_told(folder, serve):
     assert serve(folder, max_age=60).get("/raw/em/info").headers["Cache-Control"] == "public, max-age=60"
+
+
+# ----------------------------------------------------------------------------------------------------------- waiting
+def test_a_file_that_is_not_in_memory_is_read_in_a_thread(client, monkeypatch):
+    import threading
+
+    where = []
+
+    def cold(fd, buffers, at, flags=0):
+        where.append(("peek", threading.current_thread().name))
+        raise BlockingIOError
+
+    real = os.pread
+
+    def read(fd, count, at):
+        where.append(("read", threading.current_thread().name))
+        return real(fd, count, at)
+
+    monkeypatch.setattr(os, "preadv", cold)
+    monkeypatch.setattr(os, "pread", read)
+    answer = client.get("/raw/em/c/0/1", headers={"Range": "bytes=4-9"})
+    assert answer.body == DATA[4:10]
+    assert ("peek", "voxarium-serve") in where and ("read", "voxarium-serve") not in where
+    assert any(kind == "read" and name.startswith("serve_") for kind, name in where)
+
+
+def test_files_of_network_file_systems_are_opened_in_a_thread(folder, serve, monkeypatch):
+    import threading
+
+    from voxarium.serve import sources
+
+    monkeypatch.setattr(sources, "file_system", lambda _: "nfs4")
+    where = []
+    real = os.open
+
+    def opening(path, *arguments, **more):
+        if str(path).endswith("c/0/1"):
+            where.append(threading.current_thread().name)
+        return real(path, *arguments, **more)
+
+    client = serve(folder)
+    monkeypatch.setattr(os, "open", opening)
+    assert client.get("/raw/em/c/0/1").body == DATA
+    assert where and all(name.startswith("serve_") for name in where)
+
+
+def test_what_may_not_be_read_is_an_error_and_not_absent(folder, serve, monkeypatch):
+    client = serve(folder)
+    real = os.open
+
+    def refused(path, *arguments, **more):
+        if str(path).endswith("c/0/1"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *arguments, **more)
+
+    monkeypatch.setattr(os, "open", refused)
+    answer = client.get("/raw/em/c/0/1")
+    assert answer.status == 500 and str(folder).encode() not in answer.body
+
+
+def test_requests_under_way_are_ended_before_the_server_stops(tmp_path, serve):
+    import threading
+
+    (tmp_path / "big").write_bytes(os.urandom(30 << 20))
+    client = serve(f"em={tmp_path}")
+    with client.connected() as connection:
+        connection.sendall(b"GET /raw/em/big HTTP/1.1\r\nHost: x\r\n\r\n")
+        got = connection.recv(1000)
+        stopping = threading.Thread(target=client.server.stop)
+        stopping.start()
+        while part := connection.recv(1 << 20):
+            got += part
+        stopping.join(20)
+    assert got.partition(b"\r\n\r\n")[2] == (tmp_path / "big").read_bytes()
+
+
+def test_a_bucket_is_served(serve, monkeypatch):
+    pytest.importorskip("moto")
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+        for name, value in (keys | {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ALLOW_HTTP": "true"}).items():
+            monkeypatch.setenv(name, value)
+        s3 = boto3.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket="lab")
+        s3.put_object(Bucket="lab", Key="em/c/0", Body=DATA)
+        s3.put_object(Bucket="lab", Key="private/x", Body=b"secret")
+        s3.close()
+        client = serve("s3://lab/em")
+        assert client.get("/raw/em/c/0").body == DATA
+        assert client.get("/raw/em/c/0", headers={"Range": "bytes=-5"}).body == DATA[-5:]
+        assert client.get("/raw/em/c/1").status == 404
+        assert client.get("/raw/em/../private/x").status == 404
+        listed = client.get("/raw/em?list-type=2").body.decode()
+        assert "<Key>c/0</Key>" in listed and f"<Size>{len(DATA)}</Size>" in listed and "private" not in listed
+    finally:
+        server.stop()

@@ -17,11 +17,11 @@ RULES = [(s.name, rule) for s in all_rules() for rule in s.rules.values()]
 CHECKABLE = [(name, rule) for name, rule in RULES if rule.needs != "nothing"]
 
 
-def checked(tree: dict[str, bytes], profile: str = "quality") -> Report:
+def checked(tree: dict[str, bytes], profile: str = "quality", depth: str = "data") -> Report:
     store = MemoryStore()
     for key, raw in tree.items():
         store.put(key, raw)
-    return validate_in(store, "", depth="data", profile=profile)
+    return validate_in(store, "", depth=depth, profile=profile)
 
 
 def named(report: Report) -> set[str]:
@@ -45,9 +45,9 @@ def test_an_example_breaks_its_rule(name: str, rule: Rule) -> None:
     assert rule.examples, "a rule has an example that breaks it"
     for example in rule.examples:
         good = dict(BASES[example.base]())
-        profile = profile_of(rule)
-        assert rule.id not in named(checked(good, profile)), "the base breaks the rule itself"
-        assert rule.id in named(checked(apply_edits(good, example.edits), profile)), str(example)
+        profile, depth = profile_of(rule), "hierarchy" if rule.depth == "document" else rule.depth
+        assert rule.id not in named(checked(good, profile, depth)), "the base breaks the rule itself"
+        assert rule.id in named(checked(apply_edits(good, example.edits), profile, depth)), str(example)
 
 
 def test_ids_are_distinct() -> None:

@@ -24,6 +24,7 @@ from voxarium.model.image import (
 from voxarium.model.transforms import Identity
 from voxarium.view.picture import preview, preview_png, scale_bar
 from voxarium.view.shading import label_colors
+from voxarium.view.thumbnail import thumbnail_png
 
 PIL_Image = pytest.importorskip("PIL.Image")
 PAPER = (18, 19, 22)
@@ -347,3 +348,40 @@ def test_boxes_are_asked_for_within_the_image():
     image = image_of(ramp((5, 6, 7)))
     preview(image, size=128)
     assert all(Box.whole((5, 6, 7)).contains(box) for _, box in image.log)
+
+
+# ------------------------------------------------------------------------------------------------------ thumbnails
+def opened(png):
+    with PIL_Image.open(io.BytesIO(png)) as picture:
+        return np.asarray(picture)
+
+
+def test_a_thumbnail_is_the_middle_slice_with_its_true_aspect_and_nothing_else():
+    array = np.zeros((9, 20, 40), np.uint8)
+    array[4, :, 20:] = 200  # the middle slice only
+    picture = opened(thumbnail_png(image_of(array, scale=(40.0, 8.0, 4.0)), size=160))
+    assert picture.shape == (160, 160, 3)
+    assert (picture[:, :70] < 60).all() and (picture[:, 90:] > 100).all()
+
+
+def test_a_thumbnail_reads_the_coarsest_level_that_suffices():
+    image = pyramid_of(ramp((16, 512, 512)), levels=3)
+    thumbnail_png(image, size=128)
+    assert {level for level, _ in image.log} == {2}
+
+
+def test_a_thumbnail_of_labels_has_their_colours_and_flat_images_have_one_too():
+    labels = np.zeros((3, 40, 50), np.uint32)
+    labels[:, 5:20, 5:20] = 7
+    image = image_of(labels)
+    image.role = "label"
+    assert len(np.unique(opened(thumbnail_png(image, size=64)).reshape(-1, 3), axis=0)) >= 2
+    flat = FakeImage([ramp((30, 60))], axes_of("yx"), [((1.0, 1.0), (0.0, 0.0))])
+    assert opened(thumbnail_png(flat, size=64)).shape == (32, 64, 3)
+
+
+def test_a_thumbnail_that_takes_too_much_is_refused_before_anything_is_read():
+    image = image_of(ramp((16, 128, 128)))
+    with pytest.raises(InputError, match="262,144 bytes"):
+        thumbnail_png(image, most=1000)
+    assert image.log == []

@@ -128,6 +128,25 @@ def test_arrays_in_another_order_of_axes_are_measured_along_their_axes():
     assert not found(objects)
 
 
+def n5_layer(dimensions):
+    objects = tree("webknossos-zarr3", dataLayers__0__dataFormat="n5")
+    doc = json.loads(objects[DOCUMENT])
+    doc["dataLayers"][0]["mags"] = [{"mag": [1, 1, 1], "path": "./color/1", "axisOrder": {"x": 0, "y": 1, "z": 2}}]
+    attributes = {
+        "dimensions": dimensions,
+        "blockSize": [8] * len(dimensions),
+        "dataType": "uint8",
+        "compression": {"type": "raw"},
+    }
+    return {DOCUMENT: json.dumps(doc).encode(), "color/1/attributes.json": json.dumps(attributes).encode()}
+
+
+def test_arrays_that_are_shown_in_another_order_are_measured_along_their_axes():
+    assert not [f for f in found(n5_layer([29, 18, 11])) if f.rule.startswith("WK")]
+    assert "WK-043" in {f.rule for f in found(n5_layer([11, 18, 29]))}
+    assert "WK-045" in {f.rule for f in found(n5_layer([29, 18]))}
+
+
 def test_paths_elsewhere_are_said_and_not_followed():
     for path in ("https://example.org/color/2", "/data/color/2", "../../color/2"):
         findings = found(tree(dataLayers__0__mags__1__path=path))
@@ -159,12 +178,12 @@ def test_folders_that_are_attachments_are_found():
 # -------------------------------------------------------------------------------------------------- foreign data
 @pytest.mark.parametrize("name", ["fib25_wkw", "fib25_zarr3"])
 def test_datasets_of_others_break_no_rule(shared, name):
-    report = validate_in(LocalStore(shared / name), "", depth="hierarchy", profile="strict")
+    report = validate_in(LocalStore(shared / name), "", depth="data", profile="strict")
     assert not [f for f in report.findings if f.level != "quality"]
 
 
 def test_arrays_of_others_break_no_demand(shared):
-    report = validate_in(LocalStore(shared / "wkw_matrix"), "", depth="hierarchy", profile="spec")
+    report = validate_in(LocalStore(shared / "wkw_matrix"), "", depth="data", profile="spec")
     assert report.valid
     assert {f.rule for f in report.findings} == {"WW-005"}  # signed voxels
 

@@ -1,1 +1,1 @@
-"""Archives: what was done to a dataset, what it holds, and which of its states were published for good."""
+"""Archives: what was done to a dataset, what it holds, and audits that find whatever was changed since."""

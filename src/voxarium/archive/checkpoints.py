@@ -56,5 +56,6 @@ def sign_checkpoint(log: LogReader, key: SigningKey) -> bytes:
             code=Code.CHECKSUM_MISMATCH,
             fix="find out who wrote it; the log is not to be trusted before that",
         )
+    log.store.put(log.latest_key, note)
     remember_checkpoint(log.log_id(), note)
     return note

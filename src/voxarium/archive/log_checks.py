@@ -314,7 +314,7 @@ def _leftovers(log: LogReader, chain: _Chain) -> Iterator[str]:
     if not isinstance(log.store, ListableStore) or chain.problems:
         return
     known = {log.payload_key(e.write_id) for e in chain.entries if e.payloads} | set(chain.keys)
-    known.update(key for key, _ in log.checkpoints())
+    known.update((log.latest_key, *(key for key, _ in log.checkpoints())))
     for key, _ in log.store.list(log.folder):
         if key not in known:
             yield key

@@ -76,6 +76,11 @@ class LogReader:
         """Return the key of the statement that a signing key made about the first `size` entries."""
         return f"{self.folder}/checkpoints/{size:012d}-{key_id.hex()}.txt"
 
+    @property
+    def latest_key(self) -> str:
+        """Key of a copy of the latest checkpoint, for readers that cannot list."""
+        return f"{self.folder}/checkpoint.txt"
+
     def payload_key(self, write_id: str) -> str:
         """Return the key of the payloads of an entry."""
         return f"{self.folder}/payloads/{write_id}.json"
@@ -180,19 +185,24 @@ class LogReader:
                 expected += 1
 
     def checkpoints(self) -> Iterator[tuple[str, bytes | FormatError]]:
-        """Yield (key, document or what is wrong with it) of checkpoints that lie with the log, the smallest first."""
-        if not isinstance(self.store, ListableStore):
-            return
-        for name in sorted(self.store.list_dir(f"{self.folder}/checkpoints")[0]):
-            if _CHECKPOINT.fullmatch(name) is None:
-                continue
-            key = f"{self.folder}/checkpoints/{name}"
+        """Yield (key, document or what is wrong with it) of checkpoints that lie with the log, the smallest first.
+
+        Where nothing can be listed, that is the latest one only.
+        """
+        keys = []
+        if isinstance(self.store, ListableStore):
+            names = sorted(self.store.list_dir(f"{self.folder}/checkpoints")[0])
+            keys = [f"{self.folder}/checkpoints/{name}" for name in names if _CHECKPOINT.fullmatch(name)]
+        seen = set()
+        for key in (*keys, self.latest_key):
             try:
                 data = self.read_object(key, _MOST_NOTE)
             except FormatError as error:
                 yield key, error
-            else:
-                yield key, data or b""
+                continue
+            if data is not None and data not in seen:
+                seen.add(data)
+                yield key, data
 
     def entries(self) -> Iterator[Entry]:
         """Yield every entry in order. The chain of hashes is not checked; see `voxarium.archive.log_checks`."""

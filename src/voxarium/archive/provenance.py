@@ -19,16 +19,18 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from voxarium.archive.log_reading import LOG_FOLDER, LogReader, StoredLine
 from voxarium.core.uri import open_source_store, open_target_store
 from voxarium.errors import Code, ConflictError, FormatError, InputError, NotFoundError, StoreError, UnsupportedError
+from voxarium.model.canonical_json import dump_canonical
 from voxarium.model.protocols import ReadableStore, WritableStore
 from voxarium.model.provenance import Activity
 from voxarium.spec.provenance import (
+    MOST_PAYLOADS,
     MOST_SEGMENT,
     Entry,
     Payload,
@@ -37,6 +39,7 @@ from voxarium.spec.provenance import (
     dump_entry,
     dump_payloads,
     parse_entry,
+    parse_payloads,
     payload_values,
 )
 from voxarium.spec.transparency_log import leaf_hash
@@ -102,7 +105,7 @@ class ProvenanceLog(LogReader):
         Raises
         ------
         ConflictError
-            If other writers were faster, a thousand times in a row.
+            If other writers were faster, a thousand times in a row, or `write_id` was used for something else.
         UnsupportedError
             If the store cannot create an object only where none is.
         StoreError
@@ -110,14 +113,14 @@ class ProvenanceLog(LogReader):
         """
         store = self._writable()
         with self._lock:
-            if write_id:
+            if not self._known:
+                self._find_head()
+            if write_id:  # what comes behind the head is looked at again by `_add`, so nothing escapes
                 for entry in self.entries():
                     if entry.write_id == write_id:
                         return entry
             draft = _draft(activity, write_id or secrets.token_hex(16), removal)
-            if draft.payloads:
-                store.put(self.payload_key(draft.entry.write_id), draft.document)
-            return self._add(store, draft.entry)
+            return self._add(store, self._with_payloads(store, draft, payload_values(activity)))
 
     def _writable(self) -> WritableStore:
         if isinstance(self.store, WritableStore):
@@ -128,10 +131,33 @@ class ProvenanceLog(LogReader):
             fix="keep the log where the dataset was written, and copy it from there",
         )
 
+    def _with_payloads(self, store: WritableStore, draft: Entry, values: Mapping[str, Any]) -> Entry:
+        """Store the payloads of an entry, and return it with their hashes.
+
+        Those that an earlier attempt left are taken as they are: its entry may still arrive, and has their hashes.
+        """
+        if not values:
+            return draft
+        key = self.payload_key(draft.write_id)
+        payloads = {name: Payload(secrets.token_hex(32), value) for name, value in values.items()}
+        document = dump_payloads(draft.write_id, payloads)
+        for attempt in range(_MOST_ATTEMPTS):
+            if store.put_if_absent(key, document):
+                return _with_hashes(draft, payloads)
+            there = self.read_object(key, MOST_PAYLOADS)
+            if there is not None:
+                return _with_hashes(draft, _same(parse_payloads(there, key), values, key))
+            _pause(attempt)  # refused, yet not there: requests overlapped
+        raise self._busy()
+
+    def _busy(self) -> ConflictError:
+        return ConflictError(
+            f"other writers kept adding to {self.uri}",
+            code=Code.LOG_BUSY,
+            fix="try again when fewer writers are at work",
+        )
+
     def _add(self, store: WritableStore, draft: Entry) -> Entry:
-        if not self._known:
-            self._head = self._find_head()
-            self._known = True
         give_up = time.monotonic() + _PATIENCE
         for attempt in range(_MOST_ATTEMPTS):
             if self._head.size and not self._exclusive:
@@ -143,15 +169,13 @@ class ProvenanceLog(LogReader):
                 if not self._exclusive:
                     self._check_exclusive(store)
                 return entry
-            self._head = self._advanced(self._head)
+            twin = self._advance(draft.write_id)
+            if twin is not None:  # an earlier attempt to record the same, or one at the same time
+                return twin
             if time.monotonic() > give_up:
                 break
-            time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.001 * 2 ** min(attempt, 8))))
-        raise ConflictError(
-            f"other writers kept adding to {self.uri}",
-            code=Code.LOG_BUSY,
-            fix="try again when fewer writers are at work",
-        )
+            _pause(attempt)
+        raise self._busy()
 
     def _create(self, store: WritableStore, entry: Entry, line: bytes) -> bool:
         """Create the object of an entry; tell whether it is there and ours, also when an answer got lost."""
@@ -182,69 +206,73 @@ class ProvenanceLog(LogReader):
             )
         self._exclusive = True
 
-    def _find_head(self) -> _Head:
-        """Return where the log ends."""
-        last = -1
+    def _find_head(self) -> None:
+        """Find out where the log ends."""
+        last = 0
         for first, _ in self.segments():
             last = first
-        return _Head() if last < 0 else self._advanced(_Head(last))
+        self._head = _Head(last)
+        self._advance()
+        self._known = True
 
-    def _advanced(self, head: _Head) -> _Head:
-        """Return where the log ends, reading on from where it was known to."""
-        while (lines := self.read_segment(self.segment_key(head.size))) is not None:
-            last = StoredLine(head.size + len(lines) - 1, self.segment_key(head.size), lines[-1])
-            entry = parse_entry(last.data, last.where)
-            if entry.sequence != last.sequence or (head.log and entry.log != head.log):
-                raise FormatError(
-                    f"{last.where} does not belong there",
-                    code=Code.METADATA_INVALID,
-                    fix="find out what changed it with `voxarium log verify`; restore the log from a copy",
-                )
-            head = _Head(last.sequence + 1, leaf_hash(last.data).hex(), entry.log)
-        return head
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """An entry without its place in the log, and the document of its payloads."""
-
-    entry: Entry
-    payloads: Mapping[str, Payload]
-    document: bytes
+    def _advance(self, write_id: str = "") -> Entry | None:
+        """Read on from where the log was known to end; return the entry with a write_id, if it comes by."""
+        twin = None
+        while (lines := self.read_segment(self.segment_key(self._head.size))) is not None:
+            for data in lines:
+                line = StoredLine(self._head.size, self.segment_key(self._head.size), data)
+                entry = parse_entry(data, line.where)
+                if entry.sequence != line.sequence or (self._head.log and entry.log != self._head.log):
+                    raise FormatError(
+                        f"{line.where} does not belong there",
+                        code=Code.METADATA_INVALID,
+                        fix="find out what changed it with `voxarium log verify`; restore the log from a copy",
+                    )
+                self._head = _Head(line.sequence + 1, leaf_hash(data).hex(), entry.log)
+                twin = entry if write_id and entry.write_id == write_id else twin
+        return twin
 
 
-def _draft(activity: Activity, write_id: str, removal: Removal | None) -> _Draft:
+def _draft(activity: Activity, write_id: str, removal: Removal | None) -> Entry:
+    """Return an entry that has no place and no payloads yet."""
     if _ID.fullmatch(write_id) is None:
         raise InputError(
             f"{write_id!r} is no write_id",
             code=Code.ARGUMENT_INVALID,
             fix="make one with secrets.token_hex(16), and keep it for the case of a retry",
         )
-    values = payload_values(activity)
-    payloads = {name: Payload(secrets.token_hex(32), value) for name, value in values.items()}
-    entry = Entry(
+    return Entry(
         log="",
         sequence=0,
         time=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         operation=activity.operation,
         write_id=write_id,
-        payloads={name: commitment(name, p) for name, p in payloads.items()},
         removal=removal,
     )
-    return _Draft(entry, payloads, dump_payloads(write_id, payloads))
+
+
+def _with_hashes(draft: Entry, payloads: Mapping[str, Payload]) -> Entry:
+    return replace(draft, payloads={name: commitment(name, p) for name, p in payloads.items()})
+
+
+def _same(there: Mapping[str, Payload], values: Mapping[str, Any], key: str) -> Mapping[str, Payload]:
+    """Return payloads that are there already, if they are what is to be recorded."""
+    if dump_canonical({name: p.value for name, p in there.items()}) == dump_canonical(values):
+        return there
+    raise ConflictError(
+        f"{key} holds other details than those to be recorded",
+        code=Code.ARGUMENT_INVALID,
+        fix="use a write_id for one operation only; make a new one with secrets.token_hex(16)",
+    )
+
+
+def _pause(attempt: int) -> None:
+    """Wait a little, longer with each attempt, another time for each writer."""
+    time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.001 * 2 ** min(attempt, 8))))
 
 
 def _placed(draft: Entry, head: _Head) -> Entry:
-    return Entry(
-        log=head.log or draft.write_id,
-        sequence=head.size,
-        time=draft.time,
-        operation=draft.operation,
-        write_id=draft.write_id,
-        previous=head.previous,
-        payloads=draft.payloads,
-        removal=draft.removal,
-    )
+    return replace(draft, log=head.log or draft.write_id, sequence=head.size, previous=head.previous)
 
 
 def open_log(dataset: str | os.PathLike[str], *, writable: bool = False, **options: Any) -> ProvenanceLog:

@@ -31,6 +31,11 @@ def compare(
     no_count: Annotated[
         bool, typer.Option("--no-count", help="Name the blocks that differ, without counting their voxels.")
     ] = False,
+    tree_a: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.vldtree", help="The tree of A, which is then not read but where B differs."),
+    ] = None,
+    tree_b: Annotated[str | None, typer.Option(metavar="FILE.vldtree", help="The tree of B.")] = None,
     threads: Threads = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -40,10 +45,20 @@ def compare(
     Exit codes: 0 equal, 1 different, 2 not compared.
     """
     from voxarium.core.digesting import compare as compare_images
+    from voxarium.core.digesting import open_digest
 
     try:
+        first, second = (None if tree is None else open_digest(tree) for tree in (tree_a, tree_b))
         with DigestDisplay(silent=quiet or as_json) as display:
-            found = compare_images(a, b, level=level, count=not no_count, threads=threads, progress=display.update)
+            found = compare_images(
+                a,
+                b,
+                level=level,
+                count=not no_count,
+                trees=(first, second),
+                threads=threads,
+                progress=display.update,
+            )
     except VoxariumError as error:
         print_error(error, as_json=as_json)
         raise typer.Exit(_FAILED) from error

@@ -25,11 +25,13 @@ from voxarium.cli.target_arguments import (
     Checksum,
     Chunk,
     Codec,
+    Digests,
     DryRun,
     Factors,
     IgnoreZero,
     Levels,
     Lossy,
+    ManifestFile,
     Memory,
     Method,
     Name,
@@ -46,7 +48,7 @@ from voxarium.cli.target_arguments import (
     Unit,
     target_choices,
 )
-from voxarium.cli.values import names, numbers, region, resolve_region
+from voxarium.cli.values import names, numbers, region, resolve_region, words
 
 __all__ = ["convert"]
 
@@ -126,6 +128,8 @@ def convert(
     memory: Memory = None,
     accept_loss: AcceptLoss = None,
     checksum: Checksum = False,
+    digests: Digests = None,
+    manifest: ManifestFile = None,
     overwrite: Overwrite = False,
     resume: Resume = False,
     dry_run: DryRun = False,
@@ -141,7 +145,14 @@ def convert(
     from voxarium.core.dataset import Dataset
 
     job = JobArguments(
-        threads=threads, overwrite=overwrite, resume=resume, dry_run=dry_run, as_json=as_json, quiet=quiet
+        threads=threads,
+        overwrite=overwrite,
+        resume=resume,
+        dry_run=dry_run,
+        as_json=as_json,
+        quiet=quiet,
+        digests=words(digests),
+        manifest=manifest,
     )
     options = source_options(source_format, shape, source_dtype, byte_offset, source_order)
     choices = target_choices(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from voxarium.cli.summary import print_plan, report_text, totals_text
 from voxarium.errors import Code, InputError
 
 if TYPE_CHECKING:
+    from voxarium.archive.manifests import ManifestWriter
     from voxarium.core.dataset import Dataset
     from voxarium.core.image import Image
 
@@ -28,6 +29,27 @@ class JobArguments:
     dry_run: bool
     as_json: bool
     quiet: bool
+    digests: Sequence[str] | None = None
+    manifest: str | None = None
+
+    @property
+    def with_manifest(self) -> bool:
+        """Whether a manifest is written of the result."""
+        return self.digests is not None or self.manifest is not None
+
+    def writer(self, target: str) -> tuple[ManifestWriter | None, tuple[str, ...]]:
+        """Return who writes the manifest, and the digests to take."""
+        if not self.with_manifest:
+            return None, ()
+        from voxarium.archive.manifests import ManifestWriter, manifest_address
+        from voxarium.archive.trees import existing, object_exists
+        from voxarium.core.digests import check_algorithms
+
+        algorithms = check_algorithms(("sha256", *(self.digests or ())))
+        address = self.manifest or manifest_address(target)
+        if not (self.overwrite or self.resume) and object_exists(address):
+            raise existing(address)
+        return ManifestWriter(self.manifest, self.threads), algorithms
 
     def check(self) -> None:
         """Refuse what excludes each other."""
@@ -74,6 +96,12 @@ def write_collection(dataset: Dataset, target: str, choices: dict[str, Any], job
     from voxarium.conversion.collections import plan_parts
     from voxarium.conversion.running import plan_for
 
+    if job.with_manifest:
+        raise InputError(
+            "a conversion of several images writes no manifest",
+            code=Code.ARGUMENT_INVALID,
+            fix=f"make it afterwards: voxarium manifest {target}",
+        )
     if job.dry_run:
         document = plan_parts(dataset, target, choices, plan_for).to_json()
         if job.as_json:
@@ -90,6 +118,7 @@ def _run(
     from voxarium.conversion.running import convert
 
     silent = job.as_json or job.quiet
+    writer, digests = job.writer(target)
     if not silent:
         for text in notes:
             note("note", text, "bold yellow")
@@ -101,9 +130,13 @@ def _run(
             resume=job.resume,
             overwrite=job.overwrite,
             progress=progress.update,
-            **choices,
+            take_objects=writer,
+            **choices | {"digests": digests},
         )
+    made = None if writer is None else writer.report
     if job.as_json:
-        print_json(report.to_json())
+        print_json(report.to_json() | ({} if made is None else {"manifest": made.manifest, "roots": list(made.roots)}))
     elif not job.quiet:
         say(report_text(report, target))
+        for root in () if made is None else made.roots:
+            say(f"root {root}")

@@ -26,6 +26,7 @@ from voxarium.cli.transform import transform
 from voxarium.cli.tree import tree
 from voxarium.cli.upgrade import upgrade
 from voxarium.cli.validate import rules, validate
+from voxarium.cli.verify import manifest, verify
 from voxarium.cli.virtualize import virtualize
 from voxarium.errors import Code, InputError, InterruptedJobError, VoxariumError
 
@@ -46,7 +47,7 @@ app = typer.Typer(
 )
 for _command in (
     info, tree, convert, resample, preview, read, digest, compare, scene, transform, upgrade, validate, rules,
-    virtualize, serve,
+    virtualize, serve, manifest, verify,
 ):  # fmt: skip
     app.command()(_command)
 for _group in (log_app, key_app):

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 from typing_extensions import override
 
 if TYPE_CHECKING:
+    from voxarium.archive.manifests import HashingProgress
     from voxarium.conversion.engine import Progress
     from voxarium.conversion.upgrading import UpgradeProgress
     from voxarium.core.digesting import DigestProgress
     from voxarium.validation.running import ValidationProgress
 
-__all__ = ["ConversionProgress", "DigestDisplay", "UpgradeDisplay", "ValidationDisplay"]
+__all__ = ["ConversionProgress", "DigestDisplay", "HashingDisplay", "UpgradeDisplay", "ValidationDisplay"]
 
 _FIRST: Final = 1.0  # seconds; shorter jobs show nothing
 _REDRAW: Final = 0.1
@@ -174,6 +175,31 @@ class UpgradeDisplay(_Display["UpgradeProgress"]):
     @override
     def ended(self, progress: UpgradeProgress) -> bool:
         return progress.done == progress.total
+
+
+class HashingDisplay(_Display["HashingProgress"]):
+    """Shows how many objects were read while it is entered."""
+
+    @override
+    def columns(self) -> tuple[Any, ...]:
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        state = TextColumn("{task.fields[state]}")
+        return (BarColumn(), TaskProgressColumn(), state, TimeRemainingColumn(compact=True), TextColumn("left"))
+
+    @override
+    def values(self, progress: HashingProgress, seconds: float) -> dict[str, Any]:
+        state = f"{progress.nbytes / seconds / 1e9:.2f} GB/s, {progress.objects:,} objects"
+        return {"completed": progress.nbytes, "total": progress.total_bytes, "state": state}
+
+    @override
+    def line(self, progress: HashingProgress, seconds: float) -> str:
+        share = progress.nbytes / max(progress.total_bytes, 1)
+        return f"{share:4.0%}  {progress.objects:,} of {progress.total_objects:,} objects"
+
+    @override
+    def ended(self, progress: HashingProgress) -> bool:
+        return progress.objects == progress.total_objects
 
 
 class ValidationDisplay(_Display["ValidationProgress"]):

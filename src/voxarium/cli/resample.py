@@ -26,11 +26,13 @@ from voxarium.cli.target_arguments import (
     Checksum,
     Chunk,
     Codec,
+    Digests,
     DryRun,
     Factors,
     IgnoreZero,
     Levels,
     Lossy,
+    ManifestFile,
     Memory,
     Method,
     Name,
@@ -47,7 +49,7 @@ from voxarium.cli.target_arguments import (
     Unit,
     target_choices,
 )
-from voxarium.cli.values import names, numbers, world_box
+from voxarium.cli.values import names, numbers, words, world_box
 
 __all__ = ["resample"]
 
@@ -143,6 +145,8 @@ def resample(
     memory: Memory = None,
     accept_loss: AcceptLoss = None,
     checksum: Checksum = False,
+    digests: Digests = None,
+    manifest: ManifestFile = None,
     overwrite: Overwrite = False,
     resume: Resume = False,
     dry_run: DryRun = False,
@@ -159,7 +163,14 @@ def resample(
     from voxarium.core.resampling.reading import both_ways_at, transform_at
 
     job = JobArguments(
-        threads=threads, overwrite=overwrite, resume=resume, dry_run=dry_run, as_json=as_json, quiet=quiet
+        threads=threads,
+        overwrite=overwrite,
+        resume=resume,
+        dry_run=dry_run,
+        as_json=as_json,
+        quiet=quiet,
+        digests=words(digests),
+        manifest=manifest,
     )
     job.check()
     way, back = (None, None) if transform is None else both_ways_at(transform)

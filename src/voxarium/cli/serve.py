@@ -58,7 +58,8 @@ def serve(
     ] = False,
     max_requests: Annotated[
         int, typer.Option(min=1, metavar="N", help="Requests answered at a time.", rich_help_panel=_LIMITS)
-    ] = 512,
+    ] = 1024,
+    workers: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Processes that answer.")] = 1,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -68,6 +69,7 @@ def serve(
     from voxarium.serve.roots import open_roots
     from voxarium.serve.running import bound, run, url_of
     from voxarium.serve.site import Settings, Site
+    from voxarium.serve.workers import Work, run_workers
 
     del read_only
     settings = Settings(
@@ -96,7 +98,10 @@ def serve(
             threading.Thread(target=_say_images, args=(site, address), daemon=True).start()
 
     with listening:
-        run(site, listening, access_log=log, ready=ready)
+        if workers == 1:
+            run(site, listening, access_log=log, ready=ready)
+        else:
+            run_workers(Work(uris=tuple(roots), settings=settings, access_log=access_log), listening, workers, ready)
 
 
 def _say_images(site: Site, address: str) -> None:

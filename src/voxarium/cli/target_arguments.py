@@ -17,11 +17,13 @@ __all__ = [
     "Checksum",
     "Chunk",
     "Codec",
+    "Digests",
     "DryRun",
     "Factors",
     "IgnoreZero",
     "Levels",
     "Lossy",
+    "ManifestFile",
     "Memory",
     "Method",
     "Name",
@@ -140,6 +142,23 @@ Checksum = Annotated[
     typer.Option(
         "--checksum",
         help="Note a checksum of every object; --resume then compares contents.",
+        rich_help_panel=JOB_PANEL,
+    ),
+]
+Digests = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,…",
+        help="Take digests of all objects as they are written, and write a manifest: sha256, blake3.",
+        rich_help_panel=JOB_PANEL,
+    ),
+]
+ManifestFile = Annotated[
+    str | None,
+    typer.Option(
+        "--manifest",
+        metavar="FILE",
+        help="Where the manifest goes; DST.manifest.parquet if only --digests is given.",
         rich_help_panel=JOB_PANEL,
     ),
 ]

@@ -90,7 +90,7 @@ def print_report(report: Report) -> None:
 
 def _summary(report: Report) -> str:
     counts = ", ".join(f"{n:,} {name}" for name, n in report.counts.items())
-    looked = ", ".join(f"{n:,} {what if n != 1 else what[:-1]}" for what, n in report.examined.items() if n)
+    looked = report.looked_at
     verdict = "valid" if report.valid else "invalid"
     sampled = f", {report.sample:.3g} of the objects" if report.depth == "data" and report.sample < 1 else ""
     examined = f" ({looked})" if looked else ""

@@ -21,6 +21,7 @@ __all__ = [
     "region",
     "resolve_region",
     "scalar",
+    "words",
     "world_box",
 ]
 
@@ -90,6 +91,17 @@ def scalar(option: str, text: str | None) -> float | int | None:
         return float(text)  # nan and inf are values that voxels can have
     except ValueError:
         _wrong(option, text, f"give one number, such as {option} 0")
+
+
+def words(given: str | None) -> tuple[str, ...] | None:
+    """Return the words of ``sha256,blake3``.
+
+    Examples
+    --------
+    >>> words("sha256, blake3")
+    ('sha256', 'blake3')
+    """
+    return None if given is None else tuple(part.strip() for part in given.split(","))
 
 
 def names(option: str, text: str | None) -> tuple[str, ...] | None:

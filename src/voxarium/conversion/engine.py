@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
+from voxarium.conversion.finished import FinishedObject
 from voxarium.conversion.gather import Gatherer
 from voxarium.conversion.ledger import Ledger
 from voxarium.conversion.plan import Plan, PlannedLevel, Task
 from voxarium.conversion.voxels import cast_voxels, whole_chunk
-from voxarium.conversion.writing import FinishedObject, LevelWriter
+from voxarium.conversion.writing import LevelWriter
 from voxarium.core.array import Array
 from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
@@ -76,6 +77,7 @@ class Engine:
                 order=(level.cell, level.scale, plan.steps),
                 finished=self._note,
                 checksum=plan.options.checksum,
+                digests=plan.options.digests,
             )
             for level in plan.levels
         ]

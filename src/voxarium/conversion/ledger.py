@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from voxarium.codecs.crc32c import crc32c_extend
-from voxarium.conversion.writing import FinishedObject
+from voxarium.conversion.finished import FinishedObject
 from voxarium.core.journal import JOB_FOLDER, JOB_KEY
 from voxarium.errors import Code, ConflictError, FormatError, NotFoundError
 from voxarium.model.protocols import AppendableStore, ByteRange, ListableStore, WritableStore
@@ -99,14 +99,15 @@ class Ledger:
         for document in documents:
             for line in document.split(b"\n"):
                 try:
-                    key, size, crc = json.loads(line)
+                    key, size, crc, *digests = json.loads(line)
+                    found = FinishedObject(str(key), int(size), None if crc is None else int(crc), *_digests(digests))
                 except (ValueError, TypeError):
                     continue  # the last line of a killed writer may be cut off; its object is simply made again
-                yield FinishedObject(str(key), int(size), None if crc is None else int(crc))
+                yield found
 
     def add(self, finished: FinishedObject) -> None:
         """Note a finished object."""
-        line = json.dumps([finished.key, finished.size, finished.crc32c]) + "\n"
+        line = json.dumps(_line(finished)) + "\n"
         if isinstance(self._store, AppendableStore):
             with self._lock:
                 self.done[finished.key] = finished
@@ -136,6 +137,19 @@ class Ledger:
                 self._store.delete(f"{_SEGMENTS}/{name}")
         self._store.delete(_LEDGER_KEY)
         self._store.delete(JOB_KEY)
+
+
+def _line(finished: FinishedObject) -> list[Any]:
+    digests = [None if d is None else d.hex() for d in (finished.sha256, finished.blake3)]
+    return [finished.key, finished.size, finished.crc32c, *(digests if any(digests) else ())]
+
+
+def _digests(found: list[Any]) -> list[bytes | None]:
+    """Return SHA-256 and BLAKE3 of a line."""
+    digests = [None if d is None else bytes.fromhex(d) for d in found]
+    if len(digests) not in (0, 2) or any(d is not None and len(d) != 32 for d in digests):
+        raise ValueError("no digests")
+    return digests
 
 
 def parse_job(raw: bytes) -> dict[str, Any]:

@@ -61,6 +61,8 @@ class ConvertOptions:
     checksum : bool
         Note a CRC-32C of every object in the ledger; resuming then reads finished objects and compares, instead of
         comparing their sizes only. For disks that may lose power.
+    digests : tuple of str
+        Digests to take of every object while its bytes pass: ``sha256``, ``blake3``; for a manifest, see `convert`.
     accept : tuple of str
         Kinds of `Loss` that may happen (``translation``, ``name`` …), or ``all``.
     ignore_zero : bool
@@ -95,6 +97,7 @@ class ConvertOptions:
     accept: tuple[str, ...] = ()
     ignore_zero: bool = False
     checksum: bool = False
+    digests: tuple[str, ...] = ()
     memory: int = 512 << 20
 
 
@@ -225,6 +228,6 @@ def _axis_names(value: Any) -> tuple[str, ...]:
 
 _CAST: Final[dict[str, Callable[[Any], Any]]] = {
     **dict.fromkeys(("chunk", "shard", "factors", "voxel_size", "translation"), _some),
-    **dict.fromkeys(("accept", "channels", "colors"), _words),
+    **dict.fromkeys(("accept", "channels", "colors", "digests"), _words),
     **dict.fromkeys(("axes", "order"), _axis_names),
 }

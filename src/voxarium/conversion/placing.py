@@ -100,8 +100,8 @@ def place(
         first = None if plain is not None else matrix
         stated = plain or _unrotated(source, matrix, options, notes)
         base = _base_geometry(stated, first, axes, selection, options=options)
-        base = _cornered(base, source, options, holds)
-        fitted, base = fitting_units(tuple(axes[p] for p in selection.permutation), base, holds)
+        ordered = tuple(axes[p] for p in selection.permutation)
+        fitted, base = fitting_units(ordered, _cornered(base, ordered, source, options, holds), holds)
         turned = first is not None and options.voxel_size is None
         found = Placement(axes=fitted, base=base, sizes=base[0], turned=turned)
     if options.voxel_size is None and not _place_stated(source):
@@ -215,10 +215,10 @@ def _place_stated(source: Image) -> bool:
     return (info.axes_stated and info.levels[0].array.transform is not None) or info.spec_version is not None
 
 
-def _cornered(base: Geometry, source: Image, options: ConvertOptions, holds: Holds) -> Geometry:
+def _cornered(base: Geometry, axes: tuple[Axis, ...], source: Image, options: ConvertOptions, holds: Holds) -> Geometry:
     """Put a corner at the origin, where nobody says where the image lies and the target counts from corners."""
     scale, translation = base
     free = options.translation is None and not _place_stated(source) and not any(translation)
     if holds.translation != "voxels" or not free:
         return base
-    return scale, tuple(s / 2 for s in scale)
+    return scale, tuple(s / 2 if axis.type == "space" else 0.0 for s, axis in zip(scale, axes, strict=True))

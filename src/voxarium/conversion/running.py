@@ -8,16 +8,18 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
 from voxarium.conversion.collections import convert_parts
 from voxarium.conversion.engine import Engine, Progress
+from voxarium.conversion.finished import TakeObjects
+from voxarium.conversion.finishing import finish
 from voxarium.conversion.ledger import Ledger
 from voxarium.conversion.losses import refuse_losses
 from voxarium.conversion.options import DEFAULT_FORMAT, ConvertOptions, as_choices
-from voxarium.conversion.packaging import check_file, discard, package, packaging_driver
+from voxarium.conversion.packaging import check_file
 from voxarium.conversion.plan import Plan
 from voxarium.conversion.planning import plan as make_plan
 from voxarium.conversion.sources import open_source, open_source_or_collection
@@ -28,10 +30,10 @@ from voxarium.conversion.target import (
     enclosing_version,
     image_documents,
     open_target,
-    put_documents,
     refuse_or_clear,
 )
 from voxarium.core.dataset import Dataset
+from voxarium.core.digests import check_algorithms
 from voxarium.core.executor import Cancel, Executor, ThreadExecutor
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_FOLDER, JOB_KEY
@@ -150,6 +152,7 @@ def run(
     """
     started = time.perf_counter()
     cancel = Cancel() if cancel is None else cancel
+    check_algorithms(plan.options.digests)
     convention = writable_image_driver(plan.format)
     driver = writable_array_driver(convention.array_driver(plan.spec_version))
     ledger = Ledger(target.store)
@@ -169,7 +172,7 @@ def run(
     for factors in {level.factors for level in plan.levels[1:]}:
         prepare(plan.selection.dtype, factors, plan.method)
     _work(plan, engine, (ledger, target), executor or ThreadExecutor(), progress=progress, cancel=cancel)
-    objects, written = _finish(plan, ledger, target)
+    objects, written = finish(plan, ledger, target)
     return Report(
         target=target.store.uri if target.file is None else f"file://{target.file}",
         voxels=plan.selection.crop.size,
@@ -219,37 +222,6 @@ def _work(
         )
 
 
-def _finish(plan: Plan, ledger: Ledger, target: Target) -> tuple[int, int]:
-    """Turn finished objects into an image: metadata last, and then the job is forgotten.
-
-    Returns
-    -------
-    (int, int)
-        Number and bytes of documents; of formats that are one file, 1 and its size.
-    """
-    try:
-        ledger.flush()
-        sizes = put_documents(plan, target)
-        if target.file is not None:
-            sizes = [_put_together(plan, target, target.file)]
-        ledger.clear()
-    except BaseException:
-        with contextlib.suppress(StoreError):
-            clear_partial(target.store)
-        raise
-    if target.file is not None:
-        discard(target.store, target.store.uri.removeprefix("file://"))
-    return len(sizes), sum(sizes)
-
-
-def _put_together(plan: Plan, target: Target, file: str) -> int:
-    """Make one file of its parts; return its size."""
-    driver = packaging_driver(writable_image_driver(plan.format))
-    if driver is None or not isinstance(target.store, ListableStore):  # pragma: no cover  `open_target` checked
-        raise TypeError("not a format that is one file")
-    return package(driver, target.store, "", file)
-
-
 def _stop_on_signal(cancel: Cancel) -> Callable[[], None]:
     """Let Ctrl-C and SIGTERM stop the job at the next good moment; return how to undo that."""
     if threading.current_thread() is not threading.main_thread():
@@ -280,6 +252,7 @@ def convert(
     overwrite: bool = False,
     progress: Callable[[Progress], None] | None = None,
     source_options: dict[str, Any] | None = None,
+    take_objects: TakeObjects | None = None,
     **choices: Any,
 ) -> Report:
     """Convert an image, or every image of a collection, into a sharded, multiscale archive.
@@ -300,6 +273,9 @@ def convert(
         Called with a `Progress` after each block.
     source_options : dict or None
         Options of the source's driver, such as ``shape`` and ``dtype`` for raw binary.
+    take_objects : callable or None
+        Called when an image is complete, with its store and the objects written, with the digests that the option
+        ``digests`` asks for; see `voxarium.archive.manifests.ManifestWriter`.
     **choices
         The fields of `ConvertOptions`. ``chunk``, ``shard`` and ``factors`` also take one number; ``axes`` and
         ``order`` take a string such as ``"zyx"``.
@@ -317,7 +293,7 @@ def convert(
     image = open_source_or_collection(source, choices.get("format") or DEFAULT_FORMAT, **(source_options or {}))
     cancel = Cancel()
     restore = _stop_on_signal(cancel)
-    each = partial(_convert_image, executor=ThreadExecutor(threads), cancel=cancel)
+    each = partial(_convert_image, means=_Means(ThreadExecutor(threads), cancel, take_objects))
     try:
         if isinstance(image, Image):
             return each(
@@ -338,18 +314,26 @@ def convert(
         restore()
 
 
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What every image of a job is converted with."""
+
+    executor: Executor
+    cancel: Cancel
+    take_objects: TakeObjects | None
+
+
 def _convert_image(
     image: Image,
     target: str,
     *,
     choices: dict[str, Any],
-    executor: Executor,
-    cancel: Cancel,
+    means: _Means,
     resume: bool,
     overwrite: bool,
     progress: Callable[[Progress], None] | None,
 ) -> Report:
-    place = open_target(target, choices.get("format") or DEFAULT_FORMAT)
+    place = replace(open_target(target, choices.get("format") or DEFAULT_FORMAT), take_objects=means.take_objects)
     check_apart(image, place)
     laid_out = plan_for(image, target, choices, place)
     if resume and place.file is None and _has_all_parts(place.store):
@@ -358,11 +342,11 @@ def _convert_image(
         laid_out,
         image,
         place,
-        executor=executor,
+        executor=means.executor,
         resume=resume,
         overwrite=overwrite,
         progress=progress,
-        cancel=cancel,
+        cancel=means.cancel,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from voxarium.conversion.finished import TakeObjects
 from voxarium.conversion.options import DEFAULT_FORMAT
 from voxarium.conversion.packaging import packaging_driver, parts_address
 from voxarium.conversion.plan import Plan
@@ -39,12 +40,14 @@ class Target:
     """Where an image goes: its own store, and the hierarchy around it, where listings may need an entry.
 
     `file` is given for formats that are one file: the store then holds its parts, beside it, and `path` is its name.
+    `take_objects` is told what an image consists of, before its ledger is forgotten: if it fails, the job resumes.
     """
 
     store: WritableStore
     hierarchy: WritableStore
     path: str
     file: str | None = None
+    take_objects: TakeObjects | None = None
 
 
 def enclosing_version(target: Target, format: str) -> str | None:
@@ -205,20 +208,27 @@ def image_documents(plan: Plan, target: Target, levels: Mapping[str, bytes] | No
     return convention.with_copies(target.path, documents, inside, existing)
 
 
-def put_documents(plan: Plan, target: Target) -> list[int]:
-    """Store the metadata: arrays, then the image, then listings around it. Return the sizes."""
+def put_documents(plan: Plan, target: Target) -> list[tuple[str | None, bytes]]:
+    """Store the metadata: arrays, then the image, then listings around it.
+
+    Returns
+    -------
+    list of (str or None, bytes)
+        Key and content of each; None for what is not in the image's own folder.
+    """
     convention = writable_image_driver(plan.format)
     container = writable_array_driver(convention.array_driver(plan.spec_version))
     prefix = f"{target.path}/" if target.path else ""
     levels = {k: data for level in plan.levels for k, data in container.dump(level.path, level.info).items()}
-    sizes = []
+    put: list[tuple[str | None, bytes]] = []
     for key, data in levels.items():
         target.store.put(key, data)
-        sizes.append(len(data))
+        put.append((key, data))
     for key, data in image_documents(plan, target, levels).items():
-        if prefix and key.startswith(prefix):
+        inside = key.startswith(prefix)
+        if prefix and inside:
             target.store.put(key[len(prefix) :], data)
         else:
             target.hierarchy.put(key, data)
-        sizes.append(len(data))
-    return sizes
+        put.append((key[len(prefix) :] if inside else None, data))
+    return put

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +11,9 @@ from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 from voxarium.codecs.crc32c import crc32c_combine, crc32c_extend
+from voxarium.conversion.finished import FinishedObject
 from voxarium.conversion.order import Steps, chunk_order
+from voxarium.core.digests import Digester, digests_of
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo
 from voxarium.model.protocols import (
@@ -24,20 +25,11 @@ from voxarium.model.protocols import (
     WritableStore,
 )
 
-__all__ = ["FinishedObject", "LevelWriter"]
+__all__ = ["LevelWriter"]
 
 _ABSENT: Final = np.uint64(2**64 - 1)
 _MOST_QUEUED: Final = 64 << 20
 Index = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FinishedObject:
-    """An object that stands under its final name, or that need not exist (`size` 0: every chunk absent)."""
-
-    key: str
-    size: int
-    crc32c: int | None
 
 
 class LevelWriter:
@@ -57,6 +49,8 @@ class LevelWriter:
         Called once per object when it has its final name.
     checksum : bool
         Whether to take a CRC-32C of objects as their bytes pass.
+    digests : tuple of str
+        Which digests to take of them.
     """
 
     def __init__(
@@ -69,10 +63,12 @@ class LevelWriter:
         order: tuple[tuple[int, ...], tuple[int, ...], Steps],
         finished: Callable[[FinishedObject], None],
         checksum: bool,
+        digests: tuple[str, ...] = (),
     ) -> None:
         self._driver = driver
         self._store = store
         self._path = path
+        self._digests = digests
         self.info = info
         self._order = order
         self._finished = finished
@@ -146,7 +142,9 @@ class LevelWriter:
             writer.abort()
             raise
         crc = crc32c_extend(0, payload) if self._checksum else None
-        self._finished(FinishedObject(key, memoryview(payload).nbytes, crc))
+        digester = Digester(self._digests)
+        digester.update(payload)
+        self._finished(FinishedObject(key, memoryview(payload).nbytes, crc, **digester.digests()))
 
     def _begin(self, index: Index) -> _Shard:
         """Lay out a shard: which chunks it will hold, and in which order."""
@@ -166,6 +164,7 @@ class LevelWriter:
         shard = _Shard(
             self._sharded, self._store, where, self.info, place, head=self.layout.head, checksum=self._checksum
         )
+        shard.take_digests(self._digests)
         if self.layout.optional:
             shard.blank = self.fill_chunk()
         counts = self._grid.counts
@@ -224,9 +223,16 @@ class _Shard:
         self._queued = 0
         self._writing = self._told = self._failed = False
         self._crc = 0 if checksum else None
+        self._digests: tuple[str, ...] = ()
+        self._digester: Digester | None = None
         self.blank: bytes | None = None  # the chunk of fill value, until there is any other: such a shard is absent
         self._writer: ObjectWriter | None = None
         self._state = threading.Condition()
+
+    def take_digests(self, digests: tuple[str, ...]) -> None:
+        """Take digests of the object as its bytes pass. Those of one that begins with its head have to wait for it."""
+        self._digests = digests
+        self._digester = Digester(digests) if digests and not self._head else None
 
     def put(self, chunks: Iterable[tuple[Index, Buffer | None]]) -> bool:
         """Take chunks; tell whether this call completed the shard."""
@@ -324,6 +330,9 @@ class _Shard:
         if self._crc is not None:
             for part in parts:
                 self._crc = crc32c_extend(self._crc, part)
+        if self._digester is not None:
+            for part in parts:
+                self._digester.update(part)
         if self._held is not None:
             self._held.extend(parts)  # this store writes from first to last, and the head is not known yet
         else:
@@ -343,7 +352,23 @@ class _Shard:
         if self._crc is not None and head:
             self._crc = crc32c_combine(crc32c_extend(0, head), self._crc, self._position + len(tail) - len(head))
         writer.commit()
-        return FinishedObject(self._key, self._position + len(tail), self._crc)
+        size = self._position + len(tail)
+        return FinishedObject(self._key, size, self._crc, **self._taken(head, size))
+
+    def _taken(self, head: bytes, size: int) -> dict[str, bytes]:
+        """Return the digests of the whole object."""
+        if not self._digests:
+            return {}
+        if self._digester is not None:
+            return self._digester.digests()
+        if self._held is None:
+            # The head came last, and these digests go from first to last: the object is read once more, which the
+            # system has in memory still. Holding it back instead would take a shard of memory for each one at work.
+            return digests_of(self._store, self._key, size, self._digests) or {}
+        digester = Digester(self._digests)
+        for part in (head, *self._held):
+            digester.update(part)
+        return digester.digests()
 
     def abort(self) -> None:
         """Forget what was written."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from voxarium.errors import InputError, NotFoundError, UnsupportedError, VoxariumError
 from voxarium.serve import operation, pages, raw_routes, translated
-from voxarium.serve.access_log import AccessLog
+from voxarium.serve.access_log import AccessLog, shown_path
 from voxarium.serve.answers import Answer, failure
 from voxarium.serve.cross_origin import CrossOrigin
 from voxarium.serve.sending import send_answer
@@ -31,7 +31,7 @@ MOUNTS: Final[tuple[Callable[[Site], Mount], ...]] = (raw_routes.mount, translat
 _LOG: Final = logging.getLogger("voxarium.serve")
 _MOST_HEAD: Final = 64 << 10
 _MOST_TARGET: Final = 16 << 10
-_FLUSHED: Final = 0.5  # seconds until a line of the access log is written at the latest
+_FLUSHED: Final = 0.5  # seconds until a line of the access log is written, and counts are shared, at the latest
 _RETRY: Final = (b"retry-after", b"2")
 _CLOSE: Final = (b"connection", b"close")
 
@@ -85,18 +85,25 @@ class Application:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 # The first visitor is not to wait until all folders were looked through.
-                tasks.append(asyncio.ensure_future(self.site.run_slow(self.site.catalogue.scan)))
-                if self._log is not None:
-                    tasks.append(asyncio.ensure_future(_flushing(self._log)))
+                tasks.append(asyncio.ensure_future(self.site.look()))
+                tasks.append(asyncio.ensure_future(self._flushing()))
                 await send({"type": "lifespan.startup.complete"})
             else:
                 for task in tasks:
                     task.cancel()
                 self.site.close()
+                self.site.metrics.share()
                 if self._log is not None:
                     self._log.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    async def _flushing(self) -> None:
+        while True:
+            await asyncio.sleep(_FLUSHED)
+            self.site.metrics.share()
+            if self._log is not None:
+                self._log.flush()
 
     # ---------------------------------------------------------------------------------------------------- requests
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,7 +137,7 @@ class Application:
         except Exception as error:  # whatever it is: others are served on, and visitors are told nothing of the inside
             if send.status:
                 # Bytes are on their way: closing the connection is the only way left to say that they are not all.
-                _LOG.warning("%s was cut off: %s", scope["path"][:200], error)
+                _LOG.warning("%r was cut off: %s", shown_path(scope["path"])[:200], error)
                 raise
             await send_answer(self.site, _failed(scope, error), receive, send)
 
@@ -198,9 +205,9 @@ def _failed(scope: Scope, error: Exception) -> Answer:
     if isinstance(error, UnsupportedError):
         return failure(501, "this server cannot do that")
     if isinstance(error, VoxariumError):
-        _LOG.error("%s: %s", scope["path"][:200], error)
+        _LOG.error("%r: %s", shown_path(scope["path"])[:200], error)
         return failure(500, "what is stored here cannot be read")
-    _LOG.exception("%s failed", scope["path"][:200])
+    _LOG.error("%r failed", shown_path(scope["path"])[:200], exc_info=error)
     return failure(500, "an error of the server")
 
 
@@ -223,9 +230,3 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
     answer = failure(404, "not found")
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.first})
-
-
-async def _flushing(log: AccessLog) -> None:
-    while True:
-        await asyncio.sleep(_FLUSHED)
-        log.flush()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from time import monotonic, time
 from typing import Final
@@ -84,6 +85,7 @@ class Catalogue:
         self.latest = Scan()
         self._scanning = threading.Lock()
         self._lock = threading.Lock()
+        self._opening: dict[str, Future[Image | VoxariumError]] = {}
         self._known: OrderedDict[str, tuple[float, Image | VoxariumError]] = OrderedDict()
 
     # ------------------------------------------------------------------------------------------------------ all
@@ -123,16 +125,31 @@ class Catalogue:
         """
         with self._lock:
             known = self._known.get(address)
-        if known is None or known[0] < monotonic():
-            known = (monotonic() + _FRESH, self._opened(address))
-            with self._lock:
-                self._known[address] = known
+            if known is not None and monotonic() < known[0]:
+                return _image_or_raise(known[1])
+            under_way = self._opening.get(address)
+            if under_way is None:
+                mine = self._opening[address] = Future()
+        if under_way is not None:  # what many ask for at once is opened once
+            return _image_or_raise(under_way.result())
+        try:
+            found = self._opened(address)
+            mine.set_result(found)
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        finally:
+            self._keep(address, mine)
+        return _image_or_raise(found)
+
+    def _keep(self, address: str, opened: Future[Image | VoxariumError]) -> None:
+        with self._lock:
+            del self._opening[address]
+            if opened.exception() is None:
+                self._known[address] = (monotonic() + _FRESH, opened.result())
                 self._known.move_to_end(address)
-                while len(self._known) > _KEPT:
-                    self._known.popitem(last=False)
-        if isinstance(known[1], VoxariumError):
-            raise known[1].with_traceback(None)
-        return known[1]
+            while len(self._known) > _KEPT:
+                self._known.popitem(last=False)
 
     def _opened(self, address: str) -> Image | VoxariumError:
         try:
@@ -163,6 +180,12 @@ class Catalogue:
             except (NotFoundError, InputError):
                 continue
         raise _nothing(address)
+
+
+def _image_or_raise(found: Image | VoxariumError) -> Image:
+    if isinstance(found, VoxariumError):
+        raise found.with_traceback(None)  # it is raised again and again
+    return found
 
 
 def _nothing(address: str) -> NotFoundError:

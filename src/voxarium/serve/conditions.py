@@ -25,7 +25,9 @@ def http_date(seconds: int) -> bytes:
     return formatdate(seconds, usegmt=True).encode("ascii")
 
 
-def _seconds(value: bytes) -> int | None:
+def _seconds(value: bytes | None) -> int | None:
+    if not value:
+        return None
     try:
         parsed = parsedate_tz(value.decode("ascii"))
         return None if parsed is None else int(mktime_tz(parsed))
@@ -57,7 +59,7 @@ def check_conditions(headers: Mapping[bytes, bytes], etag: bytes, modified: int 
     >>> check_conditions({b"if-none-match": b'W/"a", "b"'}, b'"b"', None)
     304
     """
-    limit = _seconds(headers.get(b"if-unmodified-since", b"")) if modified is not None else None
+    limit = _seconds(headers.get(b"if-unmodified-since")) if modified is not None else None
     if (match := headers.get(b"if-match")) is not None:
         changed = not _named(match, etag, weakly=False)
     else:
@@ -66,7 +68,7 @@ def check_conditions(headers: Mapping[bytes, bytes], etag: bytes, modified: int 
         return 412
     if (none := headers.get(b"if-none-match")) is not None:
         return 304 if _named(none, etag, weakly=True) else None
-    since = _seconds(headers.get(b"if-modified-since", b"")) if modified is not None else None
+    since = _seconds(headers.get(b"if-modified-since")) if modified is not None else None
     return 304 if modified is not None and since is not None and modified <= since else None
 
 

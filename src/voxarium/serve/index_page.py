@@ -140,7 +140,7 @@ def _searched(entry: Entry) -> str:
 
 def _head(scan: Scan, roots: Sequence[Root], count: int, search: str) -> str:
     links = ", ".join(
-        f'<a href="/raw/{quoted(root.name)}{"/" if root.lister else ""}">{escape(root.name)}</a>' for root in roots
+        f'<a href="raw/{quoted(root.name)}{"/" if root.lister else ""}">{escape(root.name)}</a>' for root in roots
     )
     if scan.at is None:
         state = "The folders are being looked through. Reload the page in a moment."
@@ -154,7 +154,7 @@ def _head(scan: Scan, roots: Sequence[Root], count: int, search: str) -> str:
     )
     return (
         f'<header><h1>Images</h1><p>{state}</p><p class="small faint">Files: {links} · '
-        f'<a href="/images.json">images.json</a></p></header>{field if scan.entries else ""}'
+        f'<a href="images.json">images.json</a></p></header>{field if scan.entries else ""}'
     )
 
 
@@ -167,7 +167,7 @@ def _article(entry: Entry, base: str) -> str:
     axes = ("" if all(len(n) == 1 for n in names) else " ").join(names)
     levels = f" · {len(image.levels)} levels" if len(image.levels) > 1 else ""
     nbytes = bytes_text(image.level(0).nbytes)
-    where = raw_url("", entry.address) + ("/" if entry.root.lister and "::" not in entry.address else "")
+    where = raw_url(".", entry.address) + ("/" if entry.root.lister and "::" not in entry.address else "")
     copies = "".join(
         f'<dt>{escape(s.program)}</dt><dd><div class="copy"><pre>{escape(s.text)}</pre>'
         f'<button type="button" data-copy hidden>Copy</button></div>'
@@ -175,7 +175,7 @@ def _article(entry: Entry, base: str) -> str:
         for s in snippets(image, entry.address, base)
     )
     return (
-        f'<article><div class="picture"><img loading="lazy" alt="" src="/thumbnail/{quoted(entry.address)}?size=256">'
+        f'<article><div class="picture"><img loading="lazy" alt="" src="thumbnail/{quoted(entry.address)}?size=256">'
         f'</div><div><h2><a href="{where}">{escape(entry.address)}</a></h2>'
         f"<p>{escape(axes)} {_times(image.shape)} · {escape(image.dtype.name)} · {nbytes}{levels}</p>"
         f'<p class="faint">{escape(f"{image.info.format}{version} · {image.role} · {_size_text(image)}")}</p>'
@@ -193,5 +193,5 @@ def _turning(count: int, first: int, search: str) -> str:
     for text, start in (("Previous", first - _ON_A_PAGE), ("Next", first + _ON_A_PAGE)):
         if 0 <= start < count or (text == "Previous" and first > 0):
             query = urlencode({"from": max(0, start), **({"search": search} if search else {})}, quote_via=quote)
-            links.append(f'<a href="/?{escape(query)}">{text}</a>')
+            links.append(f'<a href="?{escape(query)}">{text}</a>')
     return f"<nav>{''.join(links)}</nav>" if links else ""

@@ -20,8 +20,13 @@ from voxarium.serve.page import page
 __all__ = ["html_listing", "json_listing", "s3_listing"]
 
 _MOST_SHOWN: Final = 5000  # names on one page for people
+_MOST_NAMES: Final = 100_000  # of one document
 _MOST_KEYS: Final = 1000  # of one page of S3
 _FRESH: Final = (b"cache-control", b"no-cache")
+_POLICY: Final = (
+    b"content-security-policy",
+    b"default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+)
 _XML: Final = b"application/xml"
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
 
@@ -42,22 +47,26 @@ def html_listing(title: str, entries: Sequence[Entry], *, up: bool) -> Answer:
         )
     more = len(entries) - _MOST_SHOWN
     note = f"<p class=faint>{more:,} more: ask for JSON, or list the folder as S3 does.</p>" if more > 0 else ""
+    top = "../" * (title.count("/") + (2 if up else 1))
     body = (
-        f'<p class="small"><a href="/">All images</a></p><h1>{escape(title)}</h1>'
+        f'<p class="small"><a href="{top}">All images</a></p><h1>{escape(title)}</h1>'
         '<table><thead><tr><th>Name</th><th class="n">Size</th><th class="n">Changed (UTC)</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>{note}"
     )
-    return text_answer(200, page(title, body), [_FRESH], b"text/html; charset=utf-8")
+    return text_answer(200, page(title, body), [_FRESH, _POLICY], b"text/html; charset=utf-8")
 
 
 def json_listing(address: str, entries: Sequence[Entry]) -> Answer:
-    """Return all names of a folder."""
+    """Return the names of a folder, up to a hundred thousand."""
     files = []
+    more = len(entries) - _MOST_NAMES
+    entries = entries[:_MOST_NAMES]
     for entry in (e for e in entries if not e.name.endswith("/")):
         known = {"name": entry.name, "size": entry.size, "modified": entry.modified}
         files.append({name: value for name, value in known.items() if value is not None})
     folders = [e.name[:-1] for e in entries if e.name.endswith("/")]
-    return json_answer({"address": address, "folders": folders, "files": files})
+    beyond = {"more": more} if more > 0 else {}  # S3's listing has them all, page by page
+    return json_answer({"address": address, "folders": folders, "files": files, **beyond})
 
 
 # ---------------------------------------------------------------------------------------------------------------- S3

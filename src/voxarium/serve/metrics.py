@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from voxarium import __version__
 
@@ -18,15 +19,61 @@ _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "
 
 
 class Metrics:
-    """Counters of one process. For one event loop; nothing here waits."""
+    """Counters of one process, or of several that share a folder. For one event loop.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    shared : str or None
+        Folder where the processes of a server leave their counts. Those of a process that ended stay there: what
+        counts up must never go down.
+    """
+
+    def __init__(self, shared: str | None = None) -> None:
         self.in_flight = 0
         self.refused = 0  # connections and requests turned away for being too many, too large or too slow
+        self._shared = shared
         self._requests: defaultdict[tuple[str, str, int], int] = defaultdict(int)
         self._sent: defaultdict[str, int] = defaultdict(int)
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._buckets: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (len(_BOUNDS) + 1))
+
+    def share(self) -> None:
+        """Tell the other processes, if there are any."""
+        if self._shared is None:
+            return
+        counts = {
+            "refused": self.refused,
+            "requests": [[*key, count] for key, count in self._requests.items()],
+            "routes": {r: [self._sent[r], self._seconds[r], self._buckets[r]] for r in self._buckets},
+        }
+        path = os.path.join(self._shared, str(os.getpid()))
+        with suppress(OSError):  # a full disk is no reason to stop serving
+            with open(f"{path}.new", "w", encoding="utf-8") as file:
+                json.dump(counts, file)
+            os.replace(f"{path}.new", f"{path}.json")
+
+    def _with_others(self) -> Metrics:
+        """Return the sum over all processes."""
+        if self._shared is None:
+            return self
+        self.share()
+        total = Metrics()
+        total.in_flight = self.in_flight
+        for name in os.listdir(self._shared):
+            if name.endswith(".json"):
+                with open(os.path.join(self._shared, name), encoding="utf-8") as file:
+                    total.add_counts(json.load(file))
+        return total
+
+    def add_counts(self, counts: dict[str, Any]) -> None:
+        """Add what another process counted."""
+        self.refused += counts["refused"]
+        for route, method, status, count in counts["requests"]:
+            self._requests[route, method, status] += count
+        for route, (sent, seconds, buckets) in counts["routes"].items():
+            self._sent[route] += sent
+            self._seconds[route] += seconds
+            self._buckets[route] = [a + b for a, b in zip(self._buckets[route], buckets, strict=True)]
 
     def add(self, route: str, method: str, status: int, sent: int, seconds: float) -> None:
         """Count a request. `route` is one of those of the server, never what a client made up."""
@@ -36,8 +83,8 @@ class Metrics:
         self._buckets[route][bisect_left(_BOUNDS, seconds)] += 1
 
     def text(self) -> str:
-        """Return all of it in the text format of Prometheus."""
-        return "\n".join(self._lines()) + "\n"
+        """Return all of it in the text format of Prometheus; of several processes, together."""
+        return "\n".join(self._with_others()._lines()) + "\n"
 
     def _lines(self) -> Iterator[str]:
         yield from _head("voxarium_info", "gauge", "Version of the server.")

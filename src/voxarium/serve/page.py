@@ -32,5 +32,5 @@ def page(title: str, body: str, *, style: str = "", script: str = "") -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<link rel="icon" href="data:,">'
-        f"<title>{escape(title)}</title><style>{_STYLE}{style}</style></head><body>{body}{code}</body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}{style}</style></head><body><main>{body}</main>{code}</body></html>\n"
     )

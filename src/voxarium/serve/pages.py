@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import re
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 from voxarium.errors import VoxariumError
 from voxarium.serve.index_page import INDEX_SCRIPT, image_json, index_page
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Thumbnails", "mount"]
 
-_FRESH: Final = 30.0  # seconds for which what was found is shown again
 _PATIENCE: Final = 2.0  # seconds that a page waits for what is new
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 _HASH: Final = base64.b64encode(hashlib.sha256(INDEX_SCRIPT.encode()).digest()).decode()
@@ -29,11 +29,14 @@ _HEADERS: Final = {
     "cache-control": "no-cache",
     "content-security-policy": (
         f"default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; script-src 'sha256-{_HASH}'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
     ),
     "referrer-policy": "no-referrer",
 }
 _SIZES: Final = (128, 256, 512)
+_DRAWN: Final = 300.0  # seconds until a picture is drawn anew
+_FRESH: Final = 30.0  # seconds until it is tried again where there was none
+_KEPT: Final = 2048
 _KEPT_BYTES: Final = 32 << 20
 
 
@@ -58,12 +61,9 @@ def mount(site: Site) -> Mount:
     async def index(request: Request) -> Response:
         query = dict(request.query_params)
         if query.get("list-type") == "2":
-            answer = await site.run_slow(listed_from_top, site, query)
+            answer = await site.run(listed_from_top, site, query)
             return Response(bytes(answer.first), answer.status, headers=_texts(answer.headers))
-        looking = asyncio.ensure_future(site.run_slow(site.catalogue.scan, _FRESH))
-        await asyncio.wait([looking], timeout=_PATIENCE)
-        # Else looking takes long: what was found before is shown, or that there is nothing yet.
-        scan = looking.result() if looking.done() else site.catalogue.latest
+        scan = await site.look(_PATIENCE)
         first = request.query_params.get("from", "0")
         text = await site.run(
             index_page,
@@ -76,7 +76,7 @@ def mount(site: Site) -> Mount:
         return HTMLResponse(text, headers=_HEADERS)
 
     async def images(request: Request) -> Response:
-        scan = await site.run_slow(site.catalogue.scan, _FRESH)
+        scan = await site.look()
         base = base_url(request, site.settings)
         return JSONResponse(
             {"images": [image_json(e, base) for e in scan.entries]}, headers={"cache-control": "no-cache"}
@@ -86,16 +86,23 @@ def mount(site: Site) -> Mount:
         size = request.query_params.get("size", "256")
         if not size.isdecimal() or len(size) > 4 or int(size) not in _SIZES:
             return Response(f"size is one of {_SIZES}\n", 400, media_type="text/plain")
-        picture, tag = await site.run_slow(thumbnails.get, request.path_params["address"], int(size))
-        if picture is None:
+        picture = await site.run_slow(thumbnails.get, request.path_params["address"], int(size))
+        if not picture.png:
             return Response("not found\n", 404, media_type="text/plain", headers={"cache-control": "no-store"})
-        headers = {"etag": tag, "cache-control": "max-age=60"}
-        if request.headers.get("if-none-match") == tag:
+        headers = {"etag": picture.tag, "cache-control": "max-age=60"}
+        if request.headers.get("if-none-match") == picture.tag:
             return Response(status_code=304, headers=headers)
-        return Response(picture, media_type="image/png", headers=headers)
+        return Response(picture.png, media_type="image/png", headers=headers)
 
     routes = [Route("/", index), Route("/images.json", images), Route("/thumbnail/{address:path}", thumbnail)]
     return Mount(name="pages", routes=routes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    png: bytes
+    tag: str
+    until: float
 
 
 def _texts(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -103,7 +110,7 @@ def _texts(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 class Thumbnails:
-    """Pictures of images that are in the catalogue, drawn when they are asked for.
+    """Pictures of images, drawn when they are asked for.
 
     Parameters
     ----------
@@ -114,37 +121,30 @@ class Thumbnails:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, int], tuple[Any, bytes | None, str]] = OrderedDict()  # Any: the image
+        self._kept: OrderedDict[tuple[str, int], _Picture] = OrderedDict()
         self._bytes = 0
 
-    def get(self, address: str, size: int) -> tuple[bytes | None, str]:
-        """Return a PNG file and its tag; None where there is no image, or drawing it takes too much.
-
-        An image is drawn once for each time that it is opened anew.
-        """
-        from voxarium.view.picture import thumbnail_png
-
-        try:
-            image = self._site.catalogue.image(address)
-        except VoxariumError:
-            return None, ""
+    def get(self, address: str, size: int) -> _Picture:
+        """Return a picture; an empty one where there is no image, or drawing it takes too much."""
         with self._lock:
             kept = self._kept.get((address, size))
-        if kept is not None and kept[0] is image:
-            return kept[1], kept[2]
-        try:
-            picture: bytes | None = thumbnail_png(image, size=size)
-        except VoxariumError:
-            picture = None
-        tag = f'"{hashlib.sha256(picture or b"").hexdigest()[:24]}"'
-        self._keep((address, size), (image, picture, tag))
-        return picture, tag
-
-    def _keep(self, key: tuple[str, int], item: tuple[Any, bytes | None, str]) -> None:
+        if kept is not None and monotonic() < kept.until:
+            return kept
+        png = self._drawn(address, size)
+        tag = f'"{hashlib.sha256(png).hexdigest()[:24]}"'
+        made = _Picture(png, tag, monotonic() + (_DRAWN if png else _FRESH))
         with self._lock:
-            old = self._kept.pop(key, None)
-            self._bytes += len(item[1] or b"") - len((old and old[1]) or b"")
-            self._kept[key] = item
-            while self._bytes > _KEPT_BYTES or len(self._kept) > 1024:
-                _, gone = self._kept.popitem(last=False)
-                self._bytes -= len(gone[1] or b"")
+            old = self._kept.pop((address, size), None)
+            self._bytes += len(png) - (len(old.png) if old else 0)
+            self._kept[address, size] = made
+            while self._bytes > _KEPT_BYTES or len(self._kept) > _KEPT:
+                self._bytes -= len(self._kept.popitem(last=False)[1].png)
+        return made
+
+    def _drawn(self, address: str, size: int) -> bytes:
+        from voxarium.view.thumbnail import thumbnail_png
+
+        try:
+            return thumbnail_png(self._site.catalogue.image(address), size=size)
+        except VoxariumError:
+            return b""

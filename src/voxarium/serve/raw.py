@@ -14,18 +14,20 @@ from typing import Final
 
 from typing_extensions import Buffer
 
-from voxarium.errors import FormatError, StoreError, UnsupportedError
+from voxarium.errors import UnsupportedError
 from voxarium.serve.answers import Answer, Header, failure
 from voxarium.serve.conditions import check_conditions, http_date, range_applies
-from voxarium.serve.media import TWINS, accepted, decoded, media_type
+from voxarium.serve.decoding import DecodedSource
+from voxarium.serve.media import TWINS, accepted, media_type
 from voxarium.serve.ranges import RangeError, parse_ranges
 from voxarium.serve.sources import ByteSource, Facts, Slice, shortened
 
 __all__ = ["PIECE", "RawRequest", "absent", "answer_raw"]
 
-# What is read and sent at once. Whole chunks of common sizes are one piece; a slow client keeps no more than this.
+# What is sent in one piece: whole chunks of common sizes. What is larger goes in steps, since clients may be slow, and
+# each keeps one.
 PIECE: Final = 512 << 10
-_MOST_DECODED: Final = 32 << 20  # bytes, of what a twin holds and of the twin itself
+_STEP: Final = 256 << 10
 _RANGES: Final = (b"accept-ranges", b"bytes")
 
 
@@ -56,10 +58,14 @@ class RawRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Representation:
-    """What is sent: an object, or what a twin holds; `encoding` is set when a twin goes out as it is."""
+    """What is sent: an object, opened now, and where to find it again for the pieces behind the first.
 
-    facts: Facts
-    source: Slice
+    `encoding` is set when a compressed twin goes out as it is; `varies` when other clients are sent something else.
+    """
+
+    now: Slice
+    source: ByteSource
+    key: str
     encoding: bytes = b""
     varies: bool = False
 
@@ -78,17 +84,16 @@ def answer_raw(request: RawRequest, *, wait: bool) -> Answer:
         If the object cannot be read.
     """
     opened = request.source.open(request.key, wait=wait)
-    if opened is not None:
-        try:
-            return _answer(request, _Representation(opened.facts, opened))
-        finally:
-            opened.close()
-    return _answer_twin(request, wait=wait) if request.source.nearby else absent()
+    if opened is None:
+        return _answer_twin(request, wait=wait) if request.source.nearby else absent()
+    try:
+        return _answer(request, _Representation(opened, request.source, request.key))
+    finally:
+        opened.close()
 
 
-# ------------------------------------------------------------------------------------------------------------- twins
 def _answer_twin(request: RawRequest, *, wait: bool) -> Answer:
-    header = request.headers.get(b"accept-encoding")
+    """Return the answer where an object is absent: that of a twin, if there is one."""
     as_is = request.method == "GET" and b"range" not in request.headers
     other: tuple[str, bytes] | None = None
     for suffix, coding in TWINS.items():
@@ -97,66 +102,25 @@ def _answer_twin(request: RawRequest, *, wait: bool) -> Answer:
         if opened is None:
             continue
         try:
-            if as_is and accepted(header, coding):
-                facts = opened.facts
-                return _answer(request, _Representation(facts, _Renamed(opened, key), coding, varies=True))
+            if as_is and accepted(request.headers.get(b"accept-encoding"), coding):
+                return _answer(request, _Representation(opened, request.source, key, coding, varies=True))
         finally:
             opened.close()
         other = other or (key, coding)
-    return absent() if other is None else _answer_decoded(request, *other, wait=wait)
-
-
-def _answer_decoded(request: RawRequest, key: str, coding: bytes, *, wait: bool) -> Answer:
-    opened = request.source.open(key, wait=wait)
-    if opened is None:
+    if other is None:
         return absent()
+    key, coding = other
+    source = DecodedSource(request.source, coding)
     try:
-        facts = opened.facts
-        if facts.size > _MOST_DECODED:
-            return failure(406, "only a compressed object is here, too large to be decompressed by the server")
-        raw = bytes(opened.read(0, facts.size))
-    finally:
-        opened.close()
-    try:
-        data = decoded(raw, coding, _MOST_DECODED)
+        held = source.open(key, wait=wait)
     except UnsupportedError:
-        return failure(406, f"only an object compressed with {coding.decode()} is here, and the client refuses that")
-    except FormatError as error:
-        raise StoreError(f"{key}: {error.message}", code=error.code, fix=error.fix) from error
-    told = Facts(len(data), facts.etag[:-1] + b'-d"', facts.modified)
-    return _answer(request, _Representation(told, _Memory(told, data), varies=True))
-
-
-@dataclass(frozen=True, slots=True)
-class _Memory:
-    facts: Facts
-    data: bytes
-
-    def read(self, start: int, stop: int) -> Buffer:
-        return memoryview(self.data)[start:stop]
-
-    def close(self) -> None:
-        return None
-
-
-class _Renamed:
-    """A twin, which following pieces must ask for by its own key."""
-
-    def __init__(self, inner: Slice, key: str) -> None:
-        self.inner = inner
-        self.key = key
-        self.facts = inner.facts
-
-    def read(self, start: int, stop: int) -> Buffer:
-        return self.inner.read(start, stop)
-
-    def close(self) -> None:
-        self.inner.close()
+        return failure(406, "only a compressed object is here, and the server does not decompress it")
+    return absent() if held is None else _answer(request, _Representation(held, source, key, varies=True))
 
 
 # ----------------------------------------------------------------------------------------------------------- answers
 def _answer(request: RawRequest, found: _Representation) -> Answer:
-    facts = found.facts
+    facts = found.now.facts
     headers = _headers(request, found)
     status = check_conditions(request.headers, facts.etag, facts.modified)
     if status == 304:
@@ -173,15 +137,15 @@ def _answer(request: RawRequest, found: _Representation) -> Answer:
         except RangeError:
             return failure(416, "no such range", [_RANGES, (b"content-range", b"bytes */%d" % facts.size)])
         if parts is not None:
-            return _partial(request, found, headers, parts)
+            return _partial(found, headers, parts)
     headers.append((b"content-length", b"%d" % facts.size))
     if request.method == "HEAD":
         return Answer(200, headers)
-    return _filled(200, headers, request, found, [(b"", 0, facts.size)])
+    return _filled(200, headers, found, [(b"", 0, facts.size)])
 
 
 def _headers(request: RawRequest, found: _Representation) -> list[Header]:
-    facts = found.facts
+    facts = found.now.facts
     headers = [(b"etag", facts.etag), (b"cache-control", request.cache)]
     if not found.encoding:
         headers.append(_RANGES)
@@ -192,15 +156,13 @@ def _headers(request: RawRequest, found: _Representation) -> list[Header]:
     return headers
 
 
-def _partial(
-    request: RawRequest, found: _Representation, headers: list[Header], parts: list[tuple[int, int]]
-) -> Answer:
-    size = found.facts.size
+def _partial(found: _Representation, headers: list[Header], parts: list[tuple[int, int]]) -> Answer:
+    size = found.now.facts.size
     if len(parts) == 1:
         start, stop = parts[0]
         headers.append((b"content-range", b"bytes %d-%d/%d" % (start, stop - 1, size)))
         headers.append((b"content-length", b"%d" % (stop - start)))
-        return _filled(206, headers, request, found, [(b"", start, stop)])
+        return _filled(206, headers, found, [(b"", start, stop)])
     boundary = secrets.token_hex(16).encode()
     kind = headers.pop()[1]  # the type, put last by `_answer`
     spans = []
@@ -211,34 +173,27 @@ def _partial(
     length = sum(len(head) + stop - start for head, start, stop in spans)
     headers.append((b"content-type", b"multipart/byteranges; boundary=" + boundary))
     headers.append((b"content-length", b"%d" % length))
-    return _filled(206, headers, request, found, spans)
+    return _filled(206, headers, found, spans)
 
 
 _Span = tuple[bytes, int, int]  # bytes to send before a part of the object, and its start and stop
 
 
-def _filled(
-    status: int, headers: list[Header], request: RawRequest, found: _Representation, spans: list[_Span]
-) -> Answer:
+def _filled(status: int, headers: list[Header], found: _Representation, spans: list[_Span]) -> Answer:
     """Return an answer with its first bytes; the rest is read when those are gone."""
     if len(spans) == 1 and spans[0][2] - spans[0][1] <= PIECE:
-        return Answer(status, headers, found.source.read(spans[0][1], spans[0][2]))
+        return Answer(status, headers, found.now.read(spans[0][1], spans[0][2]))
     pieces = _pieces(spans)
-    if isinstance(found.source, _Memory):
-        memory = found.source
-        parts = (part for head, a, b in pieces for part in (head, memory.read(a, b)))
-        return Answer(status, headers, b"".join(parts))
-    key = found.source.key if isinstance(found.source, _Renamed) else request.key
     head, start, stop = next(pieces)
-    first = b"".join((head, found.source.read(start, stop)))
-    return Answer(status, headers, first, _Rest(request.source, key, found.facts, pieces))
+    first = b"".join((head, found.now.read(start, stop)))
+    return Answer(status, headers, first, _Rest(found.source, found.key, found.now.facts, pieces))
 
 
 def _pieces(spans: list[_Span]) -> Iterator[_Span]:
     for head, start, stop in spans:
-        yield head, start, min(stop, start + PIECE)
-        for at in range(start + PIECE, stop, PIECE):
-            yield b"", at, min(stop, at + PIECE)
+        yield head, start, min(stop, start + _STEP)
+        for at in range(start + _STEP, stop, _STEP):
+            yield b"", at, min(stop, at + _STEP)
 
 
 class _Rest:

@@ -59,11 +59,14 @@ class RawApp:
 
     async def _answer(self, scope: Scope, method: str) -> Answer:
         headers = _headers(scope["headers"])
-        path: bytes = scope["raw_path"][len(_PREFIX) :]
+        path: bytes = scope["raw_path"]
+        if not path.startswith(_PREFIX):
+            return absent()  # written in another way, such as /%72aw
+        path = path[len(_PREFIX) :]
         name, slash, rest = path.removeprefix(b"/").partition(b"/")
         query = _query(scope["query_string"])
         if query.get("list-type") == "2":
-            return await self._site.run_slow(self._listed, name, rest, query)
+            return await self._site.run(self._listed, name, rest, query)
         if not name:
             return self._top(scope, headers, query)
         root = self._root(name)
@@ -112,7 +115,7 @@ class RawApp:
         folder = key_of(rest[:-1], hidden=self._site.settings.hidden) if rest else ""
         if folder is None or root.lister is None:
             return absent()
-        entries = await self._site.run(folder_page, root.lister, folder)
+        entries = await self._site.run_slow(folder_page, root.lister, folder)
         if entries is None:
             return absent()
         return self._folder_answer(f"{root.name}/{folder}".rstrip("/"), entries, headers, query)
@@ -145,7 +148,9 @@ def listed_from_top(site: Site, query: Mapping[str, str]) -> Answer:
 
 
 def _moved(scope: Scope) -> Answer:
-    return failure(308, "this is a folder", [(b"location", scope["raw_path"] + b"/")])
+    """Lead to a folder, relative to where the request was: something in front may have cut off parts of the address."""
+    last = scope["raw_path"].rpartition(b"/")[2]
+    return failure(308, "this is a folder", [(b"location", b"./" + last + b"/")])
 
 
 def _headers(given: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -204,7 +204,6 @@ class BackgroundServer:
         return url_of(self._socket)
 
     def __enter__(self) -> BackgroundServer:
-        self._address = self.url
         self._thread.start()
         self._ready.wait()
         return self

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
-from voxarium.serve.catalogue import Catalogue
+from voxarium.serve.catalogue import Catalogue, Scan
 from voxarium.serve.metrics import Metrics
 from voxarium.serve.roots import Root
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Mount", "Settings", "Site"]
 
+_FRESH: Final = 30.0  # seconds for which what was found is shown again
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -48,6 +49,8 @@ class Settings:
         For what waits for disks and networks.
     head_seconds, stall_seconds : float
         How long a client may take for the head of a request, and how long it may leave an answer unread.
+    shared : str or None
+        Folder in which the processes of one server tell each other their counts.
     """
 
     max_age: int = 0
@@ -55,12 +58,13 @@ class Settings:
     hidden: bool = False
     follow: bool = False
     url: str | None = None
-    most_requests: int = 512
+    most_requests: int = 1024
     most_connections: int = 8192
     most_body: int = 1 << 20
     threads: int = 16
     head_seconds: float = 20.0
     stall_seconds: float = 60.0
+    shared: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +100,11 @@ class Site:
     def __init__(self, roots: Sequence[Root], settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self.catalogue = Catalogue(roots)
-        self.metrics = Metrics()
+        self.metrics = Metrics(self.settings.shared)
+        self._looking: asyncio.Future[Scan] | None = None
         self._threads = ThreadPoolExecutor(self.settings.threads, thread_name_prefix="serve")
         # Looking through folders and drawing pictures take long: they must not keep the others from their bytes.
-        self._slow = ThreadPoolExecutor(2, thread_name_prefix="serve-slow")
+        self._slow = ThreadPoolExecutor(4, thread_name_prefix="serve-slow")
 
     async def run(self, function: Callable[_P, _T], *args: _P.args, **options: _P.kwargs) -> _T:
         """Call what waits for a disk or a network, in a thread."""
@@ -107,9 +112,22 @@ class Site:
         return await loop.run_in_executor(self._threads, lambda: function(*args, **options))
 
     async def run_slow(self, function: Callable[_P, _T], *args: _P.args, **options: _P.kwargs) -> _T:
-        """Call what takes long, two at a time."""
+        """Call what takes long, few at a time."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._slow, lambda: function(*args, **options))
+
+    async def look(self, patience: float | None = None) -> Scan:
+        """Return what is served, looked through anew when that is some time ago.
+
+        Parameters
+        ----------
+        patience : float or None
+            Seconds to wait; then what was found before is returned, and looking goes on.
+        """
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.ensure_future(self.run_slow(self.catalogue.scan, _FRESH))
+        await asyncio.wait([self._looking], timeout=patience)
+        return self._looking.result() if self._looking.done() else self.catalogue.latest
 
     def close(self) -> None:
         """Begin nothing new."""

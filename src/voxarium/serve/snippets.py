@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -54,7 +55,7 @@ def _snippets(image: Image, address: str, base: str) -> Iterator[Snippet]:
     yield Snippet("URL", url)
     if not inner:
         yield from _neuroglancer(image, url, container, convention)
-    yield Snippet("Voxarium", f'import voxarium\nimage = voxarium.open("{url}{f"::{inner}" if inner else ""}")')
+    yield Snippet("Voxarium", f"import voxarium\nimage = voxarium.open({_python(f'{url}::{inner}' if inner else url)})")
     level = "/".join(p for p in (url, quoted(image.levels[0].path)) if p)
     if not inner and container in _TENSORSTORE:
         driver = _TENSORSTORE[container]
@@ -72,6 +73,11 @@ def _snippets(image: Image, address: str, base: str) -> Iterator[Snippet]:
         yield Snippet("zarr-python", f'import zarr\narray = zarr.open_array("{level}", mode="r")', "needs aiohttp")
     if not inner and container in ("zarr2", "zarr3", "n5"):
         yield Snippet("Fiji", url, "File ▸ Import ▸ HDF5/N5/Zarr/OME-NGFF …")
+
+
+def _python(text: str) -> str:
+    """Return a text as Python writes it; names in files may be made to run when somebody pastes them."""
+    return json.dumps(text)
 
 
 def _neuroglancer(image: Image, url: str, container: str, convention: str) -> Iterator[Snippet]:

@@ -75,6 +75,11 @@ class Report:
             found[level] += n
         return {text: found[level] for level, text in LEVELS.items() if level in _SHOWN[self.profile]}
 
+    @property
+    def looked_at(self) -> str:
+        """What was examined, for people: ``1 image, 4 arrays``."""
+        return ", ".join(f"{n:,} {what if n != 1 else what[:-1]}" for what, n in self.examined.items() if n)
+
     def to_json(self) -> dict[str, Any]:
         """Return the report for ``voxarium validate --json``."""
         return {

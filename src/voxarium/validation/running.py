@@ -21,11 +21,11 @@ from voxarium.validation.census import checked_levels, take_census
 from voxarium.validation.data import check_data
 from voxarium.validation.examining import examine
 from voxarium.validation.general import note_error
+from voxarium.validation.histograms import histogram_drivers
 from voxarium.validation.objects import ObjectMap
 from voxarium.validation.publishing import check_publishing
 from voxarium.validation.registry import all_rules, links
 from voxarium.validation.report import Report, report_of
-from voxarium.validation.value_counts import check_values
 from voxarium.validation.walking import Visit, Walk
 
 __all__ = ["ValidationProgress", "validate", "validate_in"]
@@ -57,8 +57,7 @@ class _Run:
     images: list[str] = field(default_factory=list)  # paths of what opened
     levels: set[str] = field(default_factory=set)  # paths of arrays that belong to an image
     others: set[str] = field(default_factory=set)  # paths of images and arrays that are none's level
-    listed: int = 0
-    decoded: int = 0
+    done: dict[str, int] = field(default_factory=dict)  # for progress
 
     def say(self, stage: str, what: str, done: int = 0, total: int = 0, unit: str = "") -> None:
         if self.progress is not None:
@@ -132,8 +131,6 @@ def validate_in(
     if depth in ("census", "data"):
         for where in run.images:
             _check_stored(run, where)
-            if depth == "data" and sample == 1:
-                _count_values(run, where)
     if profile == "publish":
         check_publishing(run.walk.found, store, path)
     run.examined |= {"nodes": run.walk.nodes, "documents": len(run.walk.documents)}
@@ -157,59 +154,57 @@ def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
         raise InputError(f"{name} is {value!r}", code=Code.ARGUMENT_INVALID, fix=f"use one of {', '.join(known)}")
 
 
-# -- stored objects
+# -- stored objects and voxels
 def _check_stored(run: _Run, where: str) -> None:
-    """Count the stored objects of an image and, at depth data, read its voxels."""
+    """Count the stored objects of an image, and read them where that is asked for."""
     try:
         image = open_image(run.store, where)
-        maps = _take_census(run, where, image)
+        maps = _take_census(run, image)
         if run.depth == "data":
-            maps = _check_data(run, where, image, maps)
+            _read(run, image, maps)
     except VoxariumError as error:
         note_error(run.walk.found, where, error)
-        return
-    run.maps |= {path: found for path, found in maps.items() if found.states is not None}
 
 
-def _take_census(run: _Run, where: str, image: Image) -> Mapping[str, ObjectMap]:
+def _take_census(run: _Run, image: Image) -> Mapping[str, ObjectMap]:
     counted = take_census(
         checked_levels(image),
-        known=partial(_is_known, run, where),
+        known=partial(_is_known, run, image.path),
         threads=run.threads,
-        progress=partial(_counted, run, where),
+        progress=partial(_counted, run, "objects", image.path, 0),
     )
     run.walk.found.extend(counted.findings)
     run.count("objects", counted.keys)
     run.count("bytes", counted.nbytes)
+    run.maps |= counted.maps
     return counted.maps
 
 
-def _check_data(run: _Run, where: str, image: Image, maps: Mapping[str, ObjectMap]) -> Mapping[str, ObjectMap]:
+def _read(run: _Run, image: Image, maps: Mapping[str, ObjectMap]) -> None:
+    run.done["voxels"] = 0
+    total = sum(array.size for array in image.arrays) if run.sample == 1 else 0
     read = check_data(
-        image, sample=run.sample, census=maps, threads=run.threads, progress=partial(_decoded, run, where)
+        image,
+        sample=run.sample,
+        census=maps,
+        threads=run.threads,
+        progress=partial(_counted, run, "voxels", image.path, total),
+        histogram=lambda info: bool(histogram_drivers(info)),
     )
     run.walk.found.extend(read.findings)
     run.count("chunks", read.chunks)
     run.count("voxels", read.voxels)
-    return read.maps
+    run.maps |= read.maps
+    for array in image.arrays:
+        histogram = read.histograms.get(array.path)
+        if histogram is not None:
+            for driver in histogram_drivers(array.info):
+                run.walk.found.extend(driver.check_histogram(array.path, array.info, histogram))
 
 
-def _decoded(run: _Run, where: str, voxels: int) -> None:
-    run.decoded += voxels
-    run.say("data", where, run.decoded, unit="voxels")
-
-
-def _count_values(run: _Run, where: str) -> None:
-    """Compare the values of an image with what its metadata say about them."""
-    try:
-        check_values(run.walk.found, open_image(run.store, where), run.threads)
-    except VoxariumError as error:
-        note_error(run.walk.found, where, error)
-
-
-def _counted(run: _Run, where: str, keys: int) -> None:
-    run.listed += keys
-    run.say("census", where, run.listed, unit="objects")
+def _counted(run: _Run, what: str, where: str, total: int, more: int) -> None:
+    run.done[what] = run.done.get(what, 0) + more
+    run.say("census" if what == "objects" else "data", where, run.done[what], total, unit=what)
 
 
 def _is_known(run: _Run, where: str, key: str) -> bool:
@@ -230,13 +225,14 @@ def _walk(run: _Run, path: str) -> None:
     for visit in run.walk.visits(path):
         run.say("metadata", visit.path, run.walk.nodes, unit="nodes")
         if run.depth == "document" and visit.kind is not None:
-            run.count("arrays" if visit.kind == "array" else "images")
+            if visit.kind != "group":
+                run.count("arrays" if visit.kind == "array" else "images")
             continue
         try:
             _open(run, visit)
             run.walk.taken.add(visit.path)
         except NotFoundError as error:
-            if visit.kind is None and error.code in (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING):
+            if visit.kind in (None, "group") and error.code in (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING):
                 nothing = nothing or error  # a file or folder that is none of ours
                 continue
             note_error(run.walk.found, visit.path, error)
@@ -252,7 +248,8 @@ def _open(run: _Run, visit: Visit) -> None:
     if visit.path in run.levels:
         return
     found: Image | Dataset
-    found = open_image(run.store, visit.path) if visit.kind is not None else find(run.store, visit.path)
+    known = visit.kind not in (None, "group")
+    found = open_image(run.store, visit.path) if known else find(run.store, visit.path)
     for image in _images(found):
         single = len(image.levels) == 1 and not image.levels[0].path
         run.count("arrays", len(image.levels))

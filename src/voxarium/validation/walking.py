@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, get_args
 
 from voxarium.core.array_opening import open_array
+from voxarium.core.recent import Recent
 from voxarium.core.registry import array_drivers, collection_drivers
 from voxarium.errors import InputError, NotFoundError, StoreError
 from voxarium.model.checks import CheckDriver, Checked, CheckNode, NodeKind
@@ -23,6 +25,7 @@ __all__ = ["Visit", "Walk"]
 _MOST_NODES: Final = 500_000
 _MOST_FOLDERS: Final = 8  # one inside the other, that are searched for images
 _LARGEST: Final = 64 << 20  # bytes of a document
+_RECENT: Final = 64 << 20  # bytes of documents that are not asked for twice
 _KINDS: Final[tuple[NodeKind, ...]] = get_args(NodeKind)  # what a node is, when drivers differ: the first of these
 
 
@@ -72,6 +75,9 @@ class Walk:
     found: Collector = field(default_factory=Collector)
     documents: set[str] = field(default_factory=set)
     taken: set[str] = field(default_factory=set)  # paths that were opened, and are not searched
+    recent: Recent[str, bytes | None] = field(
+        default_factory=lambda: Recent(_RECENT, _size)
+    )  # parents look at children
     nodes: int = 0
     _seen: set[str] = field(default_factory=set)
     _waiting: deque[Visit] = field(default_factory=deque)
@@ -117,7 +123,8 @@ class Walk:
             self.nodes += 1
         kind = next((k for k in _KINDS if k in kinds), None)
         found = Visit(path=visit.path, kind=kind, drivers=visit.drivers, teller=visit.teller)
-        if kind in (None, "image", "label", "array"):
+        # What a driver named and none of its own knows is missing, which the driver has said: nobody else is asked.
+        if kind in ("image", "label", "array") or (not visit.teller and not named and kind != "collection"):
             yield found
         if visit.drivers is None and not named and kind in (None, "group", "collection"):
             self._search(visit)
@@ -177,19 +184,19 @@ class _Documents:
     def __init__(self, walk: Walk, path: str) -> None:
         self._walk = walk
         self._path = path
-        self._found: dict[str, bytes | None] = {}
+        self._found: dict[str, bytes | None] = {}  # also what is too large to be kept among the recent ones
 
     def get(self, name: str) -> bytes | None:
         if name not in self._found:
-            self._found[name] = self._read(name)
+            try:
+                key = resolved_key(self._path, name)
+            except InputError:
+                return None  # it leads out of the store
+            self._found[name] = self._walk.recent.get(key, partial(self._read, key))
         return self._found[name]
 
-    def _read(self, name: str) -> bytes | None:
+    def _read(self, key: str) -> bytes | None:
         walk = self._walk
-        try:
-            key = resolved_key(self._path, name)
-        except InputError:
-            return None  # it leads out of the store
         if walk.store.concurrency == 1:  # elsewhere the question costs a request
             stat = walk.store.stat(key)
             if stat is not None and stat.size > _LARGEST:
@@ -213,6 +220,10 @@ class _Documents:
         if not isinstance(store, ListableStore):
             return None
         return store.list_dir(resolved_key(self._path, folder) if folder else self._path)
+
+
+def _size(document: bytes | None) -> int:
+    return 200 + len(document or b"")
 
 
 def _file_suffixes() -> tuple[str, ...]:

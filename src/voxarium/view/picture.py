@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Font = FreeTypeFont | ImageFont
 
-__all__ = ["ScaleBar", "preview", "preview_png", "scale_bar", "thumbnail_png"]
+__all__ = ["ScaleBar", "preview", "preview_png", "scale_bar"]
 
 _PAPER: Final = (18, 19, 22)
 _INK: Final = (236, 238, 242)
@@ -103,7 +103,7 @@ def _measure(length: float, unit: str | None) -> str:
 
 # ------------------------------------------------------------------------------------------------- layout
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Panel:
+class Panel:
     """Where a slice goes: axes shown (positions in frame.space), place and size in pixels."""
 
     shown: tuple[int, int]
@@ -113,7 +113,7 @@ class _Panel:
     height: int
 
 
-def _layout(frame: Frame, size: int, header: int) -> tuple[list[_Panel], float]:
+def _layout(frame: Frame, size: int, header: int) -> tuple[list[Panel], float]:
     """Return the panels and the pixels per unit. The slices share their edges: y beside y, x below x."""
     extent = [n * s for n, s in zip(frame.counts, frame.size, strict=True)]
     depth = extent[0] if len(extent) == 3 else 0.0
@@ -121,16 +121,16 @@ def _layout(frame: Frame, size: int, header: int) -> tuple[list[_Panel], float]:
     k = room / (max(extent[-1], extent[-2]) + depth)
     px = [max(1, round(e * k)) for e in extent]
     if len(extent) == 2:
-        return [_Panel(shown=(0, 1), left=_GAP, top=header, width=px[1], height=px[0])], k
+        return [Panel(shown=(0, 1), left=_GAP, top=header, width=px[1], height=px[0])], k
     d, h, w = px
     return [
-        _Panel(shown=(1, 2), left=_GAP, top=header, width=w, height=h),
-        _Panel(shown=(1, 0), left=2 * _GAP + w, top=header, width=d, height=h),
-        _Panel(shown=(0, 2), left=_GAP, top=header + h + _GAP, width=w, height=d),
+        Panel(shown=(1, 2), left=_GAP, top=header, width=w, height=h),
+        Panel(shown=(1, 0), left=2 * _GAP + w, top=header, width=d, height=h),
+        Panel(shown=(0, 2), left=_GAP, top=header + h + _GAP, width=w, height=d),
     ], k
 
 
-def _checked_size(size: int) -> int:
+def checked_size(size: int) -> int:
     if not 64 <= size <= 16384:
         raise InputError(
             f"a picture of {size} pixels is not possible",
@@ -140,7 +140,7 @@ def _checked_size(size: int) -> int:
     return size
 
 
-def _checked_position(frame: Frame, position: tuple[int, ...] | None) -> tuple[int, ...]:
+def checked_position(frame: Frame, position: tuple[int, ...] | None) -> tuple[int, ...]:
     if position is None:
         return tuple(n // 2 for n in frame.counts)
     if len(position) != len(frame.counts) or not all(0 <= p < n for p, n in zip(position, frame.counts, strict=True)):
@@ -153,9 +153,7 @@ def _checked_position(frame: Frame, position: tuple[int, ...] | None) -> tuple[i
 
 
 # ------------------------------------------------------------------------------------------------ painting
-def _resized(
-    plane: NDArray[np.float32], edges: tuple[float, float, float, float], panel: _Panel
-) -> NDArray[np.float32]:
+def _resized(plane: NDArray[np.float32], edges: tuple[float, float, float, float], panel: Panel) -> NDArray[np.float32]:
     from PIL import Image
 
     magnified = min(panel.width / (edges[2] - edges[0]), panel.height / (edges[3] - edges[1]))
@@ -177,7 +175,7 @@ def _overlaid(base: NDArray[np.float32], labels: NDArray[Any], info: ImageInfo, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Scene:
+class Scene:
     image: Picturable
     labels: Picturable | None
     frame: Frame
@@ -186,7 +184,7 @@ class _Scene:
     opacity: float
 
 
-def _paint_intensity(scene: _Scene, panels: list[_Panel]) -> list[NDArray[np.float32]]:
+def _paint_intensity(scene: Scene, panels: list[Panel]) -> list[NDArray[np.float32]]:
     """Return red, green, blue (0–1) of every panel."""
     planes = []
     for panel in panels:
@@ -197,7 +195,7 @@ def _paint_intensity(scene: _Scene, panels: list[_Panel]) -> list[NDArray[np.flo
     return [mix_channels(p, windows, colors) for p in planes]
 
 
-def _paint(scene: _Scene, panels: list[_Panel]) -> list[NDArray[np.uint8]]:
+def paint(scene: Scene, panels: list[Panel]) -> list[NDArray[np.uint8]]:
     if scene.image.role == "label":
         painted = [np.zeros((p.height, p.width, 3), np.float32) for p in panels]
         layers = [(scene.image, 1.0)]
@@ -241,7 +239,7 @@ def _fitted(text: str, font: Font, width: int) -> str:
     return text + "…"
 
 
-def _draw_axes(draw: ImageDraw, panel: _Panel, names: tuple[str, str], font: Font) -> None:
+def _draw_axes(draw: ImageDraw, panel: Panel, names: tuple[str, str], font: Font) -> None:
     """Draw two arrows with the names of the axes in the upper left corner."""
     reach = min(26, panel.width // 3, panel.height // 3)
     if reach < 10:
@@ -261,7 +259,7 @@ def _draw_axes(draw: ImageDraw, panel: _Panel, names: tuple[str, str], font: Fon
     draw.text((x, y + reach + 7), names[0], anchor="mt", **style)
 
 
-def _draw_bar(draw: ImageDraw, panel: _Panel, bar: ScaleBar, font: Font) -> None:
+def _draw_bar(draw: ImageDraw, panel: Panel, bar: ScaleBar, font: Font) -> None:
     """Draw the bar with its text in the lower right corner of a panel."""
     pad, thick = 7, 5
     letters = font.getlength(_plain(bar.text))
@@ -275,7 +273,7 @@ def _draw_bar(draw: ImageDraw, panel: _Panel, bar: ScaleBar, font: Font) -> None
     _write(draw, (middle - letters / 2, bottom - pad - thick - 5), bar.text, font, _INK)
 
 
-def _draw_cross(draw: ImageDraw, panel: _Panel, frame: Frame, at: tuple[int, ...]) -> None:
+def _draw_cross(draw: ImageDraw, panel: Panel, frame: Frame, at: tuple[int, ...]) -> None:
     """Mark with faint lines where the other slices cut this one."""
     v, h = panel.shown
     x = panel.left + int((at[h] + 0.5) / frame.counts[h] * panel.width)
@@ -285,7 +283,7 @@ def _draw_cross(draw: ImageDraw, panel: _Panel, frame: Frame, at: tuple[int, ...
     draw.line([(panel.left, y), (panel.left + panel.width - 1, y)], fill=faint)
 
 
-def _caption(scene: _Scene) -> str:
+def _caption(scene: Scene) -> str:
     frame = scene.frame
     shape = " × ".join(str(n) for n in scene.image.level(0).shape)
     axes = "".join(a.name for a in scene.image.axes)
@@ -300,7 +298,7 @@ def _caption(scene: _Scene) -> str:
     return "   ·   ".join(parts)
 
 
-def _no_pillow() -> UnsupportedError:
+def no_pillow() -> UnsupportedError:
     return UnsupportedError(
         "pictures need Pillow, which is not installed",
         code=Code.EXTRA_NOT_INSTALLED,
@@ -347,21 +345,21 @@ def preview(
     try:
         from PIL import Image, ImageDraw, ImageFont
     except ImportError as e:
-        raise _no_pillow() from e
+        raise no_pillow() from e
     frame = frame_of(image)
     header = 58
-    panels, k = _layout(frame, _checked_size(size), header)
+    panels, k = _layout(frame, checked_size(size), header)
     if level is None:
         pixels = (panels[0].height, panels[0].width)
         level = best_level(image, frame, pixels if len(panels) == 1 else (panels[1].width, *pixels))
     else:
         image.level(level)
-    at = _checked_position(frame, position)
-    scene = _Scene(image=image, labels=labels, frame=frame, level=level, at=at, opacity=opacity)
+    at = checked_position(frame, position)
+    scene = Scene(image=image, labels=labels, frame=frame, level=level, at=at, opacity=opacity)
     width = max(max(p.left + p.width for p in panels) + _GAP, 320)
     height = max(p.top + p.height for p in panels) + _GAP
     sheet = Image.new("RGB", (width, height), _PAPER)
-    for panel, pixels_rgb in zip(panels, _paint(scene, panels), strict=True):
+    for panel, pixels_rgb in zip(panels, paint(scene, panels), strict=True):
         sheet.paste(Image.fromarray(pixels_rgb), (panel.left, panel.top))
     draw = ImageDraw.Draw(sheet, "RGBA")
     title, small = ImageFont.load_default(20), ImageFont.load_default(14)
@@ -380,60 +378,3 @@ def preview_png(image: Picturable, **options: Any) -> bytes:  # Any: the options
     out = io.BytesIO()
     preview(image, **options).save(out, "PNG", optimize=True)
     return out.getvalue()
-
-
-def thumbnail_png(image: Picturable, *, size: int = 256, most: int = 256 << 20) -> bytes:
-    """Return the middle slice of an image, without any writing on it, as the bytes of a PNG file.
-
-    Parameters
-    ----------
-    image : Picturable
-        An opened image. A label image is drawn in the colours of its labels.
-    size : int
-        Pixels along the longer edge.
-    most : int
-        Bytes of chunks that may be decoded for it.
-
-    Raises
-    ------
-    InputError
-        If the image has no two axes of space, an argument is out of range, or more would have to be decoded.
-    UnsupportedError
-        If Pillow is not installed.
-    """
-    try:
-        from PIL import Image
-    except ImportError as e:
-        raise _no_pillow() from e
-    frame = frame_of(image)
-    shown = (0, 1) if len(frame.counts) == 2 else (1, 2)
-    height, width = (frame.counts[i] * frame.size[i] for i in shown)
-    k = _checked_size(size) / max(height, width)
-    panel = _Panel(shown=shown, left=0, top=0, width=max(1, round(width * k)), height=max(1, round(height * k)))
-    level = best_level(
-        image, frame, (panel.height, panel.width) if len(frame.counts) == 2 else (1, panel.height, panel.width)
-    )
-    cost = _decoded_for(image, frame, level, shown)
-    if cost > most:
-        raise InputError(
-            f"a picture of {image.name} needs {cost:,} bytes of its chunks",
-            code=Code.ARGUMENT_INVALID,
-            fix="give the image smaller levels: voxarium convert makes them",
-        )
-    at = _checked_position(frame, None)
-    scene = _Scene(image=image, labels=None, frame=frame, level=level, at=at, opacity=1.0)
-    out = io.BytesIO()
-    Image.fromarray(_paint(scene, [panel])[0]).save(out, "PNG")
-    return out.getvalue()
-
-
-def _decoded_for(image: Picturable, frame: Frame, level: int, shown: tuple[int, int]) -> int:
-    """Return the bytes of the chunks that a slice touches, of up to three channels."""
-    array = image.info.levels[level].array
-    size = array.dtype.itemsize
-    for axis, (n, chunk) in enumerate(zip(array.shape, array.chunk_shape, strict=True)):
-        wanted = n if axis in (frame.space[shown[0]], frame.space[shown[1]]) else 1
-        if axis == frame.channel:
-            wanted = min(3, n)
-        size *= -(-wanted // max(1, chunk)) * chunk
-    return size

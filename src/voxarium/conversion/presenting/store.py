@@ -6,12 +6,10 @@ are, and from the next finer level where they are not.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +24,7 @@ from voxarium.conversion.presenting.pyramids import own_pyramid
 from voxarium.conversion.target import Target, put_documents
 from voxarium.conversion.voxels import cast_voxels, whole_chunk
 from voxarium.core.image import Image
+from voxarium.core.recent import Recent
 from voxarium.core.registry import writable_array_driver, writable_image_driver
 from voxarium.errors import Code, StoreError, UnsupportedError
 from voxarium.model.abilities import Loss
@@ -102,8 +101,8 @@ class PresentedStore:
         self._driver = driver
         self._keys: KeyedDriver = driver
         self._stored = min(stored, len(laid_out.levels))
-        self._objects: _Recent[str, bytes | None] = _Recent(cache, lambda found: len(found or b"") + 64)
-        self._voxels: _Recent[tuple[int, tuple[int, ...]], NDArray[Any]] = _Recent(cache, lambda found: found.nbytes)
+        self._objects: Recent[str, bytes | None] = Recent(cache, lambda found: len(found or b"") + 64)
+        self._voxels: Recent[tuple[int, tuple[int, ...]], NDArray[Any]] = Recent(cache, lambda found: found.nbytes)
         documents = MemoryStore()
         put_documents(laid_out, Target(store=documents, hierarchy=documents, path=""))
         self._documents = {key: documents.get(key) or b"" for key, _ in documents.list("")}
@@ -211,32 +210,3 @@ class PresentedStore:
         ).intersection(Box.whole(finer))
         data = np.ascontiguousarray(self._read(number - 1, fine))
         return downsample(data, factors, self._plan.method, ignore_zero=self._plan.ignore_zero)
-
-
-_K = TypeVar("_K", bound=Hashable)
-_V = TypeVar("_V")
-
-
-class _Recent(Generic[_K, _V]):
-    """The last values that were made, within a number of bytes."""
-
-    def __init__(self, most: int, size: Callable[[_V], int]) -> None:
-        self._most = most
-        self._size = size
-        self._held = 0
-        self._lock = threading.Lock()
-        self._values: OrderedDict[_K, _V] = OrderedDict()
-
-    def get(self, key: _K, make: Callable[[], _V]) -> _V:
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-                return self._values[key]
-        value = make()  # without the lock: two threads may make the same, which is no harm
-        with self._lock:
-            if key not in self._values:
-                self._values[key] = value
-                self._held += self._size(value)
-            while self._held > self._most and self._values:
-                self._held -= self._size(self._values.popitem(last=False)[1])
-        return value

@@ -111,6 +111,12 @@ class BlockDigester:
         """Number of blocks of which only a part has come."""
         return len(self._waiting)
 
+    def resume(self, leaves: NDArray[np.uint8], stale: Sequence[int]) -> None:
+        """Take over the digests of all blocks but some, by number; only voxels of those are expected then."""
+        self._leaves[...] = leaves
+        self._done[...] = True
+        self._done[list(stale)] = False
+
     def update(self, box: Box, voxels: NDArray[Any], *, threads: int = 1) -> None:
         """Take the voxels of a box.
 

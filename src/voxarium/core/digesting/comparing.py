@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxarium.core.array import Array
+from voxarium.core.digesting.cells import around, iter_cells
 from voxarium.core.digesting.running import DigestProgress, digest_of, open_digest
 from voxarium.core.digesting.source import DigestSource
 from voxarium.core.executor import Cancel, ThreadExecutor
@@ -23,7 +23,6 @@ from voxarium.spec.logical_digest import BlockGrid, LogicalDigest, with_single_a
 __all__ = ["TREE_SUFFIX", "Comparison", "compare"]
 
 TREE_SUFFIX: Final = ".vldtree"
-_MOST_VOXELS: Final = 1 << 24  # that are compared at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +69,7 @@ def compare(
     *,
     level: int = 0,
     count: bool = True,
+    trees: tuple[LogicalDigest | None, LogicalDigest | None] = (None, None),
     threads: int | None = None,
     progress: Callable[[DigestProgress], None] | None = None,
 ) -> Comparison:
@@ -84,6 +84,8 @@ def compare(
         Level of both.
     count : bool
         Count the voxels that differ, where both images can be read: blocks that differ are read again, others not.
+    trees : (LogicalDigest or None, LogicalDigest or None)
+        Digests of the images, where they are known: nothing but blocks that differ is decoded then.
     threads : int or None
         Threads that decode; None = one per processor.
     progress : callable or None
@@ -96,6 +98,8 @@ def compare(
 
     Raises
     ------
+    InputError
+        If a tree is that of an image of another shape or type.
     UnsupportedError
         If voxels are no numbers.
     FormatError
@@ -103,14 +107,15 @@ def compare(
     """
     found = [_opened(source, level) for source in (a, b)]
     first, second = (
-        f if isinstance(f, LogicalDigest) else digest_of(f, threads=threads, progress=progress) for f in found
+        f if isinstance(f, LogicalDigest) else _digest(f, known, threads, progress)
+        for f, known in zip(found, trees, strict=True)
     )
     reason = "" if first.dtype == second.dtype else "dtype"
     reason = reason if first.grid.shape == second.grid.shape else "shape"
     numbers = () if reason else np.flatnonzero((first.leaves != second.leaves).any(axis=1))
     blocks = tuple(first.block_box(int(n)) for n in numbers)
     images = [f for f in found if isinstance(f, DigestSource)]
-    voxels, box = None if blocks or reason else 0, _around(blocks)
+    voxels, box = None if blocks or reason else 0, around(blocks)
     if count and blocks and len(images) == 2:
         voxels, inner = _count(images, first.grid, np.asarray(numbers), threads)
         box = with_single_axes(inner, first.shape)
@@ -137,12 +142,16 @@ def _opened(source: str | os.PathLike[str] | Image | Array | LogicalDigest, leve
     return DigestSource.of(source, level)
 
 
-def _around(boxes: Sequence[Box]) -> Box | None:
-    """Return the smallest box around others."""
-    if not boxes:
-        return None
-    start = np.min([b.origin for b in boxes], axis=0).tolist()
-    return Box.from_bounds(tuple(start), tuple(np.max([b.stop for b in boxes], axis=0).tolist()))
+def _digest(
+    source: DigestSource,
+    known: LogicalDigest | None,
+    threads: int | None,
+    progress: Callable[[DigestProgress], None] | None,
+) -> LogicalDigest:
+    if known is None:
+        return digest_of(source, threads=threads, progress=progress)
+    source.check(known)
+    return known
 
 
 class _Counter:
@@ -183,7 +192,7 @@ def _count(
         a, b = (_bits(image.read(box)) for image in images)
         counter.add(box.origin, (a != b).any(axis=-1))
 
-    boxes = _boxes(images, grid, numbers)
+    boxes = (box for box, _ in iter_cells(images, grid, numbers))
     for _ in ThreadExecutor(threads).map_unordered(look, boxes, Cancel()):
         pass
     return counter.voxels, counter.box
@@ -194,23 +203,3 @@ def _bits(voxels: NDArray[Any]) -> NDArray[Any]:
     width = min(voxels.dtype.itemsize, 8)
     words = voxels.dtype.itemsize // width
     return np.ascontiguousarray(voxels).reshape(-1).view(f"u{width}").reshape(*voxels.shape, words)
-
-
-def _boxes(images: Sequence[DigestSource], grid: BlockGrid, numbers: NDArray[np.int64]) -> Iterator[Box]:
-    """Yield boxes to read around blocks: about one for each chunk that has some of them."""
-    cell = _cell(images, grid)
-    groups: dict[tuple[int, ...], list[Box]] = {}
-    for number in numbers:
-        box = grid.box(int(number))
-        groups.setdefault(tuple(a // c for a, c in zip(box.origin, cell, strict=True)), []).append(box)
-    for boxes in groups.values():
-        around = _around(boxes)
-        if around is not None:
-            yield around
-
-
-def _cell(images: Sequence[DigestSource], grid: BlockGrid) -> tuple[int, ...]:
-    """Return the lengths of a piece that is read at a time: whole blocks, and where memory allows whole chunks."""
-    chunks = [[image.array.info.chunk_shape[i] for i in image.counting] for image in images]
-    lengths = tuple(-(-max(pair) // b) * b for b, *pair in zip(grid.block, *chunks, strict=True))
-    return lengths if math.prod(lengths) <= _MOST_VOXELS else grid.block

@@ -17,7 +17,7 @@ from voxarium.core.opening import open_one
 from voxarium.errors import Code, InputError, UnsupportedError
 from voxarium.model.axes import Axis, guess_axis_type
 from voxarium.model.box import Box
-from voxarium.spec.logical_digest import Coordinates, canonical_order, coordinates_of
+from voxarium.spec.logical_digest import Coordinates, LogicalDigest, canonical_order, coordinates_of, type_name
 
 __all__ = ["DigestSource"]
 
@@ -104,12 +104,26 @@ class DigestSource:
             return None
         return coordinates_of(self.named, shape, matrix.tolist(), self.order)
 
-    def read(self, box: Box) -> NDArray[Any]:
-        """Return voxels; `box` and result have only the axes that count, in canonical order."""
+    def check(self, known: LogicalDigest) -> None:
+        """Raise InputError when a digest is that of another shape or type."""
+        name = type_name(self.array.dtype)
+        if (known.shape, known.dtype) != (self.shape, name):
+            raise InputError(
+                f"the digest is that of {known.dtype} {known.shape}, the image is {name} {self.shape}",
+                code=Code.ARGUMENT_INVALID,
+                fix="pass the digest of this image, or none",
+            )
+
+    def stored_box(self, box: Box) -> Box:
+        """Return where in the array a box is that has only the axes that count, in canonical order."""
         origin, lengths = [0] * self.array.ndim, [1] * self.array.ndim
         for axis, start, length in zip(self.counting, box.origin, box.shape, strict=True):
             origin[axis], lengths[axis] = start, length
-        found = self.array.read(Box(tuple(origin), tuple(lengths)), threads=1)
+        return Box(tuple(origin), tuple(lengths))
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """Return voxels; `box` and result have only the axes that count, in canonical order."""
+        found = self.array.read(self.stored_box(box), threads=1)
         view: NDArray[Any] = found.transpose(self.order).reshape(box.shape)
         return view
 

@@ -46,16 +46,18 @@ class PrecomputedChecks:
         findings = list(sheet.findings)
         del sheet.findings[:]
         kind: NodeKind = "group"
+        indexes: list[str] = []
         if facts.volume is not None:
             kind = "label" if facts.volume.kind == "segmentation" else "image"
             findings += _check_provenance(node, root).findings
         if node.depth != "document":
             _check_links(node, facts)
-            _check_scales(node, facts)
+            indexes = _check_scales(node, facts)
         return Checked(
             kind=kind,
             findings=(*findings, *sheet.findings),
             below=tuple(Below(path=f"/{key}") for _, key in facts.links),
+            documents=tuple(indexes),
         )
 
 
@@ -122,8 +124,12 @@ def _check_links(node: CheckNode, facts: InfoFacts) -> None:
             place.report("PC-040", f"names {short(key)}, which holds {short(kind)}", "name the folder that is meant")
 
 
-def _check_scales(node: CheckNode, facts: InfoFacts) -> None:
-    """Check what is in the folders of scales, as far as a glance at each tells."""
+def _check_scales(node: CheckNode, facts: InfoFacts) -> list[str]:
+    """Check what is in the folders of scales, as far as a glance at each tells; return the names of shards' indexes.
+
+    Those are objects of their own only in the old form of shards.
+    """
+    indexes: list[str] = []
     scales = [s["key"] for s in facts.volume.scales if s.text("key")] if facts.volume is not None else []
     for place, name in zip(scales, level_names([str(p.value) for p in scales]), strict=True):
         try:
@@ -147,3 +153,6 @@ def _check_scales(node: CheckNode, facts: InfoFacts) -> None:
             place.report(
                 "PC-043", f"is {short(place.value)}, where shards are pairs of .index and .data", "join each pair"
             )
+            listed = node.names(name)
+            indexes += [f"{name}/{n}" for n in (listed[0] if listed is not None else ()) if n.endswith(".index")]
+    return indexes

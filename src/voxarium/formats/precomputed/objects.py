@@ -82,7 +82,7 @@ def _shard_cell(details: ScaleDetails, name: str) -> tuple[int, int, int] | None
     found = _SHARD.fullmatch(name)
     if found is None or scale.sharding is None or counts is None:
         return None
-    if (found[2] != "shard") != bool(details.naming.legacy):
+    if found[2] != ("data" if details.naming.legacy else "shard"):
         return None
     number = int(found[1], 16)
     if found[1] != scale.sharding.file_name(number) or number >> scale.sharding.shard_bits:

@@ -102,6 +102,13 @@ class BlockGrid:
         """Number of blocks."""
         return math.prod(self.counts)
 
+    def number(self, index: Sequence[int]) -> int:
+        """Return the number of a block in C order by its index along each axis."""
+        found = 0
+        for at, count in zip(index, self.counts, strict=True):
+            found = found * count + at
+        return found
+
     def box(self, number: int) -> Box:
         """Return the voxels of a block by its number in C order."""
         index = []

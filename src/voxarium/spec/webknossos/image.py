@@ -16,7 +16,7 @@ from voxarium.model.transforms import scale_translation
 from voxarium.spec.webknossos.geometry import LayerFrame, centre_transform, corner_of, layer_frame
 from voxarium.spec.webknossos.properties import Layer, Mag, Properties
 
-__all__ = ["FORMAT", "OWN_KEY", "StoredMag", "parse_image", "with_notes"]
+__all__ = ["FORMAT", "OWN_KEY", "StoredMag", "parse_image", "stored_names", "with_notes"]
 
 FORMAT: Final = "webknossos"
 OWN_KEY: Final = "voxarium"  # of an entry: a name unlike a folder's, hints for single channels
@@ -90,7 +90,7 @@ def _level(
     properties: Properties, layer: Layer, frame: LayerFrame, item: StoredMag
 ) -> tuple[LevelInfo, tuple[str, ...]]:
     """Return a level and the names of its axes."""
-    names = _stored_names(layer, item)
+    names = stored_names(layer, item)
     places = {name: i for i, name in enumerate(names)}
     box = layer.level_box(item.mag.factors)
     origin, shape = [0] * len(names), list(item.array.shape)
@@ -125,7 +125,7 @@ def _axis(name: str, unit: str | None) -> Axis:
     return Axis(name=name, type=guess_axis_type(name), unit=unit if name in _SPACE else None)
 
 
-def _stored_names(layer: Layer, item: StoredMag) -> tuple[str, ...]:
+def stored_names(layer: Layer, item: StoredMag) -> tuple[str, ...]:
     """Return the name of each axis of a stored array, as the layer tells; FormatError when that does not fit."""
     ndim = item.array.ndim
     own = tuple(a.name for a in item.array.axes or ())

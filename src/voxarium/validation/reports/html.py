@@ -10,7 +10,7 @@ from typing import Any, Final
 from voxarium.model.rules import Finding
 from voxarium.validation.registry import RuleSet, rule_named
 from voxarium.validation.report import LEVELS, Report
-from voxarium.validation.reports.pictures import map_picture
+from voxarium.validation.reports.pictures import LEGEND, map_picture
 
 __all__ = ["html_page"]
 
@@ -38,6 +38,8 @@ td, th { text-align: left; vertical-align: top; padding: .3rem .5rem; border-top
 td code { overflow-wrap: anywhere; }
 figure { display: inline-block; margin: .5rem 1rem .5rem 0; vertical-align: top; }
 figcaption { font-size: .85rem; opacity: .8; max-width: 22rem; overflow-wrap: anywhere; }
+.legend { font-size: .85rem; }
+.legend span { display: inline-block; width: .8rem; height: .8rem; border-radius: .15rem; margin: 0 .3rem 0 1rem; }
 svg { background: var(--soft); border-radius: .3rem; }
 """
 
@@ -64,11 +66,10 @@ def _report(report: Report, sets: tuple[RuleSet, ...]) -> str:
     verdict, kind = ("valid", "") if report.valid else ("invalid", " invalid")
     counts = " · ".join(f"{n:,} {text}" for text, n in report.counts.items())
     sampled = f" · {report.sample:.3g} of the objects decoded" if report.depth == "data" and report.sample < 1 else ""
-    examined = ", ".join(f"{n:,} {what}" for what, n in report.examined.items() if n)
     parts = [
         f"<h1>{escape(report.uri)}</h1>",
         f'<p><span class="verdict{kind}">{verdict}</span> <b>{counts}</b></p>',
-        f'<p class="facts">profile {report.profile} · depth {report.depth}{sampled} · {escape(examined)}</p>',
+        f'<p class="facts">profile {report.profile} · depth {report.depth}{sampled} · {escape(report.looked_at)}</p>',
     ]
     for title, count in (("What makes it invalid", True), ("What else was found", False)):
         chosen = [f for f in report.findings if f.counts(report.profile) == count]
@@ -77,7 +78,8 @@ def _report(report: Report, sets: tuple[RuleSet, ...]) -> str:
     if not report.findings:
         parts.append("<p>Nothing is wrong.</p>")
     if report.maps:
-        parts += ["<h2>Stored objects</h2>", *_maps(report.maps)]
+        legend = " ".join(f'<span style="background: {c}"></span>{name}' for name, c in LEGEND.items())
+        parts += ["<h2>Stored objects</h2>", f'<p class="legend">{legend}</p>', *_maps(report.maps)]
     return "\n".join(parts)
 
 
@@ -128,4 +130,5 @@ def _maps(maps: Mapping[str, Any]) -> list[str]:
     return [
         f"<figure>{map_picture(found.states)}<figcaption><code>{escape(key or '.')}</code></figcaption></figure>"
         for key, found in maps.items()
+        if found.states is not None
     ]

@@ -7,12 +7,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COLORS", "map_picture"]
+__all__ = ["COLORS", "LEGEND", "map_picture"]
 
 _SIDE: Final = 320  # pixels
 _CELLS: Final = 64  # along a side; more objects share a cell, which shows the worst of them
-# By state, the worst last: what an object map holds (see `voxarium.validation.census`).
-COLORS: Final = {0: "#b0b7bd55", 1: "#3f9d6b", 2: "#e0a100", 3: "#d9480f", 4: "#c0392b", 5: "#8e1b3d"}
+# By `ObjectState`, the worst last; and, below zero, objects of which some are present and some are not.
+_SOME: Final = -1
+COLORS: Final = {
+    0: "#b0b7bd66", _SOME: "#9ccfb4", 1: "#3f9d6b", 2: "#e0a100", 3: "#d9480f", 4: "#c0392b", 5: "#8e1b3d",
+}  # fmt: skip
+LEGEND: Final = {
+    "present": COLORS[1], "some absent": COLORS[_SOME], "absent": COLORS[0], "empty": COLORS[2],
+    "misnamed": COLORS[3], "of a wrong size": COLORS[4], "unreadable": COLORS[5],
+}  # fmt: skip
 
 
 def map_picture(states: NDArray[np.uint8]) -> str:
@@ -42,15 +49,17 @@ def map_picture(states: NDArray[np.uint8]) -> str:
 
 def _flattened(states: NDArray[Any]) -> NDArray[Any]:
     """Return two axes of at most as many cells as are drawn; each shows the worst object behind it."""
-    worst = states.reshape((1,) * max(0, 2 - states.ndim) + states.shape)
-    while worst.ndim > 2:
-        faults = np.where(worst > 1, worst, 0).max(axis=0)
-        # Of sound ones, absent shows only where nothing along the axis is present.
-        worst = np.maximum(faults, worst.max(axis=0) > 0)
+    shaped = states.reshape((1,) * max(0, 2 - states.ndim) + states.shape)
+    stack = shaped.reshape(-1, *shaped.shape[-2:])
+    worst, absent = np.where(stack > 1, stack, 0).max(axis=0), (stack == 0).sum(axis=0, dtype=np.int64)
+    count = np.full(absent.shape, len(stack), np.int64)
     for axis in (0, 1):
         step = -(-worst.shape[axis] // _CELLS)
-        worst = np.maximum.reduceat(worst, np.arange(0, worst.shape[axis], step), axis=axis)
-    return worst
+        at = np.arange(0, worst.shape[axis], step)
+        worst = np.maximum.reduceat(worst, at, axis=axis)
+        absent, count = np.add.reduceat(absent, at, axis=axis), np.add.reduceat(count, at, axis=axis)
+    sound = np.where(absent == 0, 1, np.where(absent == count, 0, _SOME))
+    return np.where(worst > 1, worst, sound)
 
 
 def _words(states: NDArray[Any]) -> str:

@@ -82,12 +82,12 @@ def _images(around: Around, folder: str, depth: int = 0) -> Iterator[str]:
 
 
 # -- the group of labels itself
-def check_labels_group(listed: Place, around: Around, told: Told | None) -> None:
-    """Check what a list of labels lists, and what it does not."""
+def check_labels_group(listed: Place, around: Around, told: Told | None) -> list[str]:
+    """Check what a list of labels lists, and what it does not; return the paths of what it should."""
     if told is not None and told.image is None:
         listed.report("LB-015", "is beside no image", "move it into the group of the image it is about", basis="text")
     if not isinstance(listed.value, list):
-        return
+        return []
     names: set[str] = set()
     for item in listed.items()[:_MOST]:
         path = safe_path(item.value) if isinstance(item.value, str) else None
@@ -99,6 +99,7 @@ def check_labels_group(listed: Place, around: Around, told: Told | None) -> None
     _check_between(listed.sheet, names, around)
     inside = Around(path=around.path, document=_inside(around), names=_names_inside(around), prefer=around.prefer)
     missing = sorted(set(_images(inside, LABELS)) - names)
+    whole = listed.put([*listed.value, *missing])
     for name in missing:
         listed.report(
             "LB-003",
@@ -106,8 +107,9 @@ def check_labels_group(listed: Place, around: Around, told: Told | None) -> None
             "list all label images",
             basis="text",
             expected=name[:200],
-            repair=(Edit(key=listed.sheet.key, pointer=f"{listed.pointer}/-", value=name),),
+            repair=(whole,),
         )
+    return missing
 
 
 def _inside(around: Around) -> Any:

@@ -7,6 +7,7 @@ from typing import Final
 
 from voxarium.model.checking import Place, short
 from voxarium.spec.ome.rules.around import Around, GroupFacts, safe_path
+from voxarium.spec.ome.rules.arrays import axes_of
 from voxarium.spec.ome.rules.dimensions import check_dimensions
 
 __all__ = ["check_references", "referenced_paths"]
@@ -16,6 +17,7 @@ _MOST: Final = 10_000
 _MATRICES: Final = {"affine": "TR-015", "rotation": "TR-016"}
 _FIELDS: Final = {"displacements": "displacement", "coordinates": "coordinate"}
 _Systems = Mapping[str, int]
+_Counts = tuple[int | None, int | None]  # coordinates that come, and that go
 
 
 def referenced_paths(scene: Place) -> list[str]:
@@ -38,7 +40,7 @@ def check_references(ome: Place, around: Around) -> None:
             if any(edge[end]["path"].there for end in _ENDS):
                 check_dimensions(edge, *counts)
             for item in _all(edge):
-                _check_stored(item, around)
+                _check_stored(item, around, (counts[0], counts[1]) if item.pointer == edge.pointer else (None, None))
 
 
 def _systems(holder: Place) -> _Systems:
@@ -90,41 +92,52 @@ def _all(item: Place, depth: int = 0) -> Iterator[Place]:
                 yield from _all(place, depth + 1)
 
 
-def _check_stored(item: Place, around: Around) -> None:
-    """Check a matrix or a field that stands in an array or image of its own."""
+def _check_stored(item: Place, around: Around, counts: _Counts) -> None:
+    """Check a matrix or a field that stands in an array or image of its own, for so many coordinates to so many."""
     kind, path = item.text("type") or "", item.text("path")
     if path is None:
         return
     if kind in _MATRICES and not item[kind].there:
-        _check_matrix(item, kind, path, around)
+        _check_matrix(item, kind, path, around, counts)
     elif kind in _FIELDS:
-        _check_field(item["path"], _FIELDS[kind], around.group(path) if safe_path(path) else None)
+        _check_field(item["path"], kind, around, counts)
 
 
-def _check_matrix(item: Place, kind: str, path: str, around: Around) -> None:
+def _check_matrix(item: Place, kind: str, path: str, around: Around, counts: _Counts) -> None:
     array = around.array(path)
     place = item["path"]
     if array is None:
         place.report(_MATRICES[kind], "leads to no array", f"write the numbers as {kind!r}", basis="text")
-    elif len(array.shape) != 2 or (kind == "rotation" and array.shape[0] != array.shape[1]):
-        message = f"leads to an array of shape {array.shape}"
-        fix = "store a square matrix" if kind == "rotation" else "store a matrix of M rows and N + 1 columns"
-        place.report(_MATRICES[kind], message, fix, basis="text")
+        return
+    shape, more = array.shape, int(kind == "affine")
+    rows, columns = counts[1], None if counts[0] is None else counts[0] + more
+    square = more or shape[:1] == shape[1:]
+    if len(shape) != 2 or not square or shape[0] != (rows or shape[0]) or shape[1] != (columns or shape[1]):
+        wanted = f"{rows or 'M'} × {columns or 'N + 1'}" if more else f"{rows or 'N'} × {columns or 'N'}"
+        message = f"leads to an array of shape {shape}"
+        place.report(_MATRICES[kind], message, f"store a matrix of {wanted} numbers", basis="text")
 
 
-def _check_field(place: Place, kind: str, group: GroupFacts | None) -> None:
-    """Check an image of vectors: it has one axis for them, which is not of space."""
+def _check_field(place: Place, kind: str, around: Around, counts: _Counts) -> None:
+    """Check an image of vectors: it has one axis for them, which is not of space, as long as there are coordinates."""
+    group = around.group(place.value) if safe_path(place.value) else None
     if group is None or not group.is_image:
         place.report("TR-018", "leads to no image", "store the vectors as an image", basis="text")
         return
     if group.error is not None:
         return
-    root = Place(dict(group.ome), "", place.sheet)
-    axes = root["multiscales"][0]["coordinateSystems"][0]["axes"].items()
-    vectors = [axis for axis in axes if axis.text("type") == kind]
-    if len(vectors) != 1:
-        message = f"leads to an image with {len(vectors)} axes of type {kind}"
-        place.report("TR-018", message, f"give the axis of the vectors the type {kind}", basis="text")
-    elif vectors[0]["discrete"].value is not True:
-        message = f"leads to an image whose axis of type {kind} is not 'discrete'"
-        place.report("TR-018", message, "say 'discrete': true there", basis="text")
+    first = Place(dict(group.ome), "", place.sheet)["multiscales"][0]
+    axes = axes_of(first)
+    at = [i for i, axis in enumerate(axes) if axis.text("type") == _FIELDS[kind]]
+    if len(at) != 1 or axes[at[0]]["discrete"].value is not True:
+        message = f"leads to an image with {len(at)} axes of type {_FIELDS[kind]}, which are to be 'discrete'"
+        fix = f"give the one axis of the vectors the type {_FIELDS[kind]}, and 'discrete': true"
+        place.report("TR-018", message, fix, basis="text")
+        return
+    array = around.array(f"{safe_path(place.value)}/{first['datasets'][0].text('path')}")
+    if counts[0] is not None and len(axes) != counts[0] + 1:
+        message = f"leads to an image of {len(axes)} axes, for {counts[0]} coordinates"
+        place.report("TR-018", message, "give it an axis per coordinate, and one for vectors", basis="text")
+    elif array is not None and at[0] < len(array.shape) and array.shape[at[0]] != (counts[1] or array.shape[at[0]]):
+        message = f"leads to vectors of {array.shape[at[0]]} numbers, for {counts[1]} coordinates"
+        place.report("TR-018", message, "store a number per coordinate", basis="text")

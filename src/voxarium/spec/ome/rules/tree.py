@@ -212,8 +212,10 @@ class _Check:
             self._deep_collections(ome)
 
     def _deep_collections(self, ome: Place) -> None:
+        if ome["labels"].there:
+            for path in check_labels_group(ome["labels"], self.around, self.told):
+                self._name(path, "label", image=None if self.told is None else self.told.image)
         checks: dict[str, Callable[[Place], None]] = {
-            "labels": lambda p: check_labels_group(p, self.around, self.told),
             "plate": lambda p: check_plate_tree(p, self.around),
             "well": lambda p: check_well_tree(p, self.around, self.told),
             "bioformats2raw.layout": lambda _: check_container(ome, self.around),

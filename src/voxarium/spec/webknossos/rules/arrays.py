@@ -7,9 +7,11 @@ from typing import Final
 
 import numpy as np
 
+from voxarium.errors import FormatError
 from voxarium.model.checking import Place, short
 from voxarium.model.edits import Edit
 from voxarium.model.image import ArrayInfo
+from voxarium.spec.webknossos.image import StoredMag, stored_names
 from voxarium.spec.webknossos.properties import Layer, Mag
 
 __all__ = ["CONTAINERS", "StoredArray", "check_array"]
@@ -18,6 +20,7 @@ CONTAINERS: Final = {
     "wkw": "wkw", "zarr": "zarr2", "zarr3": "zarr3", "n5": "n5", "neuroglancerPrecomputed": "precomputed-scale",
 }  # fmt: skip
 """Drivers of arrays by ``dataFormat``."""
+_OWN_ORDER: Final = ("wkw", "n5", "precomputed-scale")  # arrays that stand here in another order than the document says
 _SHAPES: Final = {"zarr2": (".zarray", "shape"), "zarr3": ("zarr.json", "shape")}
 
 
@@ -47,19 +50,22 @@ def check_array(layer: Layer, entry: Place, stored: StoredArray) -> None:
     if axes is None:
         return
     _check_values(layer, entry, stored, axes)
-    if array.format != "wkw":  # its shape is taken from the document
+    if array.format not in _OWN_ORDER:
         _check_names(stored, axes)
+    if array.format != "wkw":  # its shape is taken from the document
         _check_extent(layer, stored, axes)
 
 
 def _axes(layer: Layer, stored: StoredArray) -> dict[str, int] | None:
     """Return the place of each axis in the array; None, and a finding, where they do not fit."""
     array, mag = stored.array, stored.mag
-    if array.format in ("wkw", "precomputed-scale", "n5"):
-        names = [a.name for a in array.axes or ()]
-        if set(names) >= {"x", "y", "z"}:
-            return {name: i for i, name in enumerate(names)}
-        return None
+    if array.format in _OWN_ORDER:
+        try:
+            names = stored_names(layer, StoredMag(mag, stored.key, array))
+        except FormatError as error:
+            stored.place.report("WK-045", f"names an array that cannot be placed: {error.message}", error.fix)
+            return None
+        return {name: i for i, name in enumerate(names)}
     order = dict(mag.axis_order) if mag.axis_order else {"c": 0, "x": 1, "y": 2, "z": 3}
     order |= {axis.name: axis.index for axis in layer.additional_axes}
     if sorted(order.values()) != list(range(array.ndim)):
