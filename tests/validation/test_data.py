@@ -13,12 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import voxarium
+from voxarium.core.array import Array
 from voxarium.core.image import Image
 from voxarium.core.registry import image_drivers
 from voxarium.errors import VoxariumError
+from voxarium.model.axes import Axis
 from voxarium.model.edits import apply_edits
+from voxarium.model.image import ImageInfo, LevelInfo
 from voxarium.model.rules import Finding, Rule
+from voxarium.model.transforms import Scale, Sequence, Translation
 from voxarium.pyramid import downsample
+from voxarium.stores.local import LocalStore
 from voxarium.validation.census import checked_levels, take_census
 from voxarium.validation.data import RULES, DataResult, check_alignment, check_data
 from voxarium.validation.examples import bases
@@ -178,7 +183,8 @@ def test_levels_that_are_swapped_are_named(plain: Path) -> None:
     document = plain / "zarr.json"
     text = document.read_text()
     document.write_text(text.replace('"s0"', '"?"').replace('"s1"', '"s0"').replace('"?"', '"s1"'))
-    assert {"DA-010", "DA-011"} & rule_ids(check_alignment(voxarium.open(plain)))
+    (said,) = [f for f in check_alignment(voxarium.open(plain)) if f.level == "must"]
+    assert said.rule == "DA-011" and "swapped" in said.message
 
 
 def test_a_level_shifted_by_half_a_voxel_in_its_metadata_is_named(plain: Path) -> None:
@@ -390,6 +396,46 @@ def test_what_this_library_writes_is_never_accused(choice: dict[str, Any], tmp_p
     said = [*census.findings, *check_alignment(image), *check_data(image, census=census.maps, threads=2).findings]
     assert [f for f in said if f.level != "quality"] == []
     shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("shape", "method"),
+    [((51,), "mean"), ((37, 51), "mode"), ((3, 19, 33, 41), "median"), ((2, 3, 9, 33, 41), "gaussian")],
+)
+def test_images_of_any_number_of_axes_are_checked(tmp_path: Path, shape: tuple[int, ...], method: str) -> None:
+    zarr = pytest.importorskip("zarr")
+    levels = [np.random.default_rng(3).integers(1, 90, shape).astype(np.uint16)]
+    space = min(3, len(shape))
+    factors = (1,) * (len(shape) - space) + (2,) * space
+    names = "tczyx"[-len(shape) :]
+    for number in range(3):
+        array = zarr.create_array(
+            str(tmp_path / f"s{number}"), shape=levels[-1].shape, chunks=(1,) * (len(shape) - space) + (8,) * space,
+            dtype="u2", dimension_names=names,
+        )  # fmt: skip
+        array[...] = levels[-1]
+        levels.append(downsample(levels[-1], factors, method))
+    image = pyramid_of(tmp_path, len(shape))
+    found = data(image)
+    assert found.findings == () and set(found.methods.values()) == {method}
+    chunk = sorted(p for p in (tmp_path / "s0/c").rglob("*") if p.is_file())[-1]
+    chunk.unlink()
+    assert rule_ids(musts(image)) == {"DA-024"}
+
+
+def pyramid_of(folder: Path, ndim: int) -> Image:
+    """Levels as an image, without a convention that limits its axes."""
+    arrays = tuple(voxarium.open(folder / f"s{i}").arrays[0] for i in range(3))
+    axes = tuple(Axis(name=n, type="space" if n in "zyx" else "other") for n in "tczyx"[-ndim:])
+    infos = []
+    for i, array in enumerate(arrays):
+        factors = tuple(2.0**i if a.type == "space" else 1.0 for a in axes)
+        moved = Translation(tuple((f - 1) / 2 for f in factors))
+        infos.append(LevelInfo(path=f"s{i}", array=array.info, transform=Sequence((Scale(factors), moved))))
+    info = ImageInfo(format="", axes=axes, levels=tuple(infos))
+    store = LocalStore(folder)
+    arrays = tuple(Array(a.driver, store, f"s{i}", a.info) for i, a in enumerate(arrays))
+    return Image(store, "", info, arrays)
 
 
 FORMATS = [d for d in image_drivers() if "write" in d.capabilities]

@@ -24,7 +24,8 @@ _PIECE_BYTES: Final = 4 << 20
 _LARGEST_BLOCK: Final = 64 << 20
 _MOST_UNITS: Final = 1 << 22
 _MOST_SCANNED: Final = 1 << 15
-_MOST_PLACES: Final = 1 << 21
+_MOST_PLACES: Final = 1 << 20
+_MOST_SPANS: Final = 1 << 19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,9 +217,12 @@ def stored_boxes(
         lengths = np.array(known.object_shape) * np.array(factors)
         first = places * lengths // np.array(block)
         last = np.minimum(((places + 1) * lengths - 1) // np.array(block), np.array(grid.counts) - 1)
-        for a, b in set(zip(map(tuple, first.tolist()), map(tuple, last.tolist()), strict=True)):
+        spans = np.unique(np.concatenate([first, last], 1), axis=0).reshape(-1, 2, array.ndim)
+        if len(spans) > _MOST_SPANS:
+            return None
+        for a, b in spans.tolist():
             found.update(itertools.product(*(range(i, j + 1) for i, j in zip(a, b, strict=True))))
-            if len(found) > _MOST_UNITS:
+            if len(found) > _MOST_SPANS:
                 return None
     indices = sorted(found)
     if sample < 1 and indices:

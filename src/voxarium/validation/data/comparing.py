@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from voxarium.model.box import Box
 from voxarium.model.checking import Sheet
 from voxarium.model.grid import ChunkGrid
-from voxarium.pyramid import Method, downsample
+from voxarium.pyramid import Method, downsample, halo
 from voxarium.validation.data.blocks import Pair
 from voxarium.validation.data.methods import Trial, differences, disagreeing, is_mode, made_with_margin, votes
 from voxarium.validation.data.probing import trimmed
@@ -26,6 +26,7 @@ __all__ = ["Block", "Tally"]
 
 _MOST_CHUNKS: Final = 20_000
 _MOST_REGIONS: Final = 1_000
+_MOST_GONE: Final = 1 << 20
 _SHOWN: Final = 5
 _MOST_VOTES: Final = 1 << 18
 _OUTSIDE: Final = 0.5
@@ -107,6 +108,7 @@ class Tally:
         self._regions: list[_Region] = []
         self._lost, self._lost_coarse = Group(), Group()
         self._fills: Counter[Any] = Counter()
+        self._gone: set[tuple[int, tuple[int, ...]]] = set()
         self._lock = threading.Lock()
 
     def compare(self, fine: Block, coarse: Block) -> None:
@@ -127,7 +129,7 @@ class Tally:
             return
         _forget_unknown(bad, fine.core_unknown, coarse.unknown, factors)
         if bad.any():
-            self._take_absent(fine.box, coarse.box, shown, bad)
+            self._take_absent(coarse.box, shown, bad)
         if bad.any():
             self._take_wrong(fine.core, coarse.box, shown, expected, bad)
 
@@ -139,7 +141,7 @@ class Tally:
         return True
 
     # ---------------------------------------------------------------------------------------- absent chunks
-    def _take_absent(self, fine_box: Box, coarse_box: Box, shown: NDArray[Any], bad: NDArray[np.bool_]) -> None:
+    def _take_absent(self, coarse_box: Box, shown: NDArray[Any], bad: NDArray[np.bool_]) -> None:
         """Take what absent chunks of either level explain, and clear its marks."""
         info = self._coarse.array.info
         grid = ChunkGrid(info.shape, info.chunk_shape)
@@ -150,35 +152,40 @@ class Tally:
                 self._lose(self._lost_coarse, self._coarse, index)
                 bad[part] = False
         if bad.any():
-            self._take_absent_fine(fine_box, coarse_box, shown, bad)
+            self._take_absent_fine(coarse_box, shown, bad)
 
-    def _take_absent_fine(self, fine_box: Box, coarse_box: Box, shown: NDArray[Any], bad: NDArray[np.bool_]) -> None:
+    def _take_absent_fine(self, coarse_box: Box, shown: NDArray[Any], bad: NDArray[np.bool_]) -> None:
         info, factors = self._fine.array.info, self.pair.factors
         grid = ChunkGrid(info.shape, info.chunk_shape)
         tight = _tight(bad).shifted(coarse_box.origin)
+        reach = halo(self.pair.trial.method, factors)
         below = Box.from_bounds(
-            tuple(a * f for a, f in zip(tight.origin, factors, strict=True)),
-            tuple(b * f for b, f in zip(tight.stop, factors, strict=True)),
-        ).intersection(fine_box)
+            tuple(a * f - r for a, f, r in zip(tight.origin, factors, reach, strict=True)),
+            tuple(b * f + r for b, f, r in zip(tight.stop, factors, reach, strict=True)),
+        ).intersection(Box.whole(info.shape))
         for index in itertools.islice(grid.indices(below), _MOST_CHUNKS):
-            chunk = grid.clipped_box(index).intersection(fine_box)
-            around = _slices(chunk, factors, coarse_box, bad.shape, whole=False)
+            chunk = grid.clipped_box(index)
+            around = _slices(_grown(chunk, reach), factors, coarse_box, bad.shape, whole=False)
             if not bad[around].any() or not self._fine.is_absent(index):
                 continue
             inner = _slices(chunk, factors, coarse_box, bad.shape, whole=True)
             values = shown[inner] if bad[inner].any() else shown[around][bad[around]]
             bad[around] = False
             first = values.flat[0]
-            if (values == first).all():
-                with self._lock:
-                    self._fills[first.item()] += 1
-            self._lose(self._lost, self._fine, index)
+            self._lose(self._lost, self._fine, index, first.item() if (values == first).all() else None)
 
-    def _lose(self, group: Group, reader: LevelReader, index: tuple[int, ...]) -> None:
+    def _lose(self, group: Group, reader: LevelReader, index: tuple[int, ...], value: Any = None) -> None:
+        """Note an absent chunk, once, and the only value that the other level has there."""
         span = reader.span(index)
         key = reader.object_key(reader.object_of(index)) if span is None else span.key
         inside = reader.array.info.shard_shape is not None
         with self._lock:
+            if (reader.level, index) in self._gone:
+                return
+            if len(self._gone) < _MOST_GONE:
+                self._gone.add((reader.level, index))
+            if value is not None:
+                self._fills[value] += 1
             group.add(f"{key} chunk {index}" if inside else key)
 
     # ---------------------------------------------------------------------------------------- wrong voxels
@@ -297,6 +304,14 @@ def _tight(marks: NDArray[np.bool_]) -> Box:
         line = np.flatnonzero(marks.any(tuple(i for i in range(marks.ndim) if i != axis)))
         bounds.append((int(line[0]), int(line[-1]) + 1))
     return Box.from_bounds(tuple(a for a, _ in bounds), tuple(b for _, b in bounds))
+
+
+def _grown(box: Box, by: Sequence[int]) -> Box:
+    """Return a box with so much more on each side."""
+    return Box(
+        tuple(a - r for a, r in zip(box.origin, by, strict=True)),
+        tuple(n + 2 * r for n, r in zip(box.shape, by, strict=True)),
+    )
 
 
 def _slices(

@@ -25,6 +25,7 @@ _TILE: Final = 32
 _TILES: Final = 12
 _ENOUGH: Final = 4
 _TOLD: Final = 0.4
+_TOLD_BY_ALL: Final = 500
 _TOLD_BY: Final = 48  # voxels: fewer agree by chance
 _LOOKED_AT: Final = 60
 _CONSIDERED: Final = 4_000
@@ -129,12 +130,14 @@ def _as_expected(tiles: Iterator[_Tile], factors: tuple[int, ...], way: Trial, *
     Nothing is sure of a large level of which `few` boxes were looked at that are all alike.
     """
     rival = Trial(Method.MEAN if way.method is Method.STRIDE else Method.STRIDE)
-    told = 0.0
+    told = voxels = 0.0
     for number, tile in enumerate(tiles):
         if _share(way, tile, factors):
             return None
-        told += _share(rival, tile, factors)
-        if number + 1 >= _ENOUGH and told > _TOLD:
+        differs = _share(rival, tile, factors)
+        told += differs
+        voxels += differs * tile.coarse.size
+        if number + 1 >= _ENOUGH and told > _TOLD and voxels > _TOLD_BY_ALL:
             break
     return Probe(
         trial=way, firm=told > 0 or few < _LOOKED_AT, evidence=told > 0, refuted=frozenset({rival} if told else ())

@@ -120,11 +120,14 @@ def _check_place(image: Image, level: int, place: Place, method: Method | None, 
         if r <= 0 or abs(m * r - n) > 1.5 * max(r, 1.0) + 1e-6 * n
     ]
     if wrong:
+        finer = any(m < n and 0 < r < 0.75 for n, m, r in zip(finest, shape, place.ratio, strict=True))
+        swapped = ": the scales of levels, or the levels, are swapped" if finer else ""
         sheet.report(
             "DA-011",
             f"the scale of level {level} along {', '.join(wrong)} is {_few(place.ratio)} voxels of level 0, "
-            f"while {shape} voxels stand for {finest}",
+            f"while {shape} voxels stand for {finest}{swapped}",
             "make it the voxel size of level 0 times the factors",
+            said=(None, "must" if finer else None),
             values=([n / m for n, m in zip(finest, shape, strict=True)], list(place.ratio)),
         )
         return
