@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from voxarium.core.dataset import Dataset
 from voxarium.core.image import Image
@@ -29,6 +29,9 @@ from voxarium.validation.report import Report, report_of
 from voxarium.validation.walking import Visit, Walk
 
 __all__ = ["ValidationProgress", "validate", "validate_in"]
+
+
+_NOTHING: Final = (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING, Code.FOLDER_EMPTY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +235,7 @@ def _walk(run: _Run, path: str) -> None:
             _open(run, visit)
             run.walk.taken.add(visit.path)
         except NotFoundError as error:
-            if visit.kind in (None, "group") and error.code in (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING):
+            if visit.kind in (None, "group") and error.code in _NOTHING:
                 nothing = nothing or error  # a file or folder that is none of ours
                 continue
             note_error(run.walk.found, visit.path, error)
