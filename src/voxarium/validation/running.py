@@ -31,6 +31,7 @@ from voxarium.validation.walking import Visit, Walk
 __all__ = ["ValidationProgress", "validate", "validate_in"]
 
 
+_OURS: Final = (".voxarium-fix", ".voxarium-upgrade", "provenance-log", "releases")  # folders of this program
 _NOTHING: Final = (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING, Code.FOLDER_EMPTY)
 
 
@@ -212,7 +213,7 @@ def _counted(run: _Run, what: str, where: str, total: int, more: int) -> None:
 
 def _is_known(run: _Run, where: str, key: str) -> bool:
     """Tell whether a key is a document, or belongs to another image below the one that is counted."""
-    if key in run.walk.documents:
+    if key in run.walk.documents or any(part in _OURS for part in key.split("/")[:-1]):
         return True
     folder = key.rpartition("/")[0]
     while len(folder) > len(where):
