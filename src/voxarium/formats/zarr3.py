@@ -155,8 +155,11 @@ class Zarr3Driver:
         shards = indices // details.per_shard
         rows = (indices - shards * details.per_shard) @ details.strides
         members: dict[tuple[int, ...], list[int]] = {}
-        for i, shard in enumerate(map(tuple, shards.tolist())):
-            members.setdefault(shard, []).append(i)
+        if count and (shards == shards[0]).all():  # of one shard: mostly so, and found out at once
+            members[tuple(shards[0].tolist())] = []
+        else:
+            for i, shard in enumerate(map(tuple, shards.tolist())):
+                members.setdefault(shard, []).append(i)
         names = [join_key(path, keys.key(index)) for index in members]
         objects = np.full(count, -1, np.int64)
         starts, lengths = np.zeros(count, np.int64), np.zeros(count, np.int64)

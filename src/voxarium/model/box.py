@@ -124,9 +124,9 @@ class Box:
 
     def tiles(self, shape: tuple[int, ...]) -> Iterator[Box]:
         """Yield, in C order, the parts of this box cut along a grid of `shape` that starts at index 0."""
-        ranges = [
-            range(a // n, -(-b // n)) if b > a else range(0)
+        cuts = [
+            [(max(a, at), min(b, at + n) - max(a, at)) for at in range(a // n * n, b, n)] if b > a else []
             for a, b, n in zip(self.origin, self.stop, shape, strict=True)
         ]
-        for index in itertools.product(*ranges):
-            yield self.intersection(Box(tuple(i * n for i, n in zip(index, shape, strict=True)), tuple(shape)))
+        for parts in itertools.product(*cuts):
+            yield Box(tuple(part[0] for part in parts), tuple(part[1] for part in parts))
