@@ -32,9 +32,8 @@ TARGETS = {
 }
 
 
-def written(folder: Path, target: str) -> dict[str, str]:
+def written(folder: Path, target: str, options: dict[str, Any]) -> dict[str, str]:
     """Write an image and its labels; return their paths."""
-    options, _ = TARGETS[target]
     data = np.full(SHAPE, 0, np.uint8)
     data[tuple(slice(a, b) for a, b in BLOCK)] = 255
     place = folder / target.replace(" ", "_").replace(",", "")
@@ -46,7 +45,7 @@ def written(folder: Path, target: str) -> dict[str, str]:
     ):
         np.save(place / f"{name}.npy", values)
         below = {"ome-zarr": {"image": "all.zarr", "labels": "all.zarr/labels/cells"}}.get(options["format"], {})
-        paths[name] = f"{place.name}/{below.get(name, name)}"
+        paths[name] = f"{place.name}/{below.get(name, name)}" + (".h5" if options["format"] == "hdf5" else "")
         voxarium.convert(
             place / f"{name}.npy",
             folder / paths[name],
@@ -100,24 +99,16 @@ def state(source: str, kind: str, level: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_images_and_labels_stand_where_they_are(
-    target: str,
-    served: tuple[Path, str],
-    window: Any,
-    bright: Callable[[np.ndarray, np.ndarray], tuple[float, ...]],
-) -> None:
-    if "0.6" in target and "VOXARIUM_NEUROGLANCER" not in os.environ:
-        pytest.skip("no Neuroglancer that reads OME-Zarr 0.6: name a folder with its client as VOXARIUM_NEUROGLANCER")
-    folder, url = served
-    paths = written(folder, target)
-    if "0.6" in target:
-        with_names_only(folder / paths["image"])
-    # Across the screen, down the screen: the axes of the three cross sections.
+Measure = Callable[[np.ndarray, np.ndarray], tuple[float, ...]]
+
+
+def stand_where_they_are(window: Any, bright: Measure, sources: dict[str, str]) -> None:
+    """Look at an image and its labels in two cross sections, and measure where the lit block is."""
+    # Across the screen, down the screen: the axes of the cross sections.
     for layout, down, across in (("xy", 1, 2), ("xz", 0, 2)):
         seen = {}
-        for kind, path in paths.items():
-            picture = window.look(state(f"{TARGETS[target][1]}://{url}/{path}", kind, layout))
+        for kind, source in sources.items():
+            picture = window.look(state(source, kind, layout))
             seen[kind] = bright(picture, COLORS[kind])
             height, width = picture.shape[:2]
             expected = []
@@ -126,3 +117,37 @@ def test_images_and_labels_stand_where_they_are(
                 expected += [middle - half, middle + half]
             assert np.abs(np.subtract(seen[kind], expected)).max() <= PIXELS, (kind, layout, seen[kind], expected)
         assert np.abs(np.subtract(seen["image"], seen["labels"])).max() <= 1
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_images_and_labels_stand_where_they_are(
+    target: str, served: tuple[Path, str], window: Any, bright: Measure
+) -> None:
+    if "0.6" in target and "VOXARIUM_NEUROGLANCER" not in os.environ:
+        pytest.skip("no Neuroglancer that reads OME-Zarr 0.6: name a folder with its client as VOXARIUM_NEUROGLANCER")
+    folder, url = served
+    options, scheme = TARGETS[target]
+    paths = written(folder, target, options)
+    if "0.6" in target:
+        with_names_only(folder / paths["image"])
+    stand_where_they_are(window, bright, {kind: f"{scheme}://{url}/{path}" for kind, path in paths.items()})
+
+
+@pytest.mark.parametrize(
+    ("stored", "view"),
+    [
+        ({"format": "ome-zarr", "spec_version": "0.6", "shard": 32}, "ome-zarr-0.5"),
+        ({"format": "ome-zarr", "spec_version": "0.6", "shard": 32}, "precomputed"),
+        ({"format": "webknossos"}, "precomputed"),
+        ({"format": "hdf5"}, "precomputed"),
+    ],
+    ids=["0.6 as 0.5", "0.6 as precomputed", "WKW as precomputed", "HDF5 as precomputed"],
+)
+def test_what_the_client_does_not_read_is_seen_through_the_server(
+    stored: dict[str, Any], view: str, served: tuple[Path, str], window: Any, bright: Measure
+) -> None:
+    folder, url = served
+    paths = written(folder, f"{stored['format']} {stored.get('spec_version', '')} as {view}", stored)
+    scheme = "precomputed" if view == "precomputed" else "zarr3"
+    shown = url.replace("/raw/", f"/as/{view}/")
+    stand_where_they_are(window, bright, {kind: f"{scheme}://{shown}/{path}" for kind, path in paths.items()})

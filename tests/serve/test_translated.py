@@ -147,3 +147,17 @@ def test_the_page_offers_views_of_what_clients_do_not_read(lab):
     assert "/as/precomputed/lab/em.npy" in offered and "/as/ome-zarr-0.5/lab/em.npy/s0" in offered
     assert client.get("/as/precomputed/lab/em.npy/info").status == 200
     assert client.get("/as/ome-zarr-0.5/lab/em.npy/s0/zarr.json").status == 200
+
+
+def test_labels_inside_an_image_are_images_of_their_own(serve, tmp_path):
+    place = {"axes": "zyx", "voxel_size": 8, "unit": "nanometer", "chunk": 16, "levels": 1}
+    data = np.arange(8 * 20 * 30, dtype="uint16").reshape(8, 20, 30)
+    np.save(tmp_path / "a.npy", data)
+    voxarium.convert(tmp_path / "a.npy", tmp_path / "em.zarr", **place)
+    np.save(tmp_path / "b.npy", data[::-1].astype("uint32"))
+    voxarium.convert(tmp_path / "b.npy", tmp_path / "em.zarr/labels/cells", role="label", **place)
+    client = serve(tmp_path)
+    for _ in range(2):
+        for path, expected in (("em.zarr", data), ("em.zarr/labels/cells", data[::-1])):
+            found = voxarium.open(f"{client.url}/as/precomputed/{tmp_path.name}/{path}")
+            np.testing.assert_array_equal(found.level(0).read(), expected)

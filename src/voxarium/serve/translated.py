@@ -101,16 +101,19 @@ class Presentations:
         NotFoundError
             If no part of it is an image.
         """
+        catalogue = self.site.catalogue
         with self._lock:
             known = {place for _, place in self._kept}
-        for end in _ends(address):
-            if address[:end] in known:
-                return address[:end], address[end + 1 :]
-        catalogue = self.site.catalogue
-        if "::" in address and catalogue.latest.at is None:
-            catalogue.scan(float("inf"))  # only what was found tells where names inside a file end
-        found = catalogue.find(address)
-        return found.address, found.rest
+        end = next((end for end in _ends(address) if address[:end] in known), None)
+        if end is None:
+            if "::" in address and catalogue.latest.at is None:
+                catalogue.scan(float("inf"))  # only what was found tells where names inside a file end
+            end = len(catalogue.find(address).address)
+        place, rest = address[:end], address[end + 1 :]
+        for label in catalogue.image(place).info.labels if rest else ():
+            if f"{rest}/".startswith(f"{label}/"):  # images inside it, which its own levels never are
+                return f"{place}/{label}", rest[len(label) + 1 :]
+        return place, rest
 
     def source(self, view: View, address: str) -> StoreSource:
         """Return what gives the objects of a view of the image at an address.
