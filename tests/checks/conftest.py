@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import strategies as st
 
 from voxarium.core.registry import array_drivers
 from voxarium.errors import FormatError, InputError, NotFoundError, UnsupportedError
@@ -14,6 +15,13 @@ from voxarium.model.image import ArrayInfo
 from voxarium.model.keys import resolved_key
 from voxarium.model.rules import Depth, Finding
 from voxarium.stores.memory import MemoryStore
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.floats() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    max_leaves=8,
+)
+"""What a document may hold that nobody expects."""
 
 
 def joined(path: str, name: str) -> str:

@@ -13,42 +13,9 @@ from voxarium.model.edits import apply_edits
 from voxarium.spec.n5_rules import RULES
 from voxarium.validation.examples.n5 import BASES
 
+from .conftest import JSON
+
 DRIVER = N5Checks()
-BAD = [(r.id, i) for r in RULES.values() for i in range(len(r.examples))]
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.floats() | st.text(max_size=6),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
-    max_leaves=8,
-)
-
-
-@pytest.mark.parametrize("base", [b for b in BASES if b.startswith("n5")])
-def test_good_examples_break_no_rule(check, base):
-    assert check(DRIVER, BASES[base]()) == []
-    assert check(DRIVER, BASES[base](), "document") == []
-
-
-@pytest.mark.parametrize("rule", RULES.values(), ids=lambda r: r.id)
-def test_every_rule_says_why_and_how_to_mend(rule):
-    assert rule.why and rule.mend and rule.examples
-
-
-@pytest.mark.parametrize(("rule", "number"), BAD)
-def test_bad_examples_break_their_rule(check, rule, number):
-    example = RULES[rule].examples[number]
-    found = check(DRIVER, apply_edits(BASES[example.base](), example.edits))
-    assert rule in {f.rule for f in found}
-    assert all(f.message and f.fix for f in found)
-
-
-@pytest.mark.parametrize(("rule", "number"), BAD)
-def test_repairs_remove_what_was_found(check, rule, number):
-    example = RULES[rule].examples[number]
-    bad = apply_edits(BASES[example.base](), example.edits)
-    for finding in check(DRIVER, bad):
-        if finding.repair:
-            left = check(DRIVER, apply_edits(bad, finding.repair))
-            assert (finding.rule, finding.key, finding.pointer) not in {(f.rule, f.key, f.pointer) for f in left}
 
 
 def array_with(**changes):

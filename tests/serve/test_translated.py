@@ -137,3 +137,13 @@ def test_an_image_that_is_replaced_is_shown_anew(serve, tmp_path, monkeypatch):
         np.save(tmp_path / "a.npy", np.full((8, 9, 10), value, "uint8"))
         body = client.get(f"/as/precomputed/{tmp_path.name}/a.npy/1_1_1/0-10_0-9_0-8").body
         assert set(body) == {value}
+
+
+def test_the_page_offers_views_of_what_clients_do_not_read(lab):
+    """Every address that is offered works."""
+    client, _ = lab
+    images = {i["address"]: i for i in json.loads(client.get("/images.json").body)["images"]}
+    offered = json.dumps(images["lab/em.npy"])
+    assert "/as/precomputed/lab/em.npy" in offered and "/as/ome-zarr-0.5/lab/em.npy/s0" in offered
+    assert client.get("/as/precomputed/lab/em.npy/info").status == 200
+    assert client.get("/as/ome-zarr-0.5/lab/em.npy/s0/zarr.json").status == 200

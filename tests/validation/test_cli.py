@@ -68,8 +68,11 @@ def test_a_folder_of_anything_is_searched(tmp_path, capsys):
 
 
 def test_nothing_at_the_address_is_an_error(tmp_path, capsys):
-    assert main(["validate", str(tmp_path / "none")]) == 1
+    assert main(["validate", str(tmp_path / "none")]) == 2
     assert "nothing at" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["validate", str(tmp_path / "empty"), "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["fix"]
 
 
 @pytest.mark.parametrize("wrong", [["--sample", "0"], ["--sample", "150%"], ["--depth", "deepest"]])

@@ -154,3 +154,30 @@ def test_a_hostile_undo_file_changes_nothing(value):
             assert content(store) == before
         else:
             assert document["actions"] in ([], {}, "")
+
+
+def test_packed_chunks_of_a_precomputed_volume_are_unpacked_and_packed_again(tmp_path, capsys):
+    """What CloudVolume leaves on local disks shows as zeros in TensorStore and Neuroglancer."""
+    import numpy as np
+
+    import voxarium
+    from voxarium.cli.main import main
+
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).integers(0, 255, (9, 40, 50)).astype("uint8"))
+    place = {"axes": "zyx", "voxel_size": 8, "unit": "nanometer"}
+    target = tmp_path / "pc"
+    voxarium.convert(tmp_path / "a.npy", target, format="precomputed", **place, chunk=16, shard=(0,), levels=1)
+    whole = {p.relative_to(target): p.read_bytes() for p in target.rglob("*") if p.is_file()}
+    for path in target.glob("8_8_8/*"):
+        path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    packed = {p.relative_to(target): p.read_bytes() for p in target.rglob("*") if p.is_file()}
+    assert main(["validate", str(target), "--depth", "census"]) == 1
+    assert main(["validate", str(target), "--depth", "census", "--fix"]) == 0
+    assert {p.relative_to(target): p.read_bytes() for p in target.rglob("*") if p.is_file()} == packed
+    assert main(["validate", str(target), "--depth", "census", "--fix", "--apply"]) == 0
+    assert {k: p.read_bytes() for k in whole if (p := target / k).exists()} == whole
+    assert main(["validate", str(target), "--depth", "data", "--quiet"]) == 0
+    assert main(["validate", str(target), "--undo", ".voxarium-fix/undo-0001.json"]) == 0
+    assert {p.relative_to(target): p.read_bytes() for p in target.rglob("*") if p.is_file()} == packed
+    capsys.readouterr()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -10,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voxarium.cli.arguments import AsJson, Quiet, Threads
-from voxarium.cli.printing import print_json, say
+from voxarium.cli.printing import print_error, print_json, say
 from voxarium.cli.progress import ValidationDisplay
 from voxarium.cli.validation_fixes import show_fixes, undo_fixes
 from voxarium.cli.validation_output import merged_json, print_report, print_rule, write_files
 from voxarium.cli.values import fraction
-from voxarium.errors import Code, InputError
+from voxarium.errors import Code, InputError, VoxariumError
 
 if TYPE_CHECKING:
     from voxarium.validation import Report
@@ -113,7 +114,7 @@ def validate(
         checked = partial(
             run, depth=depth.value, profile=profile.value, sample=part, threads=threads, progress=bar.update
         )
-        reports: list[Report] = [checked(uri) for uri in uris]
+        reports = _reports(uris, checked, as_json=as_json)
     if fix:
         show_fixes(uris, reports, apply=apply, as_json=as_json, quiet=quiet)
         return
@@ -125,6 +126,15 @@ def validate(
             print_report(report)
     if not all(report.valid for report in reports):
         raise typer.Exit(1)
+
+
+def _reports(uris: list[str], checked: Callable[[str], Report], *, as_json: bool) -> list[Report]:
+    """Return a report for each address; what cannot be checked at all ends the program with 2."""
+    try:
+        return [checked(uri) for uri in uris]
+    except VoxariumError as error:
+        print_error(error, as_json=as_json)
+        raise typer.Exit(2) from error
 
 
 def _answered(uris: list[str], profile: ProfileName, *, dingus: bool, array_path: str | None) -> bool:

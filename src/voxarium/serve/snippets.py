@@ -53,8 +53,11 @@ def _snippets(image: Image, address: str, base: str) -> Iterator[Snippet]:
     container = image.levels[0].array.format
     convention = image.info.format
     yield Snippet("URL", url)
-    if not inner:
-        yield from _neuroglancer(image, url, container, convention)
+    shown = [] if inner else list(_neuroglancer(image, url, container, convention))
+    yield from shown
+    if not shown or image.info.spec_version == "0.6":
+        translated = f"precomputed://{base}/as/precomputed/{quoted(address)}"
+        yield Snippet("Neuroglancer", translated, "as the source of a layer; translated by the server")
     yield Snippet("Voxarium", f"import voxarium\nimage = voxarium.open({_python(f'{url}::{inner}' if inner else url)})")
     level = "/".join(p for p in (url, quoted(image.levels[0].path)) if p)
     if not inner and container in _TENSORSTORE:
@@ -68,6 +71,13 @@ def _snippets(image: Image, address: str, base: str) -> Iterator[Snippet]:
         yield Snippet("TensorStore", f"import tensorstore as ts\narray = ts.open({text}).result()")
         yield Snippet(
             "CloudVolume", f'from cloudvolume import CloudVolume\nvolume = CloudVolume("precomputed://{url}")'
+        )
+    if inner or container not in _TENSORSTORE:
+        there = f"{base}/as/ome-zarr-0.5/{quoted(address)}/s0"
+        text = f'{{"driver": "zarr3", "kvstore": "{there}/"}}'
+        yield Snippet("TensorStore", f"import tensorstore as ts\narray = ts.open({text}).result()", "translated")
+        yield Snippet(
+            "zarr-python", f'import zarr\narray = zarr.open_array("{there}", mode="r")', "translated; needs aiohttp"
         )
     if not inner and container in ("zarr2", "zarr3"):
         yield Snippet("zarr-python", f'import zarr\narray = zarr.open_array("{level}", mode="r")', "needs aiohttp")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from voxarium.core.dataset import Dataset
 from voxarium.core.image import Image
@@ -29,6 +29,10 @@ from voxarium.validation.report import Report, report_of
 from voxarium.validation.walking import Visit, Walk
 
 __all__ = ["ValidationProgress", "validate", "validate_in"]
+
+
+_OURS: Final = (".voxarium-fix", ".voxarium-upgrade", "provenance-log", "releases")  # folders of this program
+_NOTHING: Final = (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING, Code.FOLDER_EMPTY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +213,7 @@ def _counted(run: _Run, what: str, where: str, total: int, more: int) -> None:
 
 def _is_known(run: _Run, where: str, key: str) -> bool:
     """Tell whether a key is a document, or belongs to another image below the one that is counted."""
-    if key in run.walk.documents:
+    if key in run.walk.documents or any(part in _OURS for part in key.split("/")[:-1]):
         return True
     folder = key.rpartition("/")[0]
     while len(folder) > len(where):
@@ -232,7 +236,7 @@ def _walk(run: _Run, path: str) -> None:
             _open(run, visit)
             run.walk.taken.add(visit.path)
         except NotFoundError as error:
-            if visit.kind in (None, "group") and error.code in (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING):
+            if visit.kind in (None, "group") and error.code in _NOTHING:
                 nothing = nothing or error  # a file or folder that is none of ours
                 continue
             note_error(run.walk.found, visit.path, error)

@@ -21,7 +21,8 @@ from voxarium.validation.objects import MOST_MAPPED, Group, ObjectMap, ObjectSta
 
 __all__ = ["ArrayCount", "Beside", "Roll"]
 
-_MOST_REPAIRS: Final = 2_000
+_MOST_REPAIRS: Final = 50_000
+_UNPACKED: Final = (".gz", ".br", ".zst")  # what repairs can unpack
 _COPY: Final = "copy it again from its source"
 _PACKED, _MISSPELT = 1, 2
 _PART: Final = 1 << 20
@@ -228,10 +229,18 @@ class Roll:
         for flat, (how, key, plain) in self._meant.items():
             absent = flat < 0 or self.states is None or self.states[flat] == ObjectState.MISNAMED
             if how == way and absent == hidden and count:
-                certain = hidden and way == _PACKED and count <= _MOST_REPAIRS and self._is_whole(key)
-                group.add(key, Edit(key=key, action="move", value=plain) if certain else None)
+                certain = hidden and way == _PACKED and count <= _MOST_REPAIRS
+                action = self._mend(key) if certain else None
+                group.add(key, None if action is None else Edit(key=key, action=action, value=plain))
         group.count = count
         return group
+
+    def _mend(self, key: str) -> str | None:
+        """Return what makes an object named after a compressor the object it stands for; None when that is not sure."""
+        if self._is_whole(key):
+            return "move"
+        known = getattr(self.array.driver, "packed_suffixes", ())  # who reads such names knows that they are packed
+        return "unpack" if key.endswith(tuple(s for s in known if s in _UNPACKED)) else None
 
     def _is_whole(self, key: str) -> bool:
         """Tell whether an object is a chunk of this array just as it is, whatever its name says."""
