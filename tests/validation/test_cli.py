@@ -67,6 +67,24 @@ def test_a_folder_of_anything_is_searched(tmp_path, capsys):
     assert code == 0 and report["examined"]["images"] == 1 and report["examined"]["arrays"] == 3
 
 
+def test_a_layer_is_checked_with_what_describes_it(tmp_path, capsys):
+    """A layer of a WEBKNOSSOS dataset says nothing about itself."""
+    import numpy as np
+
+    import voxarium
+
+    np.save(tmp_path / "a.npy", np.arange(5 * 20 * 30, dtype="uint16").reshape(5, 20, 30))
+    place = {"axes": "zyx", "voxel_size": 8, "unit": "nanometer", "chunk": 16}
+    for layer in ("em", "lm"):
+        voxarium.convert(tmp_path / "a.npy", tmp_path / "wk" / layer, format="webknossos", **place)
+    code, report = asked(capsys, tmp_path / "wk/em", "--depth", "census")
+    assert code == 0 and report["examined"]["images"] == 1 and report["uri"].endswith("/wk/em")
+    next((tmp_path / "wk/lm").rglob("*.wkw")).write_bytes(b"")
+    assert asked(capsys, tmp_path / "wk/em", "--depth", "census")[0] == 0
+    assert asked(capsys, tmp_path / "wk/lm", "--depth", "census")[0] == 1
+    assert asked(capsys, tmp_path / "wk", "--depth", "census")[0] == 1
+
+
 def test_nothing_at_the_address_is_an_error(tmp_path, capsys):
     assert main(["validate", str(tmp_path / "none")]) == 2
     assert "nothing at" in capsys.readouterr().err

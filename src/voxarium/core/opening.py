@@ -26,6 +26,7 @@ from voxarium.model.protocols import ArrayDriver, ImageDriver, ListableStore, Re
 
 __all__ = [
     "as_image",
+    "described_above",
     "find",
     "images_below",
     "only_image",
@@ -81,24 +82,28 @@ def open(
 
 
 def _open_from_above(uri: str | os.PathLike[str], format: str | None, options: dict[str, Any]) -> Image | None:
-    """Open a folder that is part of something larger, and described by a document of a folder above it.
+    """Open a folder that is part of something larger, and described by a document of a folder above it."""
+    for store, path, name in described_above(uri, format):
+        try:
+            return open_image(store, path, format=name, **options)
+        except NotFoundError as error:
+            if error.code == Code.IMAGE_INCOMPLETE:
+                raise
+    return None
+
+
+def described_above(uri: str | os.PathLike[str], format: str | None = None) -> Iterator[tuple[ReadableStore, str, str]]:
+    """Yield what may describe a local folder: store of a folder above, path of `uri` in it, name of the driver.
 
     Drivers of such formats name the document as ``enclosing_documents``: layers of a dataset, scales of a volume.
     """
     drivers: list[ImageDriver | ArrayDriver] = [*image_drivers(), *array_drivers()]
     drivers = [d for d in drivers if format in (None, d.name)]
     named = [(d.name, names) for d in drivers if (names := getattr(d, "enclosing_documents", ()))]
-    if not named:
-        return None
-    for store, path in iter_above(uri):
+    for store, path in iter_above(uri) if named else ():
         for name, documents in named:
             if any(store.stat(document) is not None for document in documents):
-                try:
-                    return open_image(store, path, format=name, **options)
-                except NotFoundError as error:
-                    if error.code == Code.IMAGE_INCOMPLETE:
-                        raise
-    return None
+                yield store, path, name
 
 
 def open_one(uri: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> Image:

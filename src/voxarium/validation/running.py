@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from voxarium.core.dataset import Dataset
 from voxarium.core.image import Image
-from voxarium.core.opening import find, open_image
+from voxarium.core.opening import described_above, find, open_image
 from voxarium.core.registry import check_drivers
 from voxarium.core.uri import open_source_store
 from voxarium.errors import Code, InputError, NotFoundError, VoxariumError
@@ -111,6 +111,20 @@ def validate(
     StoreError
         If it cannot be read at all.
     """
+    for above, within, name in described_above(uri):
+        try:
+            open_image(above, within, format=name)
+        except VoxariumError:
+            continue  # it is not described there after all, or opening what is named will say what is wrong
+        return validate_in(
+            above,
+            within=within,
+            depth=depth,
+            profile=profile,
+            sample=sample,
+            threads=threads,
+            progress=progress,
+        )
     store, path = open_source_store(uri)
     return validate_in(store, path, depth=depth, profile=profile, sample=sample, threads=threads, progress=progress)
 
@@ -119,18 +133,22 @@ def validate_in(
     store: ReadableStore,
     path: str = "",
     *,
+    within: str = "",
     depth: Depth = "hierarchy",
     profile: Profile = "spec",
     sample: float = 1.0,
     threads: int | None = None,
     progress: Callable[[ValidationProgress], None] | None = None,
 ) -> Report:
-    """Check what is at a path in a store; see `validate`."""
+    """Check what is at a path in a store; see `validate`.
+
+    With `within`, a path, documents at `path` are checked, and of what they name only what is there.
+    """
     _check_choice("depth", depth, DEPTHS)
     _check_choice("profile", profile, PROFILES)
     if not 0 < sample <= 1:
         raise InputError(f"sample is {sample}", code=Code.ARGUMENT_INVALID, fix="give a part above 0, at most 1")
-    run = _Run(store, Walk(store, depth, check_drivers()), depth, sample, threads, progress)
+    run = _Run(store, Walk(store, depth, check_drivers(), within=within), depth, sample, threads, progress)
     _walk(run, path)
     if depth in ("census", "data"):
         for where in run.images:
@@ -144,7 +162,7 @@ def validate_in(
         found.findings,
         found.counts,
         profile,
-        uri="/".join(p for p in (store.uri, path) if p),
+        uri="/".join(p for p in (store.uri, within or path) if p),
         depth=depth,
         sample=sample,
         examined=dict(sorted(run.examined.items())),

@@ -67,11 +67,14 @@ class Walk:
     depth : str
         How deep checks go.
     drivers : sequence of CheckDriver
+    within : str
+        Only what is at this path, around it and below is visited; empty for everything.
     """
 
     store: ReadableStore
     depth: Depth
     drivers: Sequence[CheckDriver]
+    within: str = ""
     found: Collector = field(default_factory=Collector)
     documents: set[str] = field(default_factory=set)
     taken: set[str] = field(default_factory=set)  # paths that were opened, and are not searched
@@ -90,7 +93,7 @@ class Walk:
         self._waiting.append(Visit(path=path))
         while self._waiting:
             visit = self._waiting.popleft()
-            if visit.path in self._seen:
+            if visit.path in self._seen or not self._is_wanted(visit.path):
                 continue
             if len(self._seen) >= _MOST_NODES:
                 self.found.note(RULES, "GE-004", path, f"names more than {_MOST_NODES:,} nodes", "validate its parts")
@@ -101,6 +104,13 @@ class Walk:
     def add(self, path: str, like: Visit) -> None:
         """Visit a further node, asking whoever was asked at another one."""
         self._waiting.append(Visit(path=path, drivers=like.drivers))
+
+    def _is_wanted(self, path: str) -> bool:
+        return (
+            not (self.within and path)
+            or f"{path}/".startswith(f"{self.within}/")
+            or f"{self.within}/".startswith(f"{path}/")
+        )
 
     # -- one node
     def _visit(self, visit: Visit) -> Iterator[Visit]:
