@@ -417,7 +417,7 @@ def test_images_of_any_number_of_axes_are_checked(tmp_path: Path, shape: tuple[i
         levels.append(downsample(levels[-1], factors, method))
     image = pyramid_of(tmp_path, len(shape))
     found = data(image)
-    assert found.findings == () and set(found.methods.values()) == {method}
+    assert found.findings == () and set(found.methods.values()) <= {method}
     chunk = sorted(p for p in (tmp_path / "s0/c").rglob("*") if p.is_file())[-1]
     chunk.unlink()
     assert rule_ids(musts(image)) == {"DA-024"}

@@ -15,8 +15,9 @@ from voxarium.errors import VoxariumError
 from voxarium.model.rules import Finding
 from voxarium.validation.census import checked_levels, take_census
 from voxarium.validation.data import check_alignment, check_data
+from voxarium.validation.examples.arrays import pyramid
 
-from .conftest import SHARED, is_document
+from .conftest import SHARED, is_document, opened
 
 METHODS = ["mean", "mode", "stride", "median", "min", "max"]
 
@@ -146,3 +147,71 @@ def test_public_data_break_no_must(folder: str) -> None:
             continue
         must = [(f.rule, f.key, f.message) for f in said(image) if f.level == "must"]
         assert must == [], f"{image.store.uri} {image.path}"
+
+
+# --------------------------------------------------------------------------------------------------- any software
+def windows(voxels: np.ndarray) -> np.ndarray:
+    """Windows of two voxels along each axis, NaN where there is none, along a last axis."""
+    padded = np.pad(voxels.astype(float), [(0, n % 2) for n in voxels.shape], constant_values=np.nan)
+    shape = [part for n in padded.shape for part in (n // 2, 2)]
+    return padded.reshape(shape).transpose(0, 2, 4, 1, 3, 5).reshape(*(n // 2 for n in padded.shape), 8)
+
+
+def modes(voxels: np.ndarray, rng: np.random.Generator, tie: str) -> np.ndarray:
+    found = windows(voxels)
+    out = np.empty(found.shape[:3])
+    for place in np.ndindex(*out.shape):
+        some = found[place][~np.isnan(found[place])]
+        values, counts = np.unique(some, return_counts=True)
+        best = values[counts == counts.max()]
+        out[place] = {"last": best[-1], "any": rng.choice(best), "first": some[np.isin(some, best)][0]}[tie]
+    return out
+
+
+def along_axes(voxels: np.ndarray) -> np.ndarray:
+    """Means of pairs along one axis after the other, rounded down each time."""
+    out = voxels.astype(np.int64)
+    for axis in range(3):
+        if out.shape[axis] % 2:
+            out = np.concatenate([out, np.take(out, [-1], axis)], axis)
+        pairs = np.moveaxis(out, axis, 0)
+        out = np.moveaxis((pairs[::2] + pairs[1::2]) // 2, 0, axis)
+    return out
+
+
+WAYS: dict[str, tuple[str, Any]] = {
+    "floor": ("mean", lambda v, _: np.floor(np.nanmean(windows(v), -1))),
+    "ceil": ("mean", lambda v, _: np.ceil(np.nanmean(windows(v), -1))),
+    "half up": ("mean", lambda v, _: np.floor(np.nanmean(windows(v), -1) + 0.5)),
+    "axes": ("mean", lambda v, _: along_axes(v)),
+    "last mode": ("mode", lambda v, rng: modes(v, rng, "last")),
+    "any mode": ("mode", lambda v, rng: modes(v, rng, "any")),
+    "first mode": ("mode", lambda v, rng: modes(v, rng, "first")),
+    "stride": ("stride", lambda v, _: v[::2, ::2, ::2]),
+    "max": ("max", lambda v, _: np.nanmax(windows(v), -1)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("seed", range(12))
+def test_small_pyramids_of_any_software(way: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.integers(1, 24, 3))
+    z, y, x = np.indices(shape)
+    finest = {
+        "noise": rng.integers(0, 120, shape),
+        "labels": z // 5 * 40 + y // 6 * 7 + x // 9,
+        "sparse": np.where(rng.random(shape) > 0.99, 100, 0),
+        "smooth": (z * 3 + y * 2 + x) // 4 + rng.integers(0, 2, shape),
+        "flat": 3 + (rng.random(shape) > 0.9),
+        "blob": np.where((z - 8) ** 2 + (y - 9) ** 2 + (x - 7) ** 2 < 30, 50, 0),
+    }[rng.choice(["noise", "labels", "sparse", "smooth", "flat", "blob"])]
+    levels = [finest.astype(rng.choice(["u1", "u2", "i4", "u8"]))]
+    method, make = WAYS[way]
+    for _ in range(2):
+        levels.append(np.ascontiguousarray(make(levels[-1], rng).astype(levels[0].dtype)))
+    objects: dict[str, bytes] = {}
+    facts = {"image-label": {}} if method == "mode" and seed % 3 else None
+    pyramid(objects, "image", levels, [{"name": "bytes", "configuration": {"endian": "little"}}], method=method,
+            chunk=(4, 8, 8), facts=facts)  # fmt: skip
+    assert [(f.rule, f.key, f.message) for f in said(opened(objects)) if f.level != "quality"] == []

@@ -42,6 +42,8 @@ class Pair:
         How it is taken to be made.
     firm : bool
         Whether that is sure; else only what no method could do is wrong.
+    exact : bool
+        Whether it is sure how means are rounded.
     """
 
     fine: int
@@ -49,6 +51,7 @@ class Pair:
     factors: tuple[int, ...]
     trial: Trial
     firm: bool = True
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

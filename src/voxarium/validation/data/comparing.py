@@ -30,6 +30,7 @@ _MOST_GONE: Final = 1 << 20
 _SHOWN: Final = 5
 _MOST_VOTES: Final = 1 << 18
 _OUTSIDE: Final = 0.5
+_NEAR: Final = 2
 _MODE: Final = Trial(Method.MODE)
 
 
@@ -208,6 +209,10 @@ class Tally:
                 self._doubt(int(bad.sum()))
                 return
             bad = outside
+        elif not self.pair.exact and self.pair.trial.method is Method.MEAN:
+            far = bad & (differences(expected, shown) > _NEAR)
+            self._doubt(int(bad.sum() - far.sum()))
+            bad = far
         if not bad.any():
             return
         gap = differences(expected[bad], shown[bad])
@@ -252,7 +257,10 @@ class Tally:
             )
         if self._regions:
             self._report_regions(sheet, *levels)
-        elif self.doubtful and not pair.firm:
+        elif self.doubtful and pair.firm:
+            says = f"{self.doubtful:,} of {self.checked:,} voxels of {levels[0]} are rounded otherwise than the others"
+            sheet.report("DA-026", says, "make the coarser levels again", values=(0, self.doubtful))
+        elif self.doubtful:
             sheet.report(
                 "DA-026",
                 f"{levels[0]} is none of mean, mode, stride, median, min, max and gaussian of {levels[1]}; "

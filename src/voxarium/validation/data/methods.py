@@ -63,7 +63,7 @@ def made(trial: Trial, fine: NDArray[Any], factors: Sequence[int]) -> NDArray[An
     try:
         exact = trial.rounding in ("up", "down")
         if exact:
-            if fine.dtype.kind not in "iu" or fine.itemsize > _EXACT_MEAN:
+            if fine.dtype.kind not in "iu" or (fine.itemsize > _EXACT_MEAN and _is_large(fine)):
                 return None
             mean = downsample(fine.astype(np.float64), factors, Method.MEAN)
             whole = np.floor(mean + 0.5) if trial.rounding == "up" else np.floor(mean)
@@ -72,6 +72,11 @@ def made(trial: Trial, fine: NDArray[Any], factors: Sequence[int]) -> NDArray[An
         return downsample(fine, factors, trial.method, ignore_zero=trial.ignore_zero)
     except VoxariumError:
         return None
+
+
+def _is_large(voxels: NDArray[Any]) -> bool:
+    """Tell whether sums over windows may be no float64."""
+    return bool(voxels.size) and max(abs(int(voxels.min())), abs(int(voxels.max()))) >= 1 << 40
 
 
 def made_with_margin(

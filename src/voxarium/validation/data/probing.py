@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -24,14 +24,15 @@ __all__ = ["Probe", "probe"]
 _TILE: Final = 32
 _TILES: Final = 12
 _ENOUGH: Final = 4
-_TOLD: Final = 0.4
-_TOLD_BY_ALL: Final = 500
+_PLENTY: Final = 500  # voxels
+_MANY: Final = 64
+_SOME: Final = 32
+_ROUNDINGS: Final = (Trial(Method.MEAN, "up"), Trial(Method.MEAN, "down"))
 _TOLD_BY: Final = 48  # voxels: fewer agree by chance
 _LOOKED_AT: Final = 60
 _CONSIDERED: Final = 4_000
 _GOLDEN: Final = 0.6180339887
 _FIRM: Final = 0.6
-_LOCAL: Final = 0.1
 _MOST_MOVES: Final = 130
 _MOST_WINDOW: Final = 512
 _MOST_TILE_BYTES: Final = 64 << 20
@@ -47,19 +48,23 @@ class Probe:
         The way that most boxes agree with.
     firm : bool
         Whether they do so beyond doubt.
-    evidence : bool
-        Whether any other way can be told from it at all: not where everything is alike.
-    refuted : frozenset of Trial
-        Ways that some box contradicts.
+    exact : bool
+        Whether it is also sure how means are rounded.
+    against : mapping of Method to int
+        Where all boxes agree: voxels that contradict other methods, of those that were tried.
     moved : tuple of int or None
         Finer voxels by which the level is moved, when only that explains the boxes, with `trial` as the way.
     """
 
     trial: Trial
     firm: bool
-    evidence: bool
-    refuted: frozenset[Trial] = frozenset()
+    exact: bool = True
+    against: Mapping[Method, int] = field(default_factory=dict)
     moved: tuple[int, ...] | None = None
+
+    def refutes(self, *methods: Method) -> bool:
+        """Tell whether the level was surely made by none of some methods."""
+        return all(self.against.get(method, 0) >= _MANY for method in methods)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +103,6 @@ def probe(
         What to try, in the order of preference.
     present : callable or None
         Tells whether anything is stored in a box of the finer level, where that is known.
-    threads : int or None
-        For reading.
     """
     boxes = _boxes(fine, coarse, factors, present)
     if halo(ways[0].method, factors) == (0,) * len(factors):
@@ -109,19 +112,38 @@ def probe(
             return found
     tiles = list(itertools.islice(_tiles(fine, coarse, factors, boxes, around=True), _TILES))
     if not tiles:
-        return Probe(trial=ways[0], firm=len(boxes) < _LOOKED_AT, evidence=False)
-    agreed, share = dict.fromkeys(ways, 0), dict.fromkeys(ways, 0.0)
+        return Probe(trial=ways[0], firm=len(boxes) < _LOOKED_AT)
+    votes = {way: _Votes() for way in ways}
     for way, tile in itertools.product(ways, tiles):
-        bad = _share(way, tile, factors)
-        agreed[way] += bad == 0.0
-        share[way] += bad
-    best = _best(ways, agreed, share, len(tiles))
-    firm = agreed[best] >= max(1.0, _FIRM * len(tiles))
-    moved = None if firm else _moved(tiles, factors, best)
+        votes[way].add(_share(way, tile, factors), tile)
+    best = max(ways, key=lambda w: (votes[w].agreed, -votes[w].share))  # the first of equals
+    others: dict[Method, int] = {}
+    for way in ways:
+        if way.method is not best.method:
+            others[way.method] = min(votes[way].against, others.get(way.method, 1 << 62))
+    explained = votes[best].agreed >= _FIRM * len(tiles)
+    firm = explained and min(others.values()) >= _SOME
+    moved = None if explained else _moved(tiles, factors, best)
     if moved is not None:
-        return Probe(trial=moved[0], firm=False, evidence=True, moved=moved[1])
-    refuted = frozenset(w for w in ways if agreed[w] < agreed[best])
-    return Probe(trial=best, firm=firm, evidence=firm and bool(refuted), refuted=refuted)
+        return Probe(trial=moved[0], firm=False, moved=moved[1])
+    rounded = [votes[w].against for w in ways if w.method is best.method and w != best and w.rounding != "near"]
+    every = votes[best].agreed == len(tiles)
+    return Probe(trial=best, firm=firm, exact=min(rounded, default=_MANY) >= _MANY, against=others if every else {})
+
+
+@dataclass(slots=True)
+class _Votes:
+    """What boxes say about one way."""
+
+    agreed: int = 0
+    share: float = 0.0
+    against: int = 0
+
+    def add(self, share: float, tile: _Tile) -> None:
+        """Note which share of a box contradicts it."""
+        self.agreed += share == 0.0
+        self.share += share
+        self.against += round(share * tile.coarse.size)
 
 
 def _as_expected(tiles: Iterator[_Tile], factors: tuple[int, ...], way: Trial, *, few: int) -> Probe | None:
@@ -129,31 +151,24 @@ def _as_expected(tiles: Iterator[_Tile], factors: tuple[int, ...], way: Trial, *
 
     Nothing is sure of a large level of which `few` boxes were looked at that are all alike.
     """
-    rival = Trial(Method.MEAN if way.method is Method.STRIDE else Method.STRIDE)
-    told = voxels = 0.0
+    rival = _Votes()
+    roundings = {w: _Votes() for w in _ROUNDINGS} if way == Trial(Method.MEAN) else {}
+    other = Trial(Method.MEAN if way.method is Method.STRIDE else Method.STRIDE)
     for number, tile in enumerate(tiles):
         if _share(way, tile, factors):
             return None
-        differs = _share(rival, tile, factors)
-        told += differs
-        voxels += differs * tile.coarse.size
-        if number + 1 >= _ENOUGH and told > _TOLD and voxels > _TOLD_BY_ALL:
+        rival.add(_share(other, tile, factors), tile)
+        for rounding, said in roundings.items():
+            said.add(_share(rounding, tile, factors), tile)
+        sure = all(said.against >= _MANY for said in roundings.values())
+        if number + 1 >= _ENOUGH and rival.against >= _PLENTY and (sure or number + 1 >= _TILES):
             break
     return Probe(
-        trial=way, firm=told > 0 or few < _LOOKED_AT, evidence=told > 0, refuted=frozenset({rival} if told else ())
+        trial=way,
+        firm=rival.against >= _MANY or few < _LOOKED_AT,
+        exact=all(said.against >= _MANY for said in roundings.values()),
+        against={other.method: rival.against},
     )
-
-
-def _best(ways: Sequence[Trial], agreed: dict[Trial, int], share: dict[Trial, float], tiles: int) -> Trial:
-    """Return the way that explains most boxes; the first of equals.
-
-    Rounding anyhow explains whatever rounding in one way explains, and hides small damage: it is only right where the
-    boxes that an exact way does not explain are wrong all over.
-    """
-    exact = max((w for w in ways if w.rounding != "near"), key=lambda w: (agreed[w], -share[w]))
-    near = max(ways, key=lambda w: (agreed[w], -share[w]))
-    local = agreed[exact] < tiles and share[exact] / (tiles - agreed[exact]) < _LOCAL
-    return exact if local and agreed[exact] >= _FIRM * tiles else near
 
 
 def _boxes(fine: Array, coarse: Array, factors: tuple[int, ...], present: Callable[[Box], bool] | None) -> list[Box]:

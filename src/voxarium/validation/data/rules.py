@@ -69,7 +69,7 @@ DA-020 must needs=data
     Every level follows from the next finer one by the method of the other voxels.
     why: One of the levels is damaged or out of date: what people see zoomed out is not what is analysed.
     mend: Make the coarser levels again, once it is clear that the finer one is right.
-    bad: pyramid-zarr3 image/1/c/0/0/0 flip 20
+    bad: pyramid-zarr3 image/0/c/0/0/1 copy image/0/c/0/0/0
 DA-021 should needs=data
     The method that is stated is the one that was used.
     why: Who relies on it for intensities or positions of coarser levels is misled.

@@ -15,7 +15,7 @@ from voxarium.model.box import Box
 from voxarium.model.checking import Sheet
 from voxarium.model.image import ArrayInfo
 from voxarium.model.rules import Finding
-from voxarium.pyramid import halo, source_box
+from voxarium.pyramid import Method, halo, source_box
 from voxarium.validation.data.blocks import Pair, Run, grouped, sampled_boxes, stored_boxes
 from voxarium.validation.data.comparing import Block, Tally
 from voxarium.validation.data.methods import trials
@@ -106,6 +106,17 @@ def check_data(
     return check.run(progress)
 
 
+def _others_place(method: Method, role: str) -> tuple[Method, ...]:
+    """Return the methods that put a level elsewhere than one does.
+
+    Every voxel of a window of noise is a mode of it: for other images than labels, modes are not thought of.
+    """
+    if method is not Method.STRIDE:
+        return (Method.STRIDE,)
+    windowed = (Method.MEAN, Method.MEDIAN, Method.MIN, Method.MAX)
+    return (*windowed, Method.MODE) if role == "label" else windowed
+
+
 class _Check:
     def __init__(
         self,
@@ -177,7 +188,7 @@ class _Check:
                 self._report_shifted(coarse, fine, factors, seen)
                 continue
             trial = seen.trial
-            if stated is not None and seen.evidence and trial.method is not stated and stated != "gaussian":
+            if stated is not None and trial.method is not stated and seen.refutes(stated):
                 self.sheet.report(
                     "DA-021",
                     f"level {coarse} is the {trial.text} of level {fine}, not the {stated}",
@@ -185,9 +196,10 @@ class _Check:
                     values=(str(trial.method), str(stated)),
                 )
             place = level_place(self.image, coarse)
-            if seen.evidence and trial.method is not stated and place is not None:
+            others = _others_place(trial.method, self.image.role)
+            if trial.method is not stated and place is not None and seen.refutes(*others):
                 report_moved(self.image, coarse, place, trial.method, self.sheet, measured=True)
-            yield Pair(fine=fine, coarse=coarse, factors=factors, trial=trial, firm=seen.firm)
+            yield Pair(fine=fine, coarse=coarse, factors=factors, trial=trial, firm=seen.firm, exact=seen.exact)
 
     def _probe(self, coarse: int) -> tuple[int, tuple[int, ...], Probe] | None:
         """Return the level that a level was made from, the factors, and how; None when nothing can be said."""
@@ -201,7 +213,7 @@ class _Check:
             known = self.census.get(self.image.arrays[fine].path)
             present = None if known is None or known.states is None else partial(self._is_stored, fine)
             seen = probe(*arrays, factors, ways, present=present)
-            if seen.firm:
+            if seen.firm and (fine == coarse - 1 or seen.against):
                 return fine, factors, seen
             best = best or (fine, factors, seen)
         return best
