@@ -189,13 +189,13 @@ def test_fewer_and_more_axes_are_kept_or_refused(tmp_path, format, axes):
 
 
 def test_a_file_that_was_killed_while_it_was_put_together_resumes(tmp_path, monkeypatch):
-    from voxarium.conversion import running
+    from voxarium.conversion import finishing
 
     reference, target = write_reference(tmp_path, "uint8"), tmp_path / "em.h5"
     choices = {"format": "hdf5", "levels": 3, "chunk": 8}
     voxarium.convert(reference, tmp_path / "whole.h5", **choices)
     with monkeypatch.context() as patch:
-        patch.setattr(running, "package", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(finishing, "package", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             voxarium.convert(reference, target, **choices)
     assert not target.exists() and (tmp_path / ".em.h5.parts").is_dir()
