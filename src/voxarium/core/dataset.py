@@ -71,9 +71,9 @@ class Dataset:
         self._kept = max(_KEPT, len(self._opened))
         self._places: dict[str, int] | None = None
 
-    @staticmethod
+    @classmethod
     def remote_open(
-        uri: str, name: str | None = None, *, token: str | None = None, kind: str = "webknossos", **options: Any
+        cls, uri: str, name: str | None = None, *, token: str | None = None, kind: str = "webknossos", **options: Any
     ) -> Any:  # Any: the face of that kind of server, such as `voxarium.interop.webknossos.RemoteDataset`
         """Open a dataset of a server by the address of its page, to read it in the words of the server's scripts.
 

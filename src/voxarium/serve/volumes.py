@@ -128,7 +128,7 @@ def open_volume(image: Image) -> Volume:
     if not set(axes) <= set("tczyx") or list(axes) != [n for n in "tczyx" if n in axes] or "yx" not in axes:
         raise UnsupportedError(
             f"an image with the axes {', '.join(axes)} is no volume",
-            code=Code.AXES_MISMATCH,
+            code=Code.FEATURE_UNSUPPORTED,
             fix="name its axes t, c, z, y, x",
         )
     dtype = _WIDER.get(presented.dtype.name, presented.dtype)

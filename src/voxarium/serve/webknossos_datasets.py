@@ -15,7 +15,17 @@ from voxarium.errors import Code, UnsupportedError
 from voxarium.serve.volumes import Triple, Volume
 from voxarium.spec.webknossos import mag_literal
 
-__all__ = ["BUCKET", "Dataset", "Layer", "address_of", "dataset_id", "layer_of", "layer_title", "parsed_mag"]
+__all__ = [
+    "BUCKET",
+    "Dataset",
+    "Layer",
+    "address_of",
+    "dataset_id",
+    "dataset_page",
+    "layer_of",
+    "layer_title",
+    "parsed_mag",
+]
 
 BUCKET: Final = 32  # voxels of a bucket along each axis
 _MOST_CHANNELS: Final = 64
@@ -51,6 +61,17 @@ def address_of(identifier: str) -> str | None:
         return bytes.fromhex(identifier).decode()
     except UnicodeDecodeError:
         return None
+
+
+def dataset_page(address: str) -> str:
+    """Return the path of a dataset's page, by which scripts open it.
+
+    Examples
+    --------
+    >>> dataset_page("lab/em")
+    '/datasets/em-6c61622f656d/view'
+    """
+    return f"/datasets/{layer_title(address, ())}-{dataset_id(address)}/view"
 
 
 def parsed_mag(text: str) -> Triple | None:
@@ -260,7 +281,7 @@ def layer_of(name: str, volume: Volume, voxel_size: tuple[float, float, float]) 
     if volume.channels > _MOST_CHANNELS or not volume.levels:
         raise UnsupportedError(
             f"{volume.channels} channels are more than a layer has",
-            code=Code.AXES_MISMATCH,
+            code=Code.FEATURE_UNSUPPORTED,
             fix="read it as OME-Zarr",
         )
     ratio = [own / size for own, size in zip(volume.voxel_size, voxel_size, strict=True)]
