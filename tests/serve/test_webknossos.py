@@ -226,8 +226,8 @@ def test_cuboids_are_raw_and_padded_with_zeros(lab):
 
 def test_large_cuboids_come_slab_by_slab(lab):
     client, truth, _ = lab
-    answer = cuboid(client, "lab/wk", "cells", width=1500, height=700, depth=3)
-    got = np.frombuffer(answer.body, "<u8").reshape(3, 700, 1500)
+    answer = cuboid(client, "lab/wk", "cells", width=1500, height=900, depth=3)
+    got = np.frombuffer(answer.body, "<u8").reshape(3, 900, 1500)
     np.testing.assert_array_equal(got[:, :45, :70], truth["cells"][:3])
     assert np.count_nonzero(got) == 3 * 45 * 70
 
