@@ -79,6 +79,10 @@ def test_every_url_and_line_to_copy_works(client):
                     scheme
                 ]
                 assert client.get(url.removeprefix(client.url) + f"/{document}").status == 200
+            elif program == "WEBKNOSSOS":
+                identifier = re.search(r"/datasets/[^/]*-([0-9a-f]+)/view", text)[1]
+                found = json.loads(client.get(f"/api/v16/datasets/{identifier}").body)
+                assert found["name"] == image["address"]
             elif program in ("Voxarium", "TensorStore", "zarr-python"):
                 if program != "Voxarium":
                     pytest.importorskip({"TensorStore": "tensorstore", "zarr-python": "zarr"}[program])
@@ -88,7 +92,16 @@ def test_every_url_and_line_to_copy_works(client):
                 if image["address"].startswith(("lab/c", "lab/n", "lab/d", "lab/e")):
                     assert np.array_equal(found, DATA) or np.array_equal(found.T, DATA)
             tried.add(program)
-    assert tried >= {"URL", "Neuroglancer", "Voxarium", "TensorStore", "zarr-python", "Fiji", "CloudVolume"}
+    assert tried >= {
+        "URL",
+        "Neuroglancer",
+        "Voxarium",
+        "TensorStore",
+        "zarr-python",
+        "Fiji",
+        "CloudVolume",
+        "WEBKNOSSOS",
+    }
 
 
 def test_the_page_shows_images_and_loads_nothing_from_elsewhere(client):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from voxarium.core.image import Image
 from voxarium.errors import Code, NotFoundError, VoxariumError
@@ -70,6 +70,33 @@ class Dataset:
         self._opened: dict[str, Image | Dataset] = dict(opened or {})
         self._kept = max(_KEPT, len(self._opened))
         self._places: dict[str, int] | None = None
+
+    @classmethod
+    def remote_open(
+        cls, uri: str, name: str | None = None, *, token: str | None = None, kind: str = "webknossos", **options: Any
+    ) -> Any:  # Any: the face of that kind of server, such as `voxarium.interop.webknossos.RemoteDataset`
+        """Open a dataset of a server by the address of its page, to read it in the words of the server's scripts.
+
+        Parameters
+        ----------
+        uri : str
+            Such as ``https://host/datasets/NAME-ID/view``; or the address of the server, with `name`.
+        name : str or None
+            Of the dataset.
+        token : str or None
+            Sent to that server only.
+        kind : str
+            Of the server.
+        **options
+            See `voxarium.interop.webknossos.WebknossosServers.open`.
+
+        Examples
+        --------
+        ``Dataset.remote_open(url, token=token).get_color_layer().get_mag(1).read((0, 0, 0), (64, 64, 64))``
+        """
+        from voxarium.core.registry import server_driver
+
+        return server_driver(kind).open(uri, name, token=token, **options)
 
     @property
     def name(self) -> str:

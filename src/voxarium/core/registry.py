@@ -22,6 +22,7 @@ __all__ = [
     "register_array_driver",
     "register_collection_driver",
     "register_image_driver",
+    "server_driver",
     "upgrade_driver",
     "writable_array_driver",
     "writable_image_driver",
@@ -32,6 +33,7 @@ _IMAGES: Final = "voxarium.image_drivers"
 _COLLECTIONS: Final = "voxarium.collection_drivers"
 _UPGRADES: Final = "voxarium.upgrades"
 _CHECKS: Final = "voxarium.checks"
+_SERVERS: Final = "voxarium.servers"
 _added: dict[str, list[Any]] = {_ARRAYS: [], _IMAGES: [], _COLLECTIONS: []}  # Any: drivers of any kind
 
 
@@ -85,6 +87,11 @@ def collection_drivers() -> tuple[CollectionDriver, ...]:
 def check_drivers() -> tuple[CheckDriver, ...]:
     """Return every driver that checks stored documents."""
     return _installed(_CHECKS)
+
+
+def server_driver(name: str) -> Any:  # Any: faces towards other systems have their own classes
+    """Return what opens datasets of servers of a kind, in that kind's words."""
+    return _named(_installed(_SERVERS), name, "server")
 
 
 def _writable(drivers: tuple[Any, ...]) -> str:  # Any: drivers of either kind

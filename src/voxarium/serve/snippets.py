@@ -9,6 +9,7 @@ from typing import Final
 
 from voxarium.core.image import Image
 from voxarium.serve.addresses import quoted
+from voxarium.serve.webknossos_datasets import dataset_page
 
 __all__ = ["Snippet", "raw_url", "snippets"]
 
@@ -59,6 +60,8 @@ def _snippets(image: Image, address: str, base: str) -> Iterator[Snippet]:
         translated = f"precomputed://{base}/as/precomputed/{quoted(address)}"
         yield Snippet("Neuroglancer", translated, "as the source of a layer; translated by the server")
     yield Snippet("Voxarium", f"import voxarium\nimage = voxarium.open({_python(f'{url}::{inner}' if inner else url)})")
+    page = f"{base}{dataset_page(address)}"
+    yield Snippet("WEBKNOSSOS", f"import webknossos as wk\ndataset = wk.RemoteDataset.open({_python(page)})")
     level = "/".join(p for p in (url, quoted(image.levels[0].path)) if p)
     if not inner and container in _TENSORSTORE:
         driver = _TENSORSTORE[container]

@@ -1,0 +1,1 @@
+"""Faces towards other systems: their words and calls over our images."""
