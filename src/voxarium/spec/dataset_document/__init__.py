@@ -3,7 +3,7 @@
 Specification: docs/reference/dataset-json.md.
 """
 
-from voxarium.spec.dataset_document.dumping import dump_dataset
+from voxarium.spec.dataset_document.dumping import dump_dataset, member_json
 from voxarium.spec.dataset_document.parsing import is_dataset, parse_dataset
 from voxarium.spec.dataset_document.parts import (
     FILE_NAME,
@@ -35,5 +35,6 @@ __all__ = [
     "Person",
     "dump_dataset",
     "is_dataset",
+    "member_json",
     "parse_dataset",
 ]
