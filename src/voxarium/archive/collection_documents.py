@@ -64,13 +64,9 @@ def relisted(key: str, data: bytes, old: str, new: str | None) -> bytes | None:
         body = parse_json_object(data, key)
     except VoxariumError:
         return None
-    changed = False
     if key.endswith("datasource-properties.json"):
-        for layer in _list(body, "dataLayers"):
-            if isinstance(layer, dict) and layer.get("name") == old and new is not None:
-                layer["name"] = new
-                changed = True
-        return dump_json(body) if changed else None
+        return None if new is None else _with_layer(body, old, new)
+    changed = False
     attributes = body.get("attributes") if key.endswith("zarr.json") else body
     for place in (attributes, attributes.get("ome") if isinstance(attributes, dict) else None):
         labels = _list(place, "labels")
@@ -78,6 +74,20 @@ def relisted(key: str, data: bytes, old: str, new: str | None) -> bytes | None:
             place["labels"] = [new if n == old else n for n in labels if n != old or new is not None]
             changed = True
     return dump_json(body) if changed else None
+
+
+def _with_layer(body: dict[str, Any], old: str, new: str) -> bytes | None:  # Any: JSON as found
+    """Return the document of WEBKNOSSOS with a layer of another name, and paths that lead into its folder."""
+    layer = next((y for y in _list(body, "dataLayers") if isinstance(y, dict) and y.get("name") == old), None)
+    if layer is None:
+        return None
+    layer["name"] = new
+    for mag in _list(layer, "mags"):
+        path = mag.get("path") if isinstance(mag, dict) else None
+        for start in (f"./{old}/", f"{old}/"):
+            if isinstance(path, str) and path.startswith(start):
+                mag["path"] = f"{start.replace(old, new)}{path.removeprefix(start)}"
+    return dump_json(body)
 
 
 def _list(place: Any, key: str) -> list[Any]:  # Any: JSON as found

@@ -148,7 +148,7 @@ def add(
     place = folder.place(given, facts)
     _check_there(folder, given, place.path)
     if dry_run:
-        member, notes = None, ()
+        member, notes = None, tuple[str, ...]()
     else:
         member, notes = list_member(folder, place, found, facts)
         folder.record(Activity(operation="ingest", outputs=[Artifact(place.path, role=facts.kind)]))
