@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -86,6 +87,17 @@ def test_the_dataset_passes_the_rules_of_publishing(pinky, run):
     done = run("validate", pinky, "--profile", "publish", "--json")
     found = json.dumps(json.loads(done.out))
     assert "PB-001" not in found and "PB-002" not in found and "PB-003" not in found and "PB-004" not in found
+
+
+def test_documents_of_all_members_are_checked_and_a_missing_member_is_found(pinky, run):
+    document = pinky / "em" / "fibsem-uint8" / "zarr.json"
+    document.write_text(document.read_text().replace('"nanometer"', "5"))
+    found = run("validate", pinky, "--json")
+    assert found.code == 1 and "em/fibsem-uint8/zarr.json" in found.out
+    assert found.json["examined"]["images"] == 2
+    (pinky / "labels" / "cells").rename(pinky / "away")
+    missing = run("validate", pinky)
+    assert missing.code == 1 and re.search(r"^\s+labels/cells: ", missing.out, re.MULTILINE)
 
 
 def test_converting_again_keeps_what_people_said_of_the_image(pinky, files, run):
