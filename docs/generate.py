@@ -82,6 +82,7 @@ MEANINGS = {
     Code.LOG_MISSING: "The dataset has no provenance log.",
     Code.LOG_BUSY: "Other writers kept adding to a provenance log.",
     Code.KEY_MISSING: "There is no signing key of this name.",
+    Code.NAME_REFUSED: "The layout of a dataset has no place for a member of this name.",
 }
 
 

@@ -79,6 +79,7 @@ class Code(StrEnum):
     LOG_MISSING = "log-missing"
     LOG_BUSY = "log-busy"
     KEY_MISSING = "key-missing"
+    NAME_REFUSED = "name-refused"
 
 
 class VoxariumError(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from voxarium.errors import Code, InputError
 
 if TYPE_CHECKING:
     from voxarium.archive.manifests import ManifestWriter
+    from voxarium.cli.dataset_jobs import DatasetJob
     from voxarium.core.dataset import Dataset
     from voxarium.core.image import Image
 
@@ -31,6 +32,9 @@ class JobArguments:
     quiet: bool
     digests: Sequence[str] | None = None
     manifest: str | None = None
+    operation: str = "convert"
+    parameters: Mapping[str, Any] | None = None
+    """What a dataset's log says was done, and how; None: the choices."""
 
     @property
     def with_manifest(self) -> bool:
@@ -77,6 +81,8 @@ def write_image(
     from voxarium.conversion.target import check_apart, open_target
     from voxarium.core.pools import cpu_count
 
+    member = _member_of_dataset(image, target, choices, job)
+    target = target if member is None else member.target
     plan = plan_for(image, target, choices)
     for other in (image, like) if job.dry_run else (like,):
         if other is not None:
@@ -88,7 +94,28 @@ def write_image(
         elif not job.quiet:
             print_plan(document)
         return
-    _run(image, target, choices, job, plan.notes)
+    _run(image, target, choices, job, plan.notes, member)
+
+
+def _member_of_dataset(
+    source: Image | Dataset, target: str, choices: Mapping[str, Any], job: JobArguments
+) -> DatasetJob | None:
+    """Return the member that the target will be, if it lies in a dataset; its layout may put it elsewhere."""
+    from voxarium.archive.layouts import Facts
+    from voxarium.cli.dataset_jobs import dataset_job
+    from voxarium.core.dataset import Dataset
+
+    format = choices.get("format") or ""
+    if isinstance(source, Dataset):
+        facts = Facts(kind="collection", format=format)
+    else:
+        role = choices.get("role") or source.role
+        dtype = str(choices.get("dtype") or source.dtype.name)
+        facts = Facts(kind="label" if role == "label" else "image", format=format, dtype=dtype, role=role)
+    found = dataset_job(target, facts)
+    if found is not None and not (job.as_json or job.quiet) and not target.rstrip("/").endswith(found.place.path):
+        note("note", f"{found.place.name} goes to {found.target}, as the layout of the dataset says", "bold yellow")
+    return found
 
 
 def write_collection(dataset: Dataset, target: str, choices: dict[str, Any], job: JobArguments) -> None:
@@ -102,6 +129,8 @@ def write_collection(dataset: Dataset, target: str, choices: dict[str, Any], job
             code=Code.ARGUMENT_INVALID,
             fix=f"make it afterwards: voxarium manifest {target}",
         )
+    member = _member_of_dataset(dataset, target, choices, job)
+    target = target if member is None else member.target
     if job.dry_run:
         document = plan_parts(dataset, target, choices, plan_for).to_json()
         if job.as_json:
@@ -109,11 +138,16 @@ def write_collection(dataset: Dataset, target: str, choices: dict[str, Any], job
         elif not job.quiet:
             say(totals_text(document))
         return
-    _run(dataset, target, choices, job, dataset.info.notes)
+    _run(dataset, target, choices, job, dataset.info.notes, member)
 
 
 def _run(
-    source: Image | Dataset, target: str, choices: dict[str, Any], job: JobArguments, notes: Iterable[str]
+    source: Image | Dataset,
+    target: str,
+    choices: dict[str, Any],
+    job: JobArguments,
+    notes: Iterable[str],
+    member: DatasetJob | None,
 ) -> None:
     from voxarium.conversion.running import convert
 
@@ -134,9 +168,15 @@ def _run(
             **choices | {"digests": digests},
         )
     made = None if writer is None else writer.report
+    roots = () if made is None else made.roots
+    parameters = choices if job.parameters is None else job.parameters
+    listed = {} if member is None else member.finish(job.operation, source, parameters, roots, quiet=silent)
     if job.as_json:
-        print_json(report.to_json() | ({} if made is None else {"manifest": made.manifest, "roots": list(made.roots)}))
+        manifest = {} if made is None else {"manifest": made.manifest, "roots": list(roots)}
+        print_json(report.to_json() | manifest | listed)
     elif not job.quiet:
         say(report_text(report, target))
-        for root in () if made is None else made.roots:
+        for root in roots:
             say(f"root {root}")
+        if listed:
+            say(f"{listed['member']} is a member of {listed['dataset']}")

@@ -12,6 +12,7 @@ import typer
 
 from voxarium.cli.compare import compare
 from voxarium.cli.convert import convert
+from voxarium.cli.dataset import dataset_app
 from voxarium.cli.digest import digest
 from voxarium.cli.info import info
 from voxarium.cli.key import key_app
@@ -50,7 +51,7 @@ for _command in (
     virtualize, serve, manifest, verify,
 ):  # fmt: skip
     app.command()(_command)
-for _group in (log_app, key_app):
+for _group in (dataset_app, log_app, key_app):
     app.add_typer(_group)
 
 

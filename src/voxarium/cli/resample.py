@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated
 
@@ -171,6 +172,7 @@ def resample(
         quiet=quiet,
         digests=words(digests),
         manifest=manifest,
+        operation="resample",
     )
     job.check()
     way, back = (None, None) if transform is None else both_ways_at(transform)
@@ -207,4 +209,5 @@ def resample(
         level=source_level,
     )
     found = resampling_for(open_source(source, series=series, **options), choices)
-    write_image(found.image, target, found.choices, job, like=found.like)
+    asked = choices | {"transform": transform, "inverse": inverse_transform}
+    write_image(found.image, target, found.choices, replace(job, parameters=asked), like=found.like)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voxarium.cli.arguments import AsJson, Quiet
+from voxarium.cli.dataset_jobs import record_in_dataset
 from voxarium.cli.printing import note, print_json, say
 from voxarium.cli.progress import UpgradeDisplay
 from voxarium.errors import Code, InputError
@@ -79,6 +80,9 @@ def upgrade(
                 links=not copy,
                 progress=bar.update,
             )
+    if (report.written or report.removed) and not dry_run:
+        how = {"to": report.target, "rollback": rollback, "mode": mode.value}
+        record_in_dataset(beside or uri, "upgrade", how, source=uri if beside else "")
     if as_json:
         print_json(report.to_json())
     elif not quiet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from voxarium.cli.dataset_jobs import record_in_dataset
 from voxarium.cli.printing import note, print_json, say
 from voxarium.errors import Code, InputError
 
@@ -24,6 +25,9 @@ def show_fixes(uris: Sequence[str], reports: Sequence[Report], *, apply: bool, a
         store = _store(uri)
         plan = plan_repairs(store, report.findings)
         undo = apply_repairs(store, plan) if apply else ""
+        if apply and plan.repairs:
+            rules = sorted({rule for repair in plan.repairs for rule in repair.rules})
+            record_in_dataset(uri, "fix", {"rules": rules, "objects": len(plan.repairs), "undo": undo})
         documents.append({"uri": report.uri, **plan.to_json(), "applied": apply, "undo": undo})
         if as_json or quiet:
             continue
@@ -46,6 +50,7 @@ def undo_fixes(uris: Sequence[str], key: str, *, as_json: bool) -> None:
     if len(uris) != 1:
         raise InputError("--undo takes one address", code=Code.ARGUMENT_INVALID, fix="name what was repaired")
     count = undo_repairs(_store(uris[0]), key)
+    record_in_dataset(uris[0], "fix", {"undo": key, "objects": count})
     if as_json:
         print_json({"restored": count})
     else:

@@ -23,7 +23,7 @@ RULES: Final[dict[str, Rule]] = {
 PB-001 must needs=hierarchy
     A licence is stated: `license` in dataset.json or ro-crate-metadata.json, or a file LICENSE.
     why: Without one nobody may use the data.
-    mend: Add it, as an SPDX identifier such as CC-BY-4.0.
+    mend: Add it to dataset.json, as an SPDX identifier such as CC-BY-4.0.
     bad: published dataset.json#/license remove
 PB-002 must needs=hierarchy
     Somebody is named who can be asked: `authors` or `contact` in dataset.json, or `author` in ro-crate-metadata.json.
@@ -31,9 +31,9 @@ PB-002 must needs=hierarchy
     mend: Add names, best with ORCID identifiers.
     bad: published dataset.json#/authors = []
 PB-003 must needs=hierarchy
-    Provenance is recorded: a log in provenance/, a file provenance (precomputed), or ro-crate-metadata.json.
+    Provenance is recorded: a log in provenance-log/, a file provenance (precomputed), or ro-crate-metadata.json.
     why: Data whose origin and treatment are unknown cannot be trusted or made again.
-    mend: Convert with Voxarium into a dataset, which keeps the log by itself; or write ro-crate-metadata.json.
+    mend: Make it a dataset (voxarium dataset create) before converting into it; or write ro-crate-metadata.json.
     bad: published provenance remove
 PB-004 should needs=hierarchy
     There is a picture: thumbnail.jpg, thumbnail.png or thumbnail.webp.
@@ -93,7 +93,7 @@ def check_publishing(found: Collector, store: ReadableStore, path: str) -> None:
         note("PB-001", "states no licence", "add license to dataset.json")
     if not (dataset.get("authors") or dataset.get("contact") or crate.get("author")):
         note("PB-002", "names nobody who can be asked", "add authors to dataset.json")
-    if not (documents["provenance"] or crate or "provenance" in folders):
+    if not (documents["provenance"] or crate or "provenance-log" in folders):
         note("PB-003", "records no provenance", "keep a log, or add ro-crate-metadata.json")
     if not names & set(_PICTURES):
         note("PB-004", "has no thumbnail", "add thumbnail.png")

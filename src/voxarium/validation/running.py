@@ -11,7 +11,7 @@ from typing import Any, Final
 from voxarium.core.dataset import Dataset
 from voxarium.core.image import Image
 from voxarium.core.opening import described_above, find, open_image
-from voxarium.core.registry import check_drivers
+from voxarium.core.registry import check_drivers, image_drivers
 from voxarium.core.uri import open_source_store
 from voxarium.errors import Code, InputError, NotFoundError, VoxariumError
 from voxarium.model.keys import resolved_key
@@ -60,6 +60,7 @@ class _Run:
     maps: dict[str, Any] = field(default_factory=dict)
     images: list[str] = field(default_factory=list)  # paths of what opened
     levels: set[str] = field(default_factory=set)  # paths of arrays that belong to an image
+    members: set[str] = field(default_factory=set)  # paths that a collection names, where something has to be
     others: set[str] = field(default_factory=set)  # paths of images and arrays that are none's level
     done: dict[str, int] = field(default_factory=dict)  # for progress
 
@@ -251,10 +252,10 @@ def _walk(run: _Run, path: str) -> None:
                 run.count("arrays" if visit.kind == "array" else "images")
             continue
         try:
-            _open(run, visit)
-            run.walk.taken.add(visit.path)
+            if _open(run, visit):
+                run.walk.taken.add(visit.path)
         except NotFoundError as error:
-            if visit.kind in (None, "group") and error.code in _NOTHING:
+            if visit.kind in (None, "group") and error.code in _NOTHING and visit.path not in run.members:
                 nothing = nothing or error  # a file or folder that is none of ours
                 continue
             note_error(run.walk.found, visit.path, error)
@@ -265,13 +266,22 @@ def _walk(run: _Run, path: str) -> None:
         raise nothing
 
 
-def _open(run: _Run, visit: Visit) -> None:
-    """Open what a visit found, and look at it as at any image; the arrays of its levels are visited next."""
+def _open(run: _Run, visit: Visit) -> bool:
+    """Open what a visit found, and look at it as at any image; the arrays of its levels are visited next.
+
+    Return False where only members were found that stand for themselves: they are visited next, and looked for.
+    """
     if visit.path in run.levels:
-        return
+        return True
     found: Image | Dataset
     known = visit.kind not in (None, "group")
     found = open_image(run.store, visit.path) if known else find(run.store, visit.path)
+    if isinstance(found, Dataset) and not known and _stand_alone(found):
+        for member in found.members:
+            path = resolved_key(visit.path, member.path)
+            run.members.add(path)
+            run.walk.add(path, visit)
+        return False
     for image in _images(found):
         single = len(image.levels) == 1 and not image.levels[0].path
         run.count("arrays", len(image.levels))
@@ -286,6 +296,15 @@ def _open(run: _Run, visit: Visit) -> None:
     if isinstance(found, Dataset):
         for key, error in found.problems.items():
             note_error(run.walk.found, f"{visit.path}/{key}" if visit.path else key, error)
+    return True
+
+
+def _stand_alone(found: Dataset) -> bool:
+    """Tell whether members are images of any format in folders of their own, which have documents to be checked."""
+    own = {d.name for d in image_drivers()}
+    return (
+        found.kind == "collection" and found.info.format not in own and not any("::" in m.path for m in found.members)
+    )
 
 
 def _images(found: Image | Dataset) -> Iterator[Image]:
