@@ -45,6 +45,8 @@ class Settings:
         Open connections; more are turned away.
     most_body : int
         Bytes of a request's body.
+    most_cutout : int
+        Bytes of voxels that one request may ask for; chunks of four times as many may be decoded for it.
     threads : int
         For what waits for disks and networks.
     head_seconds, stall_seconds : float
@@ -61,6 +63,7 @@ class Settings:
     most_requests: int = 1024
     most_connections: int = 8192
     most_body: int = 1 << 20
+    most_cutout: int = 256 << 20
     threads: int = 16
     head_seconds: float = 20.0
     stall_seconds: float = 60.0
