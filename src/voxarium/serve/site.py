@@ -104,6 +104,7 @@ class Site:
         self.settings = settings or Settings()
         self.catalogue = Catalogue(roots)
         self.metrics = Metrics(self.settings.shared)
+        self.stopping = asyncio.Event()  # set when the server is told to stop: answers without an end are to end
         self._looking: asyncio.Future[Scan] | None = None
         self._threads = ThreadPoolExecutor(self.settings.threads, thread_name_prefix="serve")
         # Looking through folders and drawing pictures take long: they must not keep the others from their bytes.
