@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from voxarium.archive.manifests import write_manifest
     from voxarium.archive.verify import VerifyOptions, verify
     from voxarium.conversion import ConvertOptions, convert, plan, present, resample
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from voxarium.model.axes import Axis
     from voxarium.model.box import Box
     from voxarium.validation import validate
+
+    show: Callable[..., Any]  # of the server, which lies above what imports this module
 
 # Where each public name lives. Loaded on first use, so that `import voxarium` costs nothing (house style §3).
 _NAMES = {
@@ -61,6 +65,7 @@ _NAMES = {
     "register_image_driver": "voxarium.core.registry",
     "resample": "voxarium.conversion",
     "roll_back": "voxarium.conversion.upgrading",
+    "show": "voxarium.serve.showing",
     "upgrade": "voxarium.conversion.upgrading",
     "validate": "voxarium.validation",
     "verify": "voxarium.archive.verify",
@@ -98,6 +103,7 @@ __all__ = [
     "register_image_driver",
     "resample",
     "roll_back",
+    "show",
     "upgrade",
     "validate",
     "verify",

@@ -28,6 +28,7 @@ from voxarium.cli.tree import tree
 from voxarium.cli.upgrade import upgrade
 from voxarium.cli.validate import rules, validate
 from voxarium.cli.verify import manifest, verify
+from voxarium.cli.view import link, view
 from voxarium.cli.virtualize import virtualize
 from voxarium.errors import Code, InputError, InterruptedJobError, VoxariumError
 
@@ -48,7 +49,7 @@ app = typer.Typer(
 )
 for _command in (
     info, tree, convert, resample, preview, read, digest, compare, scene, transform, upgrade, validate, rules,
-    virtualize, serve, manifest, verify,
+    virtualize, serve, view, link, manifest, verify,
 ):  # fmt: skip
     app.command()(_command)
 for _group in (dataset_app, log_app, key_app):

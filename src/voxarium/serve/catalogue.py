@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic, time
 from typing import Final
@@ -176,10 +177,19 @@ class Catalogue:
         starts = [*(address[:i] for i in cuts[:_DEEPEST]), address]
         for start in sorted(starts, key=lambda s: (s not in scanned, -len(s) if s in scanned else len(s))):
             try:
-                return Found(self.image(start), start, address[len(start) :].removeprefix("/"))
+                return self.within(Found(self.image(start), start, address[len(start) :].removeprefix("/")))
             except (NotFoundError, InputError):
                 continue
         raise _nothing(address)
+
+    def within(self, found: Found) -> Found:
+        """Return the labels of an image that the rest of an address begins with; the image itself if there are none."""
+        for label in found.image.info.labels:
+            if found.rest == label or found.rest.startswith(f"{label}/"):
+                address = f"{found.address}/{label}"
+                with suppress(NotFoundError, InputError):
+                    return Found(self.image(address), address, found.rest[len(label) :].removeprefix("/"))
+        return found
 
 
 def _image_or_raise(found: Image | VoxariumError) -> Image:

@@ -101,6 +101,7 @@ def image_json(entry: Entry, base: str) -> dict[str, Any]:
         "voxel_size": None if size is None else list(size),
         "levels": [{"path": level.path, "shape": list(level.array.shape)} for level in image.levels],
         "thumbnail": f"{base}/thumbnail/{quoted(entry.address)}",
+        "view": f"{base}/view/{quoted(entry.address)}",
         "copy": [{"program": s.program, "text": s.text} for s in snippets(image, entry.address, base)],
     }
 
@@ -179,6 +180,7 @@ def _article(entry: Entry, base: str) -> str:
         f'</div><div><h2><a href="{where}">{escape(entry.address)}</a></h2>'
         f"<p>{escape(axes)} {_times(image.shape)} · {escape(image.dtype.name)} · {nbytes}{levels}</p>"
         f'<p class="faint">{escape(f"{image.info.format}{version} · {image.role} · {_size_text(image)}")}</p>'
+        f'<p><a href="view/{quoted(entry.address)}">View</a></p>'
         f"<details><summary>Open in …</summary><dl>{copies}</dl></details></div></article>"
     )
 

@@ -48,6 +48,11 @@ class GuardedProtocol(_Base):
                 timer.cancel()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """End: the server was told to stop."""
+        self.site.stopping.set()
+        super().shutdown()
+
     # ----------------------------------------------------------------------------------------------------- reading
     def data_received(self, data: bytes) -> None:
         """Take what came."""

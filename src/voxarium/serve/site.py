@@ -45,6 +45,8 @@ class Settings:
         Open connections; more are turned away.
     most_body : int
         Bytes of a request's body.
+    most_cutout : int
+        Bytes of voxels that one request may ask for; chunks of four times as many may be decoded for it.
     threads : int
         For what waits for disks and networks.
     head_seconds, stall_seconds : float
@@ -61,6 +63,7 @@ class Settings:
     most_requests: int = 1024
     most_connections: int = 8192
     most_body: int = 1 << 20
+    most_cutout: int = 256 << 20
     threads: int = 16
     head_seconds: float = 20.0
     stall_seconds: float = 60.0
@@ -101,6 +104,7 @@ class Site:
         self.settings = settings or Settings()
         self.catalogue = Catalogue(roots)
         self.metrics = Metrics(self.settings.shared)
+        self.stopping = asyncio.Event()  # set when the server is told to stop: answers without an end are to end
         self._looking: asyncio.Future[Scan] | None = None
         self._threads = ThreadPoolExecutor(self.settings.threads, thread_name_prefix="serve")
         # Looking through folders and drawing pictures take long: they must not keep the others from their bytes.

@@ -17,15 +17,17 @@ from voxarium.errors import Code, InputError, NotFoundError, UnsupportedError, V
 from voxarium.model.axes import Axis
 from voxarium.serve.addresses import key_of
 from voxarium.serve.answers import Answer, failure
+from voxarium.serve.catalogue import Found
 from voxarium.serve.raw import RawRequest, absent, answer_raw
 from voxarium.serve.sending import send_answer
 from voxarium.serve.site import Mount, Site
 from voxarium.serve.sources import StoreSource
+from voxarium.view.neuroglancer_state import SHOWN_TYPES
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-__all__ = ["VIEWS", "Presentations", "View", "mount"]
+__all__ = ["VIEWS", "Presentations", "View", "mount", "shown", "shown_axes"]
 
 _PREFIX: Final = "/as/"
 _CHUNK: Final = (64,)
@@ -53,6 +55,8 @@ class View:
         As for `voxarium.present`.
     located : bool
         Whether images without known voxel sizes are shown with voxels of one nanometer, as the format states sizes.
+    narrowed : bool
+        Whether types of voxels that viewers do not know become such that they do: float64 becomes float32.
     """
 
     name: str
@@ -60,6 +64,7 @@ class View:
     format: str
     choices: dict[str, Any] = field(default_factory=dict)  # Any: choices of a conversion
     located: bool = False
+    narrowed: bool = False
 
 
 VIEWS: Final[dict[str, View]] = {
@@ -70,6 +75,14 @@ VIEWS: Final[dict[str, View]] = {
         View(name="ome-zarr-0.6", title="OME-Zarr 0.6 (Zarr 3)", format="ome-zarr", choices={"spec_version": "0.6"}),
         View(name="precomputed", title="Neuroglancer precomputed", format="precomputed", located=True),
         View(name="n5", title="N5 (as n5-viewer writes it)", format="n5-viewer"),
+        View(
+            name="neuroglancer",
+            title="OME-Zarr 0.5 with the types that Neuroglancer knows",
+            format="ome-zarr",
+            choices={"spec_version": "0.5"},
+            located=True,
+            narrowed=True,
+        ),
     )
 }
 
@@ -104,16 +117,14 @@ class Presentations:
         catalogue = self.site.catalogue
         with self._lock:
             known = {place for _, place in self._kept}
-        end = next((end for end in _ends(address) if address[:end] in known), None)
-        if end is None:
-            if "::" in address and catalogue.latest.at is None:
-                catalogue.scan(float("inf"))  # only what was found tells where names inside a file end
-            end = len(catalogue.find(address).address)
-        place, rest = address[:end], address[end + 1 :]
-        for label in catalogue.image(place).info.labels if rest else ():
-            if f"{rest}/".startswith(f"{label}/"):  # images inside it, which its own levels never are
-                return f"{place}/{label}", rest[len(label) + 1 :]
-        return place, rest
+        for end in _ends(address):
+            if address[:end] in known:
+                found = catalogue.within(Found(catalogue.image(address[:end]), address[:end], address[end + 1 :]))
+                return found.address, found.rest
+        if "::" in address and catalogue.latest.at is None:
+            catalogue.scan(float("inf"))  # only what was found tells where names inside a file end
+        found = catalogue.find(address)
+        return found.address, found.rest
 
     def source(self, view: View, address: str) -> StoreSource:
         """Return what gives the objects of a view of the image at an address.
@@ -163,20 +174,45 @@ def shown(view: View, image: Image) -> PresentedStore:
         If it cannot be shown so.
     """
     choices: dict[str, Any] = {"chunk": _CHUNK, **view.choices}
-    axes = image.axes
+    axes = shown_axes(image)
     if not image.info.axes_stated:
-        if image.ndim > len(_USUAL):
-            raise InputError(
-                f"nobody says what the {image.ndim} axes are", code=Code.AXES_UNKNOWN, fix="convert it with --axes"
-            )
-        names = _USUAL[len(_USUAL) - image.ndim :]
-        choices["axes"] = tuple(names)
-        axes = tuple(Axis(name=n, type="space" if n in "zyx" else "time" if n == "t" else "channel") for n in names)
+        choices["axes"] = tuple(axis.name for axis in axes)
+    if view.narrowed:
+        choices |= _narrowed(image)
     if view.located and any(axis.type == "space" and axis.unit is None for axis in axes):
         choices["unit"] = "nanometer"
         if not image.info.axes_stated:
             choices["voxel_size"] = (1.0,)
     return present(image, view.format, cache=_CACHE, **choices)
+
+
+def shown_axes(image: Image) -> tuple[Axis, ...]:
+    """Return the axes under which an image is shown.
+
+    Raises
+    ------
+    InputError
+        If there are too many that nobody named.
+    """
+    if image.info.axes_stated:
+        return image.axes
+    if image.ndim > len(_USUAL):
+        raise InputError(
+            f"nobody says what the {image.ndim} axes are", code=Code.AXES_UNKNOWN, fix="convert it with --axes"
+        )
+    names = _USUAL[len(_USUAL) - image.ndim :]
+    return tuple(Axis(name=n, type="space" if n in "zyx" else "time" if n == "t" else "channel") for n in names)
+
+
+def _narrowed(image: Image) -> dict[str, str]:
+    """Return the type in which a viewer can show voxels, where it does not know theirs."""
+    if image.dtype.name in SHOWN_TYPES:
+        return {}
+    if image.dtype.kind == "b":
+        return {"dtype": "uint8"}
+    if image.role == "label" and image.dtype.kind == "i":
+        return {"dtype": "uint64"}
+    return {"dtype": "float32"}
 
 
 _USUAL: Final = "tczyx"

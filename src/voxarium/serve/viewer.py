@@ -1,0 +1,275 @@
+"""Neuroglancer, served from its installed package: ``/view/``, ``/v/``, ``/s/`` and what the client asks for.
+
+The package holds a client that is made for Python programs: its page lies under ``/v/TOKEN/``, and it expects
+``/events/``, ``/state/``, ``/action/`` and ``/credentials/`` beside. A page with a state behind ``#!`` is all in the
+browser; without one, all browsers with the same token share their view.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from voxarium.errors import Code, UnsupportedError
+from voxarium.serve.addresses import key_of
+from voxarium.serve.arguments import RefusedError
+from voxarium.serve.layers import state_of
+from voxarium.serve.pages import base_url
+from voxarium.serve.saved_states import SavedStates, Sessions
+from voxarium.serve.site import Mount, Site
+from voxarium.spec.neuroglancer_state import dump_link
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+__all__ = ["client_folder", "mount", "viewer_url"]
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_FILE: Final = re.compile(r"[a-z0-9][A-Za-z0-9_.-]*\.(js|css|wasm|html|map)")
+_TYPES: Final = {
+    "js": "text/javascript", "css": "text/css", "wasm": "application/wasm", "html": "text/html; charset=utf-8",
+    "map": "application/json",
+}  # fmt: skip
+_ICON: Final = b'<head><link rel="icon" href="data:,">'  # browsers ask for one elsewhere, and complain
+_LONGEST: Final = 12_000  # letters of a link that browsers and servers between still take
+_PING: Final = 15.0  # seconds until a client that has gone is noticed
+_MOST_STREAMS: Final = 128  # browsers that wait for news; each is a request that is being answered
+_MOST_ADDRESSES: Final = 24
+
+
+def client_folder() -> Path:
+    """Return the folder of the client.
+
+    Raises
+    ------
+    UnsupportedError
+        If it is not installed.
+    """
+    found = find_spec("neuroglancer")
+    folder = None if found is None or found.origin is None else Path(found.origin).parent / "static" / "client"
+    if folder is None or not (folder / "index.html").is_file():
+        raise UnsupportedError(
+            "the viewer needs Neuroglancer, which is not installed",
+            code=Code.EXTRA_NOT_INSTALLED,
+            fix="pip install 'voxarium[view]'",
+        )
+    return folder
+
+
+def viewer_url(base: str, state: dict[str, Any], saved: SavedStates | None = None) -> str:
+    """Return the address of the viewer with a state; one that is too long for that is saved, where that is possible."""
+    link = dump_link(state, f"{base}/v/view/")
+    if len(link) <= _LONGEST or saved is None:
+        return link
+    return f"{base}/v/view/#!{base}/s/{saved.save(state)}.json"
+
+
+@cache
+def _client_file(folder: Path, name: str) -> bytes | None:
+    """Return a file of the client; they are few, and never change."""
+    path = folder / name
+    found = path.read_bytes() if path.is_file() else None
+    return found.replace(b"<head>", _ICON, 1) if found is not None and name == "index.html" else found
+
+
+def mount(site: Site) -> Mount:
+    """Return the routes of the viewer."""
+    from starlette.routing import Route
+
+    viewer = Viewer(site)
+    routes = [
+        Route("/view", viewer.view),
+        Route("/view/{address:path}", viewer.view),
+        Route("/view.json", viewer.state_json),
+        Route("/v/{token}", viewer.page),
+        Route("/v/{token}/{name:path}", viewer.page),
+        Route("/s", viewer.save, methods=["POST"]),
+        Route("/s/{name}", viewer.saved),
+        Route("/events/{token}", viewer.events),
+        Route("/state/{token}", viewer.change, methods=["POST"]),
+        Route("/action/{token}", viewer.action, methods=["POST"]),
+        Route("/credentials/{token}", viewer.credentials, methods=["POST"]),
+    ]
+    return Mount(name="viewer", routes=routes)
+
+
+class Viewer:
+    """The routes.
+
+    Parameters
+    ----------
+    site : Site
+        With the catalogue.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._saved = SavedStates(site.settings.shared)
+        self._sessions = Sessions()
+        self._streams = 0
+
+    # ------------------------------------------------------------------------------------------------------- states
+    async def _state(self, request: Request) -> dict[str, Any]:
+        given = request.query_params.getlist("image")
+        if request.path_params.get("address"):
+            raw = request.scope["raw_path"].removeprefix(b"/view/").rstrip(b"/")
+            given = [*given, key_of(raw, hidden=self._site.settings.hidden) or ""]
+        addresses = [key_of(a.encode("utf-8", "replace"), hidden=self._site.settings.hidden) for a in given]
+        if not given or len(given) > _MOST_ADDRESSES:
+            raise RefusedError(400, f"image is needed: the address of an image, up to {_MOST_ADDRESSES} times")
+        if None in addresses:
+            raise RefusedError(404, "no image is at this address")
+        base = base_url(request, self._site.settings)
+        return await self._site.run_slow(state_of, self._site, [str(a) for a in addresses], base)
+
+    async def view(self, request: Request) -> Response:
+        """Answer with the viewer, showing images."""
+        from starlette.responses import Response
+
+        try:
+            client_folder()
+            state = await self._state(request)
+        except RefusedError as refused:
+            return _told(refused)
+        except UnsupportedError as error:
+            return _plain(501, f"{error.message}: {error.fix}")
+        url = viewer_url(base_url(request, self._site.settings), state, self._saved)
+        return Response(status_code=302, headers={"location": url, "cache-control": "no-cache"})
+
+    async def state_json(self, request: Request) -> Response:
+        """Answer with the state alone, for other viewers and for scripts."""
+        from starlette.responses import JSONResponse
+
+        try:
+            return JSONResponse(await self._state(request), headers={"cache-control": "no-cache"})
+        except RefusedError as refused:
+            return _told(refused)
+
+    async def save(self, request: Request) -> Response:
+        """Keep a state, and answer with its short link, as the viewer expects it: a text in JSON."""
+        from starlette.responses import JSONResponse
+
+        state, _ = await self._document(request)
+        if not isinstance(state, dict):
+            return _plain(400, "a state is a JSON object")
+        name = await self._site.run(self._saved.save, state)
+        return JSONResponse(f"{base_url(request, self._site.settings)}/s/{name}", status_code=201)
+
+    async def saved(self, request: Request) -> Response:
+        """Answer with a saved state: ``/s/NAME`` is the viewer with it, ``/s/NAME.json`` the state."""
+        from starlette.responses import Response
+
+        name, dot, kind = request.path_params["name"].partition(".")
+        found = await self._site.run(self._saved.get, name)
+        if found is None or (dot and kind != "json"):
+            return _plain(404, "not found")
+        if dot:
+            return Response(found, media_type="application/json", headers={"cache-control": "max-age=3600"})
+        base = base_url(request, self._site.settings)
+        return Response(status_code=302, headers={"location": f"{base}/v/view/#!{base}/s/{name}.json"})
+
+    # ------------------------------------------------------------------------------------------------------- client
+    async def page(self, request: Request) -> Response:
+        """Answer with a file of the client."""
+        from starlette.responses import RedirectResponse, Response
+
+        token, name = request.path_params["token"], request.path_params.get("name")
+        if _TOKEN.fullmatch(token) is None:
+            return _plain(404, "not found")
+        if name is None:
+            return RedirectResponse(f"{base_url(request, self._site.settings)}/v/{token}/", 307)
+        match = _FILE.fullmatch(name or "index.html")
+        try:
+            body = None if match is None else await self._site.run(_client_file, client_folder(), match[0])
+        except UnsupportedError as error:
+            return _plain(501, f"{error.message}: {error.fix}")
+        if match is None or body is None:
+            return _plain(404, "not found")
+        keep = "no-cache" if match[1] == "html" else "public, max-age=86400"
+        return Response(body, headers={"content-type": _TYPES[match[1]], "cache-control": keep})
+
+    async def events(self, request: Request) -> Response:
+        """Tell a browser what others changed, for as long as it listens."""
+        from starlette.responses import StreamingResponse
+
+        if _TOKEN.fullmatch(request.path_params["token"]) is None:
+            return _plain(404, "not found")
+        if self._streams >= _MOST_STREAMS:
+            return _plain(503, "too many viewers are open")
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(self._stream(request), media_type="text/event-stream", headers=headers)
+
+    async def _stream(self, request: Request) -> AsyncIterator[str]:
+        query = request.query_params
+        client, known = query.get("c", "")[:64], query.get("gs")
+        self._streams += 1
+        try:
+            yield ": hello\n\n"
+            while not self._site.stopping.is_set():
+                session = self._sessions.get(request.path_params["token"])
+                changed = session.changed
+                if known is not None and session.generation != known:
+                    known = session.generation
+                    if not known.startswith(f"{client}/"):
+                        yield f"data: {json.dumps({'k': 's', 's': session.state, 'g': known})}\n\n"
+                waits = [asyncio.ensure_future(e.wait()) for e in (changed, self._site.stopping)]
+                done, _ = await asyncio.wait(waits, timeout=_PING, return_when=asyncio.FIRST_COMPLETED)
+                for wait in waits:
+                    wait.cancel()
+                if not done:
+                    yield ": still here\n\n"
+        finally:
+            self._streams -= 1
+
+    async def change(self, request: Request) -> Response:
+        """Take the state of a browser; 412 when another one was faster."""
+        from starlette.responses import JSONResponse
+
+        told, size = await self._document(request)
+        token = request.path_params["token"]
+        texts = [told.get(k) for k in ("c", "pg")] if isinstance(told, dict) else []
+        if _TOKEN.fullmatch(token) is None or not texts or not all(isinstance(t, str) and len(t) < 200 for t in texts):
+            return _plain(400, "a change of a state has s, pg and c")
+        client, before = str(texts[0]).replace("/", ""), str(texts[1])
+        generation = self._sessions.change(token, told.get("s"), client=client, before=before, size=size)
+        return _plain(412, "changed meanwhile") if generation is None else JSONResponse({"g": generation})
+
+    async def action(self, request: Request) -> Response:
+        """Take what somebody did in the viewer; nobody here waits for it."""
+        await self._document(request)
+        return _plain(200, "")
+
+    async def credentials(self, request: Request) -> Response:
+        """Answer that there are none: the server holds no secrets of others."""
+        await self._document(request)
+        return _plain(404, "no credentials are kept here")
+
+    async def _document(self, request: Request) -> tuple[Any, int]:  # Any: JSON
+        """Return the JSON of a body, None when it is none; pages of other sites may not change anything."""
+        origin = request.headers.get("origin")
+        own = urlsplit(base_url(request, self._site.settings)).netloc
+        if origin is not None and urlsplit(origin).netloc not in (own, request.headers.get("host")):
+            return None, 0
+        raw = await request.body()
+        try:
+            return json.loads(raw), len(raw)
+        except (ValueError, RecursionError):
+            return None, 0
+
+
+def _plain(status: int, text: str) -> Response:
+    from starlette.responses import PlainTextResponse
+
+    return PlainTextResponse(f"{text}\n" if text else "", status, headers={"cache-control": "no-store"})
+
+
+def _told(refused: RefusedError) -> Response:
+    return _plain(refused.status, str(refused))
