@@ -130,7 +130,7 @@ def test_commands_and_options_in_the_pages_exist():
     from voxarium.cli.main import app
 
     def all_options(command):
-        own = {o for p in command.params for o in p.opts} | {"--help"}
+        own = {o for p in command.params for o in [*p.opts, *p.secondary_opts]} | {"--help"}
         return own.union(*(all_options(c) for c in getattr(command, "commands", {}).values()))
 
     commands = typer.main.get_command(app).commands
