@@ -114,7 +114,9 @@ def test_the_page_shows_images_and_loads_nothing_from_elsewhere(client):
     for link in re.findall(r'(?:href|src)="([^"]+)"', text):
         assert not link.startswith(("/", "//")) and "://" not in link, link
         if not link.startswith("data:"):
-            assert client.get("/" + link.replace("&amp;", "&").removeprefix("./")).status in (200, 404)
+            path = link.replace("&amp;", "&").removeprefix("./")
+            # The viewer is elsewhere on this server; pictures that would take too much to draw are not there.
+            assert client.get(f"/{path}").status in ((302,) if path.startswith("view/") else (200, 404)), path
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "unsafe-inline' 'sha" not in policy
     assert "/lab" not in re.sub(r"lab/", "", text.replace(client.url, "")) or "file://" not in text
