@@ -21,6 +21,7 @@ from voxarium.serve.catalogue import Found
 from voxarium.serve.raw import RawRequest, absent, answer_raw
 from voxarium.serve.sending import send_answer
 from voxarium.serve.site import Mount, Site
+from voxarium.serve.slabs import cube_of, in_slabs
 from voxarium.serve.sources import StoreSource
 from voxarium.view.neuroglancer_state import SHOWN_TYPES
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["VIEWS", "Presentations", "View", "mount", "shown", "shown_axes"]
 
 _PREFIX: Final = "/as/"
-_CHUNK: Final = (64,)
 _KEPT: Final = 64  # presented images
 _CACHE: Final = 32 << 20  # bytes for each: finished objects, and as many of voxels of computed levels
 _HEADERS: Final = frozenset({
@@ -173,8 +173,10 @@ def shown(view: View, image: Image) -> PresentedStore:
     InputError, UnsupportedError
         If it cannot be shown so.
     """
-    choices: dict[str, Any] = {"chunk": _CHUNK, **view.choices}
     axes = shown_axes(image)
+    image = in_slabs(image)
+    cube = cube_of(image, [i for i, axis in enumerate(axes) if axis.type == "space"])
+    choices: dict[str, Any] = {"chunk": cube, **view.choices}
     if not image.info.axes_stated:
         choices["axes"] = tuple(axis.name for axis in axes)
     if view.narrowed:
