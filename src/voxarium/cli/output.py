@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from voxarium.core.guarding import refuse_published
 from voxarium.errors import Code, ExistsError, InputError, StoreError
 
 __all__ = ["check_output", "partial_file", "write_whole"]
@@ -47,7 +48,10 @@ def partial_file(out: Path) -> Iterator[Path]:
     ------
     StoreError
         If it cannot be written.
+    ReleaseFrozenError
+        If it is part of a release.
     """
+    refuse_published(out)
     partial = out.with_name(f".{out.name}.partial")
     try:
         yield partial
