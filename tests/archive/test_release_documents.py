@@ -68,7 +68,7 @@ def test_documents_come_back_as_they_were():
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
@@ -115,7 +115,7 @@ def test_junk_is_refused(raw):
         (("time",), "2026-02-30T00:00:00.000Z"),
         (("manifest", "key"), "releases/manifests/x.parquet"),
         (("manifest", "bytes"), "-1"),
-        (("manifest", "objects"), 2**60),
+        (("manifest", "objects"), -1),
         (("software",), {"a": 1}),
         (("policy",), [{}]),
         (("pins",), [1]),
