@@ -138,3 +138,20 @@ def test_what_is_not_there_is_said(capsys):
     assert "no release v9" in text(capsys, "release", "show", "set", "v9", code=1)
     assert "nothing at" in text(capsys, "release", "list", "other", code=1)
     assert run(capsys, "release", "list", "set")["releases"] == []
+
+
+def test_a_dataset_is_made_published_continued_and_published_again(capsys, tmp_path):
+    """Everything by the commands that belong to datasets."""
+    facts = ["--license", "CC-BY-4.0", "--author", "Ada Lovelace"]
+    assert main(["dataset", "create", "brain", "--name", "brain", *facts]) == 0
+    assert main(["convert", "a.npy", "brain/em/first", *CONVERT]) == 0
+    first = run(capsys, "release", "create", "brain", "v1.0", *ACCEPT)
+    assert {r["check"]: r["state"] for r in first["policy"] if r["state"] != "passed"} == {"checksums": "accepted"}
+    assert main(["convert", "a.npy", "brain/em/second", *CONVERT]) == 0
+    assert run(capsys, "release", "create", "brain", "v1.1", *ACCEPT)["new_objects"] > 2
+    for name in ("v1.0", "v1.1"):
+        assert run(capsys, "verify", f"brain@{name}")["ok"]
+    assert main(["dataset", "rename", "brain", "em/first", "em/third"]) == 1
+    assert "never changes" in capsys.readouterr().err
+    assert run(capsys, "verify", "brain@v1.1")["ok"]
+    assert "em/first" in text(capsys, "tree", "brain@v1.0")
