@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from voxarium.core.guarding import refuse_published
 from voxarium.errors import Code, ExistsError, InputError, StoreError
 
 __all__ = ["check_output", "partial_file", "write_whole"]
@@ -51,6 +50,8 @@ def partial_file(out: Path) -> Iterator[Path]:
     ReleaseFrozenError
         If it is part of a release.
     """
+    from voxarium.core.guarding import refuse_published
+
     refuse_published(out)
     partial = out.with_name(f".{out.name}.partial")
     try:

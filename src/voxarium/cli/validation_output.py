@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from voxarium.cli.printing import print_json, printable, say
-from voxarium.core.guarding import refuse_published
 from voxarium.errors import Code, StoreError
 
 if TYPE_CHECKING:
@@ -54,6 +53,8 @@ def write_files(reports: Sequence[Report], *, html: Path | None, sarif: Path | N
 
 
 def _write(path: Path, content: bytes) -> None:
+    from voxarium.core.guarding import refuse_published
+
     refuse_published(path)
     try:
         path.write_bytes(content)
