@@ -105,6 +105,15 @@ def test_a_pin_must_name_something():
         publish(filled(MemoryStore()), pins=[("graph", "graphs", "1")])
 
 
+def test_the_order_in_which_a_store_lists_does_not_matter():
+    class Backwards(MemoryStore):
+        def list(self, prefix="", /):
+            return iter(sorted(super().list(prefix), reverse=True))
+
+    found = {publish(filled(kind())).release.release.manifest for kind in (MemoryStore, Backwards)}
+    assert len(found) == 1
+
+
 def test_what_stopped_writers_left_is_not_published():
     store = filled(MemoryStore())
     store.put("em/s0/c/5.partial", b"x")
