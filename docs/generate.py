@@ -83,6 +83,11 @@ MEANINGS = {
     Code.LOG_BUSY: "Other writers kept adding to a provenance log.",
     Code.KEY_MISSING: "There is no signing key of this name.",
     Code.NAME_REFUSED: "The layout of a dataset has no place for a member of this name.",
+    Code.RELEASE_MISSING: "The dataset has no release of this name.",
+    Code.RELEASE_WITHDRAWN: "The release was withdrawn; the message says why.",
+    Code.RELEASE_REFUSED: "A check of the release policy failed, and nothing was published.",
+    Code.RELEASE_FROZEN: "What was to be written is part of a published release.",
+    Code.RELEASE_BUSY: "Other writers kept publishing releases of the dataset.",
 }
 
 

@@ -80,6 +80,11 @@ class Code(StrEnum):
     LOG_BUSY = "log-busy"
     KEY_MISSING = "key-missing"
     NAME_REFUSED = "name-refused"
+    RELEASE_MISSING = "release-missing"
+    RELEASE_WITHDRAWN = "release-withdrawn"
+    RELEASE_REFUSED = "release-refused"
+    RELEASE_FROZEN = "release-frozen"
+    RELEASE_BUSY = "release-busy"
 
 
 class VoxariumError(Exception):

@@ -120,7 +120,10 @@ class DatasetFolder:
     @property
     def folder(self) -> str | None:
         """Path of a local dataset; None elsewhere."""
-        return os.fspath(self.store.root) if isinstance(self.store, LocalStore) else None
+        store = getattr(
+            self.store, "inner", self.store
+        )  # where there are releases, a store that keeps them is around it
+        return os.fspath(store.root) if isinstance(store, LocalStore) else None
 
     def address(self, path: str) -> str:
         """Return the address of something in the dataset."""

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from voxarium.archive.log_reading import LOG_FOLDER, LogReader, StoredLine
-from voxarium.core.uri import open_source_store, open_target_store
+from voxarium.core.uri import open_folder, open_source_store, open_target_store
 from voxarium.errors import Code, ConflictError, FormatError, InputError, NotFoundError, StoreError, UnsupportedError
 from voxarium.model.canonical_json import dump_canonical
 from voxarium.model.protocols import ReadableStore, WritableStore
@@ -300,7 +300,8 @@ def open_log(dataset: str | os.PathLike[str], *, writable: bool = False, **optio
         return ProvenanceLog(store, folder)
     from voxarium.stores.local import LocalStore
 
-    target = open_target_store(dataset, **options)
+    open_target_store(dataset, **options)  # refuses what cannot be written
+    target = open_folder(dataset, **options)
     return ProvenanceLog(LocalStore(target.root, durable=True) if isinstance(target, LocalStore) else target)
 
 

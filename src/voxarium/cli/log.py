@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from voxarium.archive.log_report import LogReport
     from voxarium.model.provenance import Agent, Artifact, RecordedActivity
 
-__all__ = ["log_app"]
+__all__ = ["agent_of", "log_app", "read_bytes"]
 
 _MOST_BYTES: Final = 64 << 20
 _DIGEST: Final = re.compile(r"(.+)=([a-z0-9][a-z0-9.-]*:[0-9A-Za-z+/=._-]+)")
@@ -106,7 +106,7 @@ def verify(
     from voxarium.archive.log_checks import check_log
     from voxarium.archive.provenance import open_log
 
-    kept = [(str(path), _read(path)) for path in checkpoint or ()]
+    kept = [(str(path), read_bytes(path)) for path in checkpoint or ()]
     log = open_log(dataset).existing()
     with contextlib.suppress(FormatError):  # a broken first entry: the check says so
         kept += remembered_checkpoints(log.log_id())
@@ -186,7 +186,7 @@ def add(
         inputs=[_artifact(a) for a in inputs or ()],
         outputs=[_artifact(a) for a in outputs or ()],
         parameters=dict(_parameter(p) for p in parameter or ()),
-        agent=_agent(by),
+        agent=agent_of(by),
         note=text,
     )
     entry = open_log(dataset, writable=True).append(activity)
@@ -215,7 +215,8 @@ def _parameter(text: str) -> tuple[str, Any]:  # Any: JSON
         return name, plain_parameters(value)
 
 
-def _agent(by: str | None) -> Agent | None:
+def agent_of(by: str | None) -> Agent | None:
+    """Return who is meant by ``--by``."""
     from voxarium.archive.agents import default_agent, parse_agent
 
     return default_agent() if by is None else parse_agent(by)
@@ -270,7 +271,7 @@ def remove(
             code=Code.ARGUMENT_INVALID,
             fix="give --yes to do so; copies, backups and older versions in a bucket are not reached",
         )
-    remove_payloads(log, sequence, names, reason=reason, agent=_agent(by))
+    remove_payloads(log, sequence, names, reason=reason, agent=agent_of(by))
     if not quiet:
         say(f"removed: {what}")
 
@@ -308,7 +309,7 @@ def export(
         facts = CrateFacts(name=name, description=description or name, license=licence)
         data = log_exports.export_ro_crate(log, facts, about)
     elif form is ExportFormat.CLOUDVOLUME:
-        existing = _read(out) if out is not None and out.exists() and not overwrite else None
+        existing = read_bytes(out) if out is not None and out.exists() and not overwrite else None
         data = log_exports.export_cloudvolume(log, existing, about)
     else:
         data = log_exports.export_json_lines(log, about)
@@ -318,7 +319,16 @@ def export(
         write_whole(out, data)
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """Return the beginning of a file, which is all of it unless it is none of ours.
+
+    Raises
+    ------
+    NotFoundError
+        If it is not there.
+    StoreError
+        If it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return file.read(_MOST_BYTES)

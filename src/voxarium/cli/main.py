@@ -20,6 +20,7 @@ from voxarium.cli.log import log_app
 from voxarium.cli.preview import preview
 from voxarium.cli.printing import exit_code, print_error
 from voxarium.cli.read import read
+from voxarium.cli.release import release_app
 from voxarium.cli.resample import resample
 from voxarium.cli.scene import scene
 from voxarium.cli.serve import serve
@@ -52,7 +53,7 @@ for _command in (
     virtualize, serve, view, link, manifest, verify,
 ):  # fmt: skip
     app.command()(_command)
-for _group in (dataset_app, log_app, key_app):
+for _group in (dataset_app, release_app, log_app, key_app):
     app.add_typer(_group)
 
 

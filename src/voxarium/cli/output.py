@@ -47,7 +47,12 @@ def partial_file(out: Path) -> Iterator[Path]:
     ------
     StoreError
         If it cannot be written.
+    ReleaseFrozenError
+        If it is part of a release.
     """
+    from voxarium.core.guarding import refuse_published
+
+    refuse_published(out)
     partial = out.with_name(f".{out.name}.partial")
     try:
         yield partial

@@ -59,7 +59,7 @@ def undo_fixes(uris: Sequence[str], key: str, *, as_json: bool) -> None:
 
 def _store(uri: str) -> WritableStore:
     """Return the store that a validation of this address had, for writing."""
-    from voxarium.core.uri import open_source_store
+    from voxarium.core.uri import open_source_store, open_target_store
     from voxarium.model.protocols import WritableStore
 
     store, path = open_source_store(uri)
@@ -67,4 +67,4 @@ def _store(uri: str) -> WritableStore:
         raise InputError(
             f"{uri} cannot be repaired in place", code=Code.STORE_READ_ONLY, fix="name a folder, or copy it first"
         )
-    return store
+    return open_target_store(uri)  # which keeps what was published

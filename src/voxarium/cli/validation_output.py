@@ -53,6 +53,9 @@ def write_files(reports: Sequence[Report], *, html: Path | None, sarif: Path | N
 
 
 def _write(path: Path, content: bytes) -> None:
+    from voxarium.core.guarding import refuse_published
+
+    refuse_published(path)
     try:
         path.write_bytes(content)
     except OSError as error:

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["manifest", "verify"]
 
-_Target = Annotated[str, typer.Argument(metavar="TARGET", help="A folder, an s3://, gs:// or az:// prefix, or a file.")]
+_Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET", help="A folder, an s3://, gs:// or az:// prefix, a file, or a release: DATASET@v1.0."
+    ),
+]
 
 
 class LevelName(StrEnum):
@@ -59,10 +64,13 @@ def verify(
 ) -> None:
     """Tell whether what is stored is what a manifest says; name what is missing, extra, changed, cut off or swapped.
 
+    Of a release (DATASET@NAME), its documents, the log and what is signed on this machine are checked too.
     Exit code 0 when nothing was found, 1 when something was.
     """
+    from voxarium.archive.release_checks import release_of, verify_release
     from voxarium.archive.verify import VerifyOptions, parse_sample
     from voxarium.archive.verify import verify as run_verify
+    from voxarium.cli.release import print_release_report
 
     chosen = {} if seed is None else {"seed": seed}
     options = VerifyOptions(
@@ -73,6 +81,11 @@ def verify(
         **chosen,
     )
     with HashingDisplay(silent=as_json or quiet) as bar:
+        reference = None if manifest else release_of(target)
+        if reference is not None:
+            released = verify_release(*reference, options, resume=resume, progress=bar.update)
+            print_release_report(released, as_json=as_json, quiet=quiet)
+            return
         report = run_verify(target, manifest, options, journal=journal, resume=resume, progress=bar.update)
     if as_json:
         print_json(report.to_json())

@@ -12,6 +12,7 @@ import errno
 import os
 from typing import Any, BinaryIO, Final, Protocol, runtime_checkable
 
+from voxarium.core.guarding import refuse_published
 from voxarium.core.registry import writable_array_driver
 from voxarium.errors import Code, ExistsError, InputError, StoreError
 from voxarium.model.protocols import ListableStore, WritableImageDriver, WritableStore
@@ -63,7 +64,7 @@ def parts_address(target: str) -> str:
 
 
 def check_file(target: str, *, overwrite: bool) -> None:
-    """Raise ExistsError when something is there that may not be replaced; a folder never is."""
+    """Raise ExistsError when something is there that may not be replaced; a folder never is, nor what was published."""
     if os.path.isdir(target) or (os.path.lexists(target) and not overwrite):
         folder = os.path.isdir(target)
         raise ExistsError(
@@ -71,6 +72,7 @@ def check_file(target: str, *, overwrite: bool) -> None:
             code=Code.TARGET_EXISTS,
             fix="choose another target" + ("" if folder else ", or replace it with --overwrite"),
         )
+    refuse_published(target)
 
 
 def package(driver: PackagingDriver, parts: ListableStore, path: str, target: str) -> int:

@@ -26,9 +26,9 @@ from voxarium.conversion.sources import open_source, open_source_or_collection
 from voxarium.conversion.target import (
     Target,
     check_apart,
+    check_documents,
     clear_partial,
     enclosing_version,
-    image_documents,
     open_target,
     refuse_or_clear,
 )
@@ -159,7 +159,7 @@ def run(
     refuse_losses(plan.losses, plan.options.accept, plan.format)
     if target.file is not None:
         check_file(target.file, overwrite=overwrite or resume)
-    image_documents(plan, target)  # what will be refused at the end is refused now
+    check_documents(plan, target)
     if resume:
         clear_partial(target.store)
         resumed = ledger.resume(plan.fingerprint)

@@ -14,6 +14,7 @@ from voxarium.conversion.packaging import packaging_driver, parts_address
 from voxarium.conversion.plan import Plan
 from voxarium.core.array import Array
 from voxarium.core.cropped import PartOfArray
+from voxarium.core.guarding import check_published
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_KEY
 from voxarium.core.opening import images_below, open_image
@@ -26,6 +27,7 @@ from voxarium.model.protocols import ListableStore, ResumableStore, WritableArra
 __all__ = [
     "Target",
     "check_apart",
+    "check_documents",
     "clear_partial",
     "enclosing_version",
     "image_documents",
@@ -208,6 +210,28 @@ def image_documents(plan: Plan, target: Target, levels: Mapping[str, bytes] | No
     return convention.with_copies(target.path, documents, inside, existing)
 
 
+def _level_documents(plan: Plan) -> dict[str, bytes]:
+    convention = writable_image_driver(plan.format)
+    container = writable_array_driver(convention.array_driver(plan.spec_version))
+    return {k: data for level in plan.levels for k, data in container.dump(level.path, level.info).items()}
+
+
+def check_documents(plan: Plan, target: Target) -> None:
+    """Refuse now what would be refused at the end, when listings around the image are written.
+
+    Raises
+    ------
+    InputError, FormatError
+        If the image cannot become part of what is around it.
+    ReleaseFrozenError
+        If a listing would have to change that was published.
+    """
+    prefix = f"{target.path}/" if target.path else ""
+    for key, data in image_documents(plan, target, _level_documents(plan)).items():
+        if prefix and not key.startswith(prefix):
+            check_published(target.hierarchy, key, data)
+
+
 def put_documents(plan: Plan, target: Target) -> list[tuple[str | None, bytes]]:
     """Store the metadata: arrays, then the image, then listings around it.
 
@@ -216,10 +240,8 @@ def put_documents(plan: Plan, target: Target) -> list[tuple[str | None, bytes]]:
     list of (str or None, bytes)
         Key and content of each; None for what is not in the image's own folder.
     """
-    convention = writable_image_driver(plan.format)
-    container = writable_array_driver(convention.array_driver(plan.spec_version))
     prefix = f"{target.path}/" if target.path else ""
-    levels = {k: data for level in plan.levels for k, data in container.dump(level.path, level.info).items()}
+    levels = _level_documents(plan)
     put: list[tuple[str | None, bytes]] = []
     for key, data in levels.items():
         target.store.put(key, data)

@@ -7,16 +7,20 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from voxarium.core import references as reference_files
+from voxarium.core.guarding import guarded, is_published
 from voxarium.core.registry import array_drivers, collection_drivers, image_drivers
 from voxarium.errors import Code, ExistsError, InputError, NotFoundError
 from voxarium.model.protocols import ReadableStore, WritableImageDriver, WritableStore
 
-__all__ = ["Location", "iter_above", "open_hierarchy", "open_source_store", "open_target_store", "parse_uri"]
+__all__ = [
+    "Location", "iter_above", "open_folder", "open_hierarchy", "open_release_of", "open_source_store",
+    "open_target_store", "parse_uri",
+]  # fmt: skip
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
 _GLOB = re.compile(r"[*?\[]")
@@ -86,6 +90,9 @@ def open_source_store(
         If the URI cannot be understood.
     """
     where = parse_uri(uri)
+    released = open_release_of(where, **options)
+    if released is not None:
+        return released
     if where.scheme == "file":
         return _local_source(where, references)
     folder, name = _split_remote(where.base)
@@ -99,6 +106,50 @@ def open_source_store(
 
         return ZipStore(store, name), where.inner.strip("/")
     return store, f"{name}::{where.inner}" if where.inner else name
+
+
+def open_release_of(where: Location, **options: Any) -> tuple[ReadableStore, str] | None:
+    """Return the store of a release and the path in it, of an address such as ``DATASET@v1.0/em``; None for others.
+
+    A local file or folder whose name has an ``@`` in it is meant as it is.
+
+    Raises
+    ------
+    NotFoundError
+        If the dataset has releases, and none of this name.
+    """
+    local = where.scheme == "file"
+    if "@" not in where.base or (local and os.path.lexists(where.base)):
+        return None
+    from voxarium.core.release_store import open_release_store, split_reference
+    from voxarium.core.releases import has_releases
+
+    for dataset, name, path in split_reference(where.base, local=local):
+        if local and not is_published(dataset):
+            continue
+        store = open_folder(dataset, **options)
+        if not local and not has_releases(store):
+            continue
+        released = open_release_store(store, name)
+        if path.lower().endswith(_ARCHIVES):
+            from voxarium.stores.zip import ZipStore
+
+            return ZipStore(released, path), where.inner.strip("/")
+        return released, f"{path}::{where.inner}" if where.inner else path
+    return None
+
+
+def open_folder(uri: str | os.PathLike[str], **options: Any) -> Any:  # Any: capabilities differ by kind
+    """Return the store of a folder as it is: for those who know what they may change in it.
+
+    Others write through `open_target_store`, which keeps what was published.
+    """
+    where = parse_uri(uri)
+    if where.scheme != "file":
+        return _remote_store(where.scheme, where.base, options)
+    from voxarium.stores.local import LocalStore
+
+    return LocalStore(where.base)
 
 
 def _suffixes_of_drivers() -> set[str]:
@@ -212,7 +263,7 @@ def _no_such_path(path: str) -> NotFoundError:
 
 
 def open_target_store(uri: str | os.PathLike[str], **options: Any) -> WritableStore:
-    """Return the store whose root is the image to be written.
+    """Return the store whose root is the image to be written; what releases list of it cannot be changed.
 
     Raises
     ------
@@ -236,7 +287,7 @@ def open_target_store(uri: str | os.PathLike[str], **options: Any) -> WritableSt
         )
     if where.scheme != "file":
         store: WritableStore = _remote_store(where.scheme, where.base, options)
-        return store
+        return guarded(store, where.scheme, where.base, partial(open_folder, **options))
     from voxarium.stores.local import LocalStore
 
     path = os.path.abspath(where.base)
@@ -245,7 +296,7 @@ def open_target_store(uri: str | os.PathLike[str], **options: Any) -> WritableSt
             raise ExistsError(
                 f"{above} is a file", code=Code.TARGET_EXISTS, fix="choose another target, or remove the file"
             )
-    return LocalStore(path)
+    return guarded(LocalStore(path), "file", path, open_folder)
 
 
 def open_hierarchy(

@@ -14,7 +14,7 @@ from voxarium.model.protocols import ListableStore, ReadableStore
 from voxarium.model.rules import Rule, rules
 from voxarium.validation.collecting import Collector
 
-__all__ = ["RULES", "check_lossless", "check_publishing"]
+__all__ = ["LOSSY", "RULES", "check_lossless", "check_publishing", "secrets_in"]
 
 RULES: Final[dict[str, Rule]] = {
     rule.id: rule
@@ -62,7 +62,7 @@ PB-007 must needs=hierarchy
 }
 
 _PICTURES: Final = ("thumbnail.jpg", "thumbnail.png", "thumbnail.webp")
-_LOSSY: Final = ("jpeg", "jpg", "webp", "avif", "fixedscaleoffset", "quantize", "bitround", "zfp", "sz3", "lerc")
+LOSSY: Final = ("jpeg", "jpg", "webp", "avif", "fixedscaleoffset", "quantize", "bitround", "zfp", "sz3", "lerc")
 _LEFT: Final = re.compile(r"\.(partial|tmp|temp|__lock)$|^\.tmp|\.voxarium-partial")
 _LARGEST: Final = 16 << 20
 _DOCUMENTS: Final = (
@@ -100,14 +100,18 @@ def check_publishing(found: Collector, store: ReadableStore, path: str) -> None:
     for name in [*(n for n in files if _LEFT.search(n)), *(f for f in folders if f == JOB_FOLDER or _LEFT.search(f))]:
         note("PB-005", "is left over", "finish the job, or remove it", f"{path}/{name}" if path else name)
     for name, text in documents.items():
-        for what, pattern in _SECRETS.items():
-            if text is not None and pattern.search(text):
-                note("PB-006", f"holds {what}", "remove it", f"{path}/{name}" if path else name)
+        for what in secrets_in(text or ""):
+            note("PB-006", f"holds {what}", "remove it", f"{path}/{name}" if path else name)
+
+
+def secrets_in(text: str) -> list[str]:
+    """Return what secrets a document holds, in words; empty when it holds none."""
+    return [what for what, pattern in _SECRETS.items() if pattern.search(text)]
 
 
 def check_lossless(sheet: Sheet, image: Image) -> None:
     """Report a label image that is stored with loss."""
-    lossy = [c for c in image.arrays[0].info.codecs if any(word in c.lower() for word in _LOSSY)]
+    lossy = [c for c in image.arrays[0].info.codecs if any(word in c.lower() for word in LOSSY)]
     if image.role == "label" and lossy:
         sheet.report("PB-007", f"is a label image stored with {', '.join(lossy)}", "write it again without loss")
 

@@ -1,0 +1,110 @@
+"""What of a dataset is published, and copies of the documents among it that may change later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from typing import Final
+
+import numpy as np
+
+from voxarium.archive.log_reading import LOG_FOLDER
+from voxarium.archive.trees import Listing, Tree, is_temporary
+from voxarium.core.journal import JOB_FOLDER
+from voxarium.core.releases import StoredRelease, read_bounded, release_manifest
+from voxarium.errors import ChecksumError, Code, ConflictError, FormatError, NotFoundError, StoreError
+from voxarium.model.protocols import WritableStore
+from voxarium.spec.manifest import Manifest, Strings, matching
+from voxarium.spec.release import FOLDER, pool_key
+
+__all__ = ["DATASET_KEY", "ContentTree", "count_new", "leftovers", "with_copies"]
+
+DATASET_KEY: Final = "dataset.json"
+_LISTS: Final = "labels"
+"""Folders whose own documents only list what is in them."""
+_DOCUMENTS: Final = (".json", ".zattrs", ".zgroup", ".zmetadata", ".md", ".txt", ".cff", "LICENSE", "README", ".png",
+                     ".jpg", ".webp")  # fmt: skip
+_MOST_COPIED: Final = 16 << 20
+
+
+class ContentTree(Tree):
+    """What of a dataset is published: all but the log, what tells of releases, and what stopped writers left."""
+
+    __slots__ = ()
+
+    def iter_objects(self) -> Iterator[tuple[str, int]]:
+        """Yield (key, size)."""
+        for key, size in Tree.iter_objects(self):
+            inside = key.startswith((f"{FOLDER}/", f"{LOG_FOLDER}/"))
+            if not inside and not is_temporary(key) and f"/{JOB_FOLDER}" not in f"/{key}":
+                yield key, size
+
+
+def _is_leftover(key: str) -> bool:
+    return is_temporary(key) or f"/{JOB_FOLDER}/" in f"/{key}"
+
+
+def leftovers(store: WritableStore) -> list[str]:
+    """Return keys of what jobs and stopped writers left among the content."""
+    tree = Tree(store)
+    inside = (f"{FOLDER}/", f"{LOG_FOLDER}/")  # what a stopped publisher left there is nobody's content
+    return [key for key, _ in tree.iter_objects() if not key.startswith(inside) and _is_leftover(key)]
+
+
+def count_new(store: WritableStore, listing: Listing, known: Sequence[StoredRelease]) -> tuple[int, int]:
+    """Return number and bytes of objects that the last release does not have, by key and size."""
+    everything = len(listing.sizes), int(listing.sizes.sum())
+    if not known:
+        return everything
+    try:
+        before = release_manifest(store, known[-1].release)
+    except (NotFoundError, FormatError):  # damage to an earlier release, which `verify` names
+        return everything
+    there = matching(listing.keys, before.keys)[0]
+    same = there >= 0
+    same[same] = before.sizes[there[same]] == listing.sizes[same]
+    return int((~same).sum()), int(listing.sizes[~same].sum())
+
+
+def with_copies(store: WritableStore, manifest: Manifest) -> Manifest:
+    """Copy documents that may change after the release, and return the manifest that leads to the copies."""
+    places: dict[int, str] = {}
+    own = manifest.find(DATASET_KEY) >= 0
+    for i, key in enumerate(manifest.keys):
+        if not _may_change(key, own) or manifest.sizes[i] > _MOST_COPIED:
+            continue
+        data = read_bounded(store, key, _MOST_COPIED)
+        digest = manifest.sha256[i].tobytes()
+        if data is None or sha256(data).digest() != digest:
+            raise ConflictError(
+                f"{key} changed while it was read", code=Code.PLAN_CHANGED, fix="publish when nothing writes there"
+            )
+        _put_copy(store, pool_key(digest.hex()), data)
+        places[i] = pool_key(digest.hex())
+    if not places:
+        return manifest
+    locations = Strings.of(places.get(i, "") for i in range(len(manifest)))
+    return replace(manifest, locations=locations, byte_offsets=np.zeros(len(manifest), np.int64))
+
+
+def _may_change(key: str, in_dataset: bool) -> bool:
+    """Tell whether later releases may have another object of this key: descriptions of the dataset, and mere lists."""
+    folder, _, name = key.rpartition("/")
+    return in_dataset and name.endswith(_DOCUMENTS) and (not folder or folder.rpartition("/")[2] == _LISTS)
+
+
+def _put_copy(store: WritableStore, key: str, data: bytes) -> None:
+    """Store a copy named by its content; one that is there and says something else was tampered with."""
+    try:
+        if store.put_if_absent(key, data):
+            return
+    except StoreError:
+        if store.stat(key) is None:
+            raise
+    if read_bounded(store, key, _MOST_COPIED) != data:
+        raise ChecksumError(
+            f"{key} in {store.uri} is not what its name says",
+            code=Code.CHECKSUM_MISMATCH,
+            fix="find out who changed it; remove it, then publish again",
+        )

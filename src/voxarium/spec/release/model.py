@@ -1,0 +1,213 @@
+"""What releases and tombstones hold, and where in a dataset everything about them lies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from hashlib import sha256
+from typing import Any, Final
+
+from voxarium.errors import Code, InputError
+
+__all__ = [
+    "FOLDER", "POOL", "STATES", "LogState", "ManifestReference", "Pin", "PolicyResult", "Release", "Tombstone",
+    "check_name", "entry_id", "is_name", "manifest_key", "pool_key", "release_key", "tombstone_key",
+]  # fmt: skip
+
+FOLDER: Final = "releases"
+"""Folder of the dataset that holds everything about releases."""
+
+POOL: Final = f"{FOLDER}/objects"
+"""Folder of copies of documents that may change after a release: each under its SHA-256."""
+
+STATES: Final = ("passed", "advised", "accepted", "failed", "off")
+"""What may become of a check of the policy; nothing with a failed one is published."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestReference:
+    """Which manifest: its roots (hexadecimal; BLAKE3's may be empty), and how much it lists."""
+
+    sha256: str
+    blake3: str = ""
+    objects: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """A part of the dataset that has a version of its own.
+
+    Parameters
+    ----------
+    kind : str
+        ``label-map``, ``graph``, ``annotations`` or another word.
+    key : str
+        Its folder or object.
+    version : str
+        Its version, as its makers count.
+    sha256 : str
+        Root of the manifest of nothing but this part, hexadecimal.
+    """
+
+    kind: str
+    key: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """How far the provenance log was before: its id, number of entries, and their root (hexadecimal)."""
+
+    log: str
+    size: int
+    root: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyResult:
+    """What became of a check: its name, one of `STATES`, what was found, and why it was accepted all the same."""
+
+    check: str
+    state: str
+    detail: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A published version.
+
+    Parameters
+    ----------
+    name, sequence : str, int
+        Its name, used once, and its number from 1.
+    parent : str
+        SHA-256 of the document of the release before; empty for the first.
+    time : str
+        UTC with milliseconds.
+    write_id : str
+        32 hexadecimal digits made up for this attempt to publish: tells a writer that got no answer what is its own.
+    manifest : ManifestReference
+        All objects.
+    dataset : str
+        SHA-256 of ``dataset.json``; empty when there is none.
+    license : str
+        As the dataset states it: an SPDX identifier or an address.
+    doi, concept_doi : str
+        Identifiers of this version and of all versions together; empty as long as there are none.
+    pins : tuple of Pin
+        Parts with versions of their own.
+    software : mapping of str to str
+        Versions of what made the release.
+    log : LogState or None
+        The provenance log as it was before.
+    policy : tuple of PolicyResult
+        What was checked.
+    note : str
+        For readers.
+    extra : mapping
+        Whatever later versions put into a document.
+    """
+
+    name: str
+    sequence: int
+    parent: str = ""
+    time: str
+    write_id: str
+    manifest: ManifestReference
+    dataset: str = ""
+    license: str = ""
+    doi: str = ""
+    concept_doi: str = ""
+    pins: tuple[Pin, ...] = ()
+    software: Mapping[str, str] = field(default_factory=dict)
+    log: LogState | None = None
+    policy: tuple[PolicyResult, ...] = ()
+    note: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
+
+    def same_content(self, other: Release) -> bool:
+        """Tell whether another attempt to publish would say the same."""
+        apart = ("sequence", "parent", "time", "write_id", "software", "log", "policy", "extra")
+        return all(getattr(self, f.name) == getattr(other, f.name) for f in fields(self) if f.name not in apart)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tombstone:
+    """Says that a release was withdrawn, and why.
+
+    Parameters
+    ----------
+    name, sequence, document : str, int, str
+        Which release; SHA-256 of its document.
+    reason : str
+        Why; stays for ever, so it should name no person.
+    time, write_id : str
+        As in a release.
+    """
+
+    name: str
+    sequence: int
+    document: str
+    reason: str
+    time: str
+    write_id: str
+
+
+# ---------------------------------------------------------------------------------------------------------------- keys
+def release_key(sequence: int) -> str:
+    """Return the key of a release document.
+
+    Examples
+    --------
+    >>> release_key(1)
+    'releases/000001.json'
+    """
+    return f"{FOLDER}/{sequence:06d}.json"
+
+
+def tombstone_key(sequence: int) -> str:
+    """Return the key of the tombstone of a release."""
+    return f"{FOLDER}/tombstones/{sequence:06d}.json"
+
+
+def manifest_key(root: str) -> str:
+    """Return the key of the manifest with a root."""
+    return f"{FOLDER}/manifests/{root}.parquet"
+
+
+def pool_key(digest: str) -> str:
+    """Return the key of the copy of a document."""
+    return f"{POOL}/{digest}"
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a release may have this name."""
+    return _NAME.fullmatch(text) is not None
+
+
+def check_name(text: str) -> str:
+    """Return the name of a release.
+
+    Raises
+    ------
+    InputError
+        If it cannot be one.
+    """
+    if is_name(text):
+        return text
+    raise InputError(
+        f"{text!r} is no name of a release",
+        code=Code.ARGUMENT_INVALID,
+        fix="use letters, digits and . _ + -, beginning with a letter or digit, such as v1.0",
+    )
+
+
+def entry_id(document: bytes) -> str:
+    """Return the `write_id` of the log entry about a document: so the entry itself, not only its details, names it."""
+    return sha256(document).hexdigest()[:32]
