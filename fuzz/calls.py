@@ -30,6 +30,23 @@ def cloudvolume_provenance(raw: bytes) -> object:
     return activities_of(layer, "em")
 
 
+def bagit(raw: bytes) -> object:
+    """Read the tag files of a bag."""
+    from voxarium.spec import bagit as spec
+
+    with suppress(VoxariumError):
+        spec.parse_info(raw, "utf-8")
+    for line in spec.iter_lines([raw[:7], raw[7:]], "utf-8", "list"):
+        for payload in (True, False):
+            for text in (line, f"{'0' * 64}  {line}", f"{'0' * 64}  data/{line}", f"https://e.org/a 7 {line}"):
+                with suppress(VoxariumError):
+                    spec.parse_manifest_line(text, "sha256", "list", payload=payload)
+                with suppress(VoxariumError):
+                    spec.parse_fetch_line(text)
+        spec.parse_oxum(line)
+    return None
+
+
 def itk_transform(raw: bytes) -> object:
     """Parse a transform in each of ITK's three kinds of file."""
     from voxarium.spec.itk_transform import parse_itk

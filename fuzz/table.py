@@ -22,6 +22,8 @@ class Line(NamedTuple):
 
 LINES: Final = (
     Line("spec.array_attributes", "stated_axes", "mapping ndim path"),
+    Line("spec.bagit", "parse_declaration", "bytes where"),
+    Line("spec.bagit", "calls:bagit", "bytes"),
     Line("spec.bdv.layout", "n5_factors", "mapping levels"),
     Line("spec.bdv.layout", "own_placement", "mapping mapping"),
     Line("spec.bdv.layout", "parse_view_path", "text"),
