@@ -76,6 +76,8 @@ LINES: Final = (
     Line("spec.npy_header", "parse_npy_header", "bytes", "*.npy"),
     Line("spec.npy_header", "parse_plain_dtype", "text"),
     Line("spec.nrrd", "parse_header", "bytes where"),
+    Line("spec.ocfl", "calls:ocfl", "document"),
+    Line("spec.ocfl", "calls:ocfl_inventory", "mapping"),
     Line("spec.ome", "calls:ome_image", "mapping", ".zattrs"),
     Line("spec.ome", "calls:ome_collections", "mapping", ".zattrs"),
     Line("spec.ome", "image_names", "bytes", "*.ome.xml"),

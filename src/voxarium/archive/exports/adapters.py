@@ -13,7 +13,7 @@ from voxarium.model.protocols import ReadableStore, WritableStore
 
 __all__ = [
     "ExportOptions", "ExportPlan", "ExportReport", "Package", "PackageAdapter", "PackageProblem", "PackageReport",
-    "ReleaseExport",
+    "ReleaseExport", "RootedExport",
 ]  # fmt: skip
 
 
@@ -120,6 +120,20 @@ class ReleaseExport(Protocol):
         """Write into an empty place. What says that it is complete comes last.
 
         If `single`, the one object has the key `voxarium.archive.exports.targets.SINGLE`.
+        """
+
+
+@runtime_checkable
+class RootedExport(ReleaseExport, Protocol):
+    """An adapter that may put what it writes below a root that it shares with others."""
+
+    def prepare(self, root: WritableStore, /) -> None:
+        """Make the root, or see that it is one.
+
+        Raises
+        ------
+        InputError
+            If it is another thing.
         """
 
 

@@ -6,13 +6,21 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
-from voxarium.archive.exports.adapters import ExportOptions, ExportReport, PackageAdapter, PackageReport, ReleaseExport
+from voxarium.archive.exports.adapters import (
+    ExportOptions,
+    ExportReport,
+    PackageAdapter,
+    PackageReport,
+    ReleaseExport,
+    RootedExport,
+)
 from voxarium.archive.exports.copying import Copier
 from voxarium.archive.exports.source import ReleaseSource, open_release_source
 from voxarium.archive.exports.targets import check_target, new_file, new_folder
 from voxarium.archive.manifests import HashingProgress
 from voxarium.archive.trees import open_tree
 from voxarium.core.registry import release_export, release_exports
+from voxarium.core.uri import open_target_store
 from voxarium.errors import Code, InputError, NotFoundError, UnsupportedError
 from voxarium.model.protocols import ReadableStore
 
@@ -72,6 +80,8 @@ def export_release(
     report = ExportReport(release=source.release.name, kind=kind, target=place, plan=plan, dry_run=dry_run)
     if dry_run:
         return report
+    if plan.place and isinstance(adapter, RootedExport):
+        adapter.prepare(open_target_store(target))
     with new_file(place) if adapter.single else new_folder(place) as store:
         copier = Copier(store, objects=plan.objects, nbytes=plan.nbytes, threads=threads, progress=progress)
         adapter.write(source, options, plan, store, copier)

@@ -90,6 +90,7 @@ def new_folder(target: str) -> Iterator[WritableStore]:
     refuse_published(path)
     above, name = os.path.split(path)
     staging = os.path.join(above, f".{name}.{secrets.token_hex(4)}.partial")
+    made = list(_absent_above(path))
     try:
         os.makedirs(staging)
         store = LocalStore(staging)
@@ -111,6 +112,17 @@ def new_folder(target: str) -> Iterator[WritableStore]:
     finally:
         with contextlib.suppress(OSError):
             shutil.rmtree(staging)
+        with contextlib.suppress(OSError):  # the first that is not empty
+            for folder in made:
+                os.rmdir(folder)
+
+
+def _absent_above(path: str) -> Iterator[str]:
+    """Yield the folders above a path that do not exist, the deepest first."""
+    above = os.path.dirname(path)
+    while not os.path.exists(above):
+        yield above
+        above = os.path.dirname(above)
 
 
 @contextmanager
