@@ -142,6 +142,7 @@ LINES: Final = (
 )
 
 WITHOUT: Final[dict[str, str]] = {
+    "git_annex": "writes only",
     "prov_json": "writes only",
     "ro_crate": "writes only",
 }

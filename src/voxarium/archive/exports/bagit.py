@@ -6,7 +6,7 @@ the root that it names is proven to hold that release.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -26,6 +26,7 @@ from voxarium.archive.exports.findings import (
     iter_pieces,
 )
 from voxarium.archive.exports.source import ReleaseSource
+from voxarium.archive.exports.targets import put_pieces
 from voxarium.archive.manifests import HashingProgress
 from voxarium.archive.trees import Listing, Tree
 from voxarium.core.report import bytes_text
@@ -72,21 +73,24 @@ class BagExport:
     ) -> None:
         """Write the payload, then the tag files, ``bagit.txt`` last."""
         manifest = source.manifest
-        tags = _TagFiles(target)
+        digests = {bagit.DECLARATION_FILE: sha256(bagit.DECLARATION).digest()}
+
+        def put(key: str, parts: Iterable[bytes]) -> None:
+            digests[key] = put_pieces(target, key, parts)
+
         if plan.details is None:
             copier.copy_release(source.objects, range(len(manifest)), lambda key: f"{bagit.PAYLOAD}/{key}")
         else:
-            tags.stream(bagit.FETCH_FILE, _fetch_lines(source, plan.details))
+            put(bagit.FETCH_FILE, _fetch_lines(source, plan.details))
         lines = (
             bagit.manifest_line(manifest.sha256[i].tobytes(), f"{bagit.PAYLOAD}/{key}")
             for i, key in enumerate(manifest.keys)
         )
-        tags.stream("manifest-sha256.txt", lines)
-        tags.stream(_RELEASE, [source.stored.document])
-        tags.stream(bagit.INFO_FILE, [bagit.dump_info(_info(source, options))])
-        tags.digests[bagit.DECLARATION_FILE] = sha256(bagit.DECLARATION).digest()
-        listed = sorted(tags.digests.items())
-        tags.stream("tagmanifest-sha256.txt", (bagit.manifest_line(digest, key) for key, digest in listed))
+        put("manifest-sha256.txt", lines)
+        put(_RELEASE, [source.stored.document])
+        put(bagit.INFO_FILE, [bagit.dump_info(_info(source, options))])
+        listed = sorted(digests.items())
+        put("tagmanifest-sha256.txt", (bagit.manifest_line(digest, key) for key, digest in listed))
         target.put(bagit.DECLARATION_FILE, bagit.DECLARATION)
 
     # ---------------------------------------------------------------------------------------------------------- reading
@@ -132,39 +136,6 @@ class BagExport:
 
 
 # ------------------------------------------------------------------------------------------------------------- writing
-class _TagFiles:
-    """Writes tag files and remembers their digests."""
-
-    def __init__(self, target: WritableStore) -> None:
-        self._target = target
-        self.digests: dict[str, bytes] = {}
-
-    def stream(self, key: str, parts: Iterator[bytes] | list[bytes]) -> None:
-        """Write one, piece by piece."""
-        digest = sha256()
-        writer = self._target.create(key)
-        try:
-            for piece in _joined(parts):
-                digest.update(piece)
-                writer.write(piece)
-            writer.commit()
-        except BaseException:
-            writer.abort()
-            raise
-        self.digests[key] = digest.digest()
-
-
-def _joined(parts: Iterator[bytes] | list[bytes]) -> Iterator[bytes]:
-    waiting, size = [], 0
-    for part in parts:
-        waiting.append(part)
-        size += len(part)
-        if size > 1 << 20:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    yield b"".join(waiting)
-
-
 def _fetch_lines(source: ReleaseSource, address: Callable[[int], str]) -> Iterator[bytes]:
     manifest = source.manifest
     for i, key in enumerate(manifest.keys):

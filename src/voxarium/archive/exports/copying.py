@@ -46,8 +46,8 @@ class Copier:
 
     Parameters
     ----------
-    target : WritableStore or None
-        Where to; None: objects are read and their digests taken, nothing is written.
+    target : WritableStore
+        Where to.
     objects, nbytes : int
         What will be copied in all, for progress.
     threads : int or None
@@ -58,7 +58,7 @@ class Copier:
 
     def __init__(
         self,
-        target: WritableStore | None,
+        target: WritableStore,
         *,
         objects: int = 0,
         nbytes: int = 0,
@@ -77,7 +77,11 @@ class Copier:
         self._totals = objects, nbytes
 
     def copy_release(
-        self, source: ReleaseStore, rows: Sequence[int] | NDArray[np.int64], place: Place, extra: Sequence[str] = ()
+        self,
+        source: ReleaseStore,
+        rows: Sequence[int] | NDArray[np.int64],
+        place: Place | None,
+        extra: Sequence[str] = (),
     ) -> Digests:
         """Copy objects of a release.
 
@@ -87,8 +91,8 @@ class Copier:
             The release.
         rows : sequence of int
             Positions in its manifest.
-        place : callable
-            Returns the key in the target for a key of the release.
+        place : callable or None
+            Returns the key in the target for a key of the release; None: objects are read and not written.
         extra : sequence of str
             Digests to take besides SHA-256, of `DIGEST_BYTES`.
 
@@ -104,7 +108,13 @@ class Copier:
         """
         manifest = source.manifest
         tasks = (
-            _Task(n, key := manifest.keys[i], place(key), int(manifest.sizes[i]), manifest.sha256[i].tobytes())
+            _Task(
+                n,
+                key := manifest.keys[i],
+                "" if place is None else place(key),
+                int(manifest.sizes[i]),
+                manifest.sha256[i].tobytes(),
+            )
             for n, i in enumerate(int(r) for r in rows)
         )
         return self._run(source, tasks, len(rows), "sha256", extra=extra, whose=f"release {source.name}")
@@ -142,7 +152,7 @@ class Copier:
             self._count(len(batch), sum(t.size for t in batch))
             return len(batch)
 
-        wanted = source.concurrency if self._target is None else max(source.concurrency, self._target.concurrency)
+        wanted = max(source.concurrency, self._target.concurrency)
         workers = self._threads or min(_MOST_THREADS, max(cpu_count(), wanted))
         for _ in ThreadExecutor(workers).map_unordered(batch_done, _batches(tasks), Cancel()):
             pass
@@ -154,7 +164,7 @@ class Copier:
         self, source: ReadableStore, task: _Task, algorithm: str, extra: Sequence[str], whose: str
     ) -> dict[str, bytes]:
         digester = Digester(tuple(dict.fromkeys((algorithm, *extra))))
-        writer = None if self._target is None else self._target.create(task.to)
+        writer = self._target.create(task.to) if task.to else None
         try:
             for piece in _pieces(source, task, whose):
                 digester.update(piece)

@@ -6,7 +6,6 @@ The object of a release has the releases before it as its earlier versions. The 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -20,6 +19,7 @@ from voxarium.archive.exports.adapters import ExportOptions, ExportPlan, Package
 from voxarium.archive.exports.copying import DIGEST_BYTES, Copier
 from voxarium.archive.exports.ocfl_checks import ObjectReader
 from voxarium.archive.exports.source import ReleaseSource
+from voxarium.archive.exports.targets import put_pieces
 from voxarium.archive.manifests import HashingProgress
 from voxarium.core.releases import stored_tombstone
 from voxarium.errors import Code, InputError
@@ -120,9 +120,9 @@ class OcflExport:
         table = _Contents(versions, algorithm, digests)
         for number, version in enumerate(versions, 1):
             target.put(f"logs/voxarium/{number:06d}.json", version.source.stored.document)
-            digest = _put_inventory(target, f"v{number}/", table, identifier, number)
+            digest = table.put(target, f"v{number}/", identifier, number)
             target.put(f"v{number}/{ocfl.INVENTORY_FILE}.{algorithm}", ocfl.sidecar(digest))
-        digest = _put_inventory(target, "", table, identifier, len(versions))
+        digest = table.put(target, "", identifier, len(versions))
         target.put(f"{ocfl.INVENTORY_FILE}.{algorithm}", ocfl.sidecar(digest))
         target.put(ocfl.DECLARATION_FILE, ocfl.DECLARATION)
 
@@ -211,18 +211,19 @@ class _Contents:
             digest = self.digests[version.contents[rows[0]]].tobytes().hex()
             yield digest, (keys[row] for row in rows.tolist())
 
-    def pieces(self, identifier: str, count: int) -> Iterator[bytes]:
-        """Yield the inventory of the first so many versions."""
+    def put(self, target: WritableStore, folder: str, identifier: str, count: int) -> bytes:
+        """Store the inventory of the first so many versions, and return its digest."""
         versions = self.versions[:count]
         stop = versions[-1].stop
         other = "sha256" if self.algorithm != "sha256" else ""
-        return ocfl.inventory_pieces(
+        pieces = ocfl.inventory_pieces(
             identifier,
             self.algorithm,
             self.manifest(stop, self.algorithm),
             ((_head(v.source), self.state(v)) for v in versions),
             [(other, self.manifest(stop, other))] if other else [],
         )
+        return put_pieces(target, f"{folder}{ocfl.INVENTORY_FILE}", pieces, self.algorithm)
 
 
 def _head(source: ReleaseSource) -> ocfl.VersionHead:
@@ -239,17 +240,3 @@ def _head(source: ReleaseSource) -> ocfl.VersionHead:
     name = f"voxarium {software_versions()['voxarium']}" if agent is None else agent.name
     address = "https://voxarium.readthedocs.io" if agent is None else agent.identifier
     return ocfl.VersionHead(created=release.time, message="; ".join(filter(None, parts)), user=name, address=address)
-
-
-def _put_inventory(target: WritableStore, folder: str, table: _Contents, identifier: str, count: int) -> bytes:
-    digest = hashlib.new(table.algorithm)
-    writer = target.create(f"{folder}{ocfl.INVENTORY_FILE}")
-    try:
-        for piece in table.pieces(identifier, count):
-            digest.update(piece)
-            writer.write(piece)
-        writer.commit()
-    except BaseException:
-        writer.abort()
-        raise
-    return digest.digest()

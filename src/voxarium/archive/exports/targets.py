@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -16,8 +17,9 @@ from voxarium.errors import Code, ExistsError, InputError, StoreError
 from voxarium.model.protocols import ListableStore, WritableStore
 from voxarium.stores.memory import MemoryStore
 
-__all__ = ["SINGLE", "check_target", "new_file", "new_folder"]
+__all__ = ["SINGLE", "check_target", "new_file", "new_folder", "put_pieces"]
 
+_PIECE: Final = 1 << 20
 SINGLE: Final = "document"
 """Key under which an adapter that makes one file writes it."""
 
@@ -54,6 +56,33 @@ def check_target(target: str, *, outside: str = "") -> None:
         raise ExistsError(
             f"{target} exists", code=Code.TARGET_EXISTS, fix="choose another name; nothing is ever written over"
         )
+
+
+def put_pieces(target: WritableStore, key: str, parts: Iterable[bytes], algorithm: str = "sha256") -> bytes:
+    """Store an object of many small parts, and return its digest; it appears whole or not at all."""
+    digest = hashlib.new(algorithm)
+    writer = target.create(key)
+    try:
+        for piece in _joined(parts):
+            digest.update(piece)
+            writer.write(piece)
+        writer.commit()
+    except BaseException:
+        writer.abort()
+        raise
+    return digest.digest()
+
+
+def _joined(parts: Iterable[bytes]) -> Iterator[bytes]:
+    waiting: list[bytes] = []
+    size = 0
+    for part in parts:
+        waiting.append(part)
+        size += len(part)
+        if size > _PIECE:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    yield b"".join(waiting)
 
 
 def _anything(store: Any) -> bool:  # Any: capabilities differ by kind
