@@ -42,6 +42,8 @@ LINES: Final = (
     Line("spec.cosem", "findings", "mapping levels", "attributes.json"),
     Line("spec.cosem_rules", "calls:cosem_rules", "mapping mapping", "attributes.json"),
     Line("spec.cremi", "parse_image", "path mapping ndim path"),
+    Line("spec.datacite", "check_record", "mapping"),
+    Line("spec.datacite", "is_orcid", "text"),
     Line("spec.dataset_document", "parse_dataset", "document where"),
     Line("spec.file_patterns", "calls:file_patterns", "text"),
     Line("spec.fibsem_dat", "parse_header", "bytes where"),

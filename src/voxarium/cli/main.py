@@ -12,7 +12,7 @@ import typer
 
 from voxarium.cli.compare import compare
 from voxarium.cli.convert import convert
-from voxarium.cli.dataset import dataset_app
+from voxarium.cli.dataset_describe import dataset_app
 from voxarium.cli.digest import digest
 from voxarium.cli.info import info
 from voxarium.cli.key import key_app
