@@ -20,8 +20,8 @@ def _words(text: str) -> frozenset[str]:
 RESOURCE_TYPES: Final = _words(
     """Audiovisual Award Book BookChapter Collection ComputationalNotebook ConferencePaper ConferenceProceeding
     DataPaper Dataset Dissertation Event Image Instrument InteractiveResource Journal JournalArticle Model
-    OutputManagementPlan PeerReview PhysicalObject Preprint Project Report Service Software Sound Standard StudyRegistration Text
-    Workflow Other"""
+    OutputManagementPlan PeerReview PhysicalObject Preprint Project Report Service Software Sound Standard
+    StudyRegistration Text Workflow Other"""
 )
 IDENTIFIER_TYPES: Final = _words(
     """ARK arXiv bibcode CSTR DOI EAN13 EISSN Handle IGSN ISBN ISSN ISTC LISSN LSID PMID PURL RRID UPC URL URN
