@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
+import tempfile
+import urllib.request
+from pathlib import Path
 
 import pytest
-from export_data import CONTENT, LATER, contents, exported, made
+from export_data import CONTENT, LATER, contents, exported, made, publish
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from voxarium.archive.exports import ExportOptions, check_package, export_release, import_package
+from voxarium.archive.exports import (
+    ExportOptions,
+    check_package,
+    export_release,
+    import_package,
+    open_release_source,
+)
 from voxarium.archive.exports.running import package_adapter
+from voxarium.archive.trees import is_temporary
 from voxarium.cli.main import app, main
 from voxarium.core.registry import release_exports
 from voxarium.errors import (
@@ -50,11 +63,8 @@ def test_nothing_is_written_over(brain, tmp_path, kind):
 
 
 def test_somebody_who_was_faster_keeps_what_is_theirs(brain, tmp_path, monkeypatch):
-    sync = os.sync
-
     def faster():
         (tmp_path / "out").mkdir()
-        sync()
 
     monkeypatch.setattr(os, "sync", faster)
     with pytest.raises(ExistsError):
@@ -186,3 +196,77 @@ def test_an_object_store_gets_the_declaration_last_and_is_not_written_over(brain
     assert check_package(remote).package.release == "v1.0"
     with pytest.raises(ExistsError):
         exported(f"{brain}@v1.0", "s3://bucket/bag", "bagit")
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """A bucket of a server that speaks S3."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    for name in list(os.environ):
+        if name.startswith("AWS_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    urllib.request.urlopen(urllib.request.Request(f"{url}/exports", method="PUT"), timeout=20).close()
+    for name, value in {
+        "ENDPOINT_URL": url,
+        "ACCESS_KEY_ID": "me",
+        "SECRET_ACCESS_KEY": "s",
+        "REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    yield "s3://exports"
+    server.stop()
+
+
+@pytest.mark.parametrize("kind", ["bagit", "ocfl"])
+def test_packages_in_a_bucket(brain, bucket, tmp_path, kind):
+    target = f"{bucket}/{kind}"
+    exported(f"{brain}@v1.1", target, kind)
+    report = check_package(target)
+    assert report.ok and report.package.release == "v1.1"
+    import_package(target, tmp_path / "out")
+    assert contents(tmp_path / "out") == CONTENT | LATER
+    with pytest.raises(ExistsError):
+        exported(f"{brain}@v1.1", target, kind)
+    with pytest.raises(InputError):
+        exported(f"{brain}@v1.1", "https://example.org/bag", kind)
+
+
+PART = st.text(
+    st.characters(codec="utf-8", exclude_characters="/\\", exclude_categories=("Cc", "Cs")), min_size=1, max_size=9
+)
+KEY = st.lists(PART.filter(lambda p: p not in (".", "..")), min_size=1, max_size=3).map("/".join)
+
+
+def apart(content):
+    """Leave out what cannot lie beside the rest on a file system, and what releases do not take."""
+    keys = set(content)
+    above = {key[:i] for key in keys for i, c in enumerate(key) if c == "/"}
+    return {
+        k: v
+        for k, v in content.items()
+        if k not in above and not k.startswith(("releases", "provenance-log", ".voxarium")) and not is_temporary(k)
+    }
+
+
+@pytest.mark.parametrize("kind", ["bagit", "ocfl", "files"])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=st.dictionaries(KEY, st.binary(max_size=5), max_size=6).map(apart), second=st.binary(max_size=3))
+def test_whatever_is_published_comes_back(kind, first, second):
+    store = MemoryStore(first | {"always": b""})
+    publish(store, "v1")
+    store.put("later", second)
+    publish(store, "v2")
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        export_release(open_release_source(store, "v2"), root / "out", kind)
+        if kind != "files":
+            assert check_package(root / "out").package.release == "v2"
+            import_package(root / "out", root / "again")
+        found = contents(root / ("out" if kind == "files" else "again"))
+    assert found == first | {"always": b"", "later": second}
