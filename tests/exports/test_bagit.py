@@ -195,6 +195,14 @@ class TestStrangers:
     def test_lists_of_what_to_fetch_that_lead_astray(self, line, kind):
         assert kind in {k for _, k in kinds(stranger(fetch_txt=f"{line}\n".encode()))}
 
+    @pytest.mark.parametrize("name", [b"data/\xff", b"data/a\\b", b"manifest-\xff.txt"])
+    def test_names_that_are_no_keys(self, bag, name):
+        with open(os.path.join(os.fsencode(bag), name), "wb") as file:
+            file.write(b"x")
+        report = check_package(bag)
+        assert report.ok is (b"manifest" in name)
+        json.dumps(report.to_json())
+
     def test_links_and_pipes_are_not_followed(self, bag, tmp_path):
         (tmp_path / "secret").write_bytes(CONTENT["em/zarr.json"])
         (bag / "data/em/zarr.json").unlink()

@@ -177,6 +177,8 @@ def test_what_is_no_package_is_not_taken_for_one(tmp_path, brain):
     with pytest.raises(UnsupportedError, match="written, not read"):
         package_adapter(MemoryStore(), "files")
     (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match="inside a file"):
+        exported(f"{brain}@v1.0", f"{tmp_path}/x.h5::/bag", "bagit")
     with pytest.raises(NotFoundError):
         import_package(tmp_path / "file", tmp_path / "out")
 

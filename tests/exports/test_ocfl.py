@@ -155,6 +155,14 @@ class TestDamage:
                 beside.write_text(f"{hashlib.new(algorithm, data).hexdigest()} inventory.json\n")
         assert kinds(item) == {("logs/voxarium/000002.json", "changed")}
 
+    @pytest.mark.parametrize("name", [b"0=\xff", b"inventory.json.\xff", b"v1/content/\xff", b"v1/content/a\\b"])
+    def test_names_that_are_no_keys(self, item, name):
+        with open(os.path.join(os.fsencode(item), name), "wb") as file:
+            file.write(b"x")
+        report = check_package(item)
+        assert not report.ok
+        json.dumps(report.to_json())
+
     def test_links_are_not_followed(self, item, tmp_path):
         path = item / "v1/content/em/zarr.json"
         path.unlink()

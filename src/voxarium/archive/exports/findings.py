@@ -14,7 +14,7 @@ from voxarium.archive.exports.adapters import PackageProblem
 from voxarium.archive.hashing import Wanted, hash_objects
 from voxarium.archive.manifests import HashingProgress
 from voxarium.archive.trees import Tree
-from voxarium.errors import ChecksumError, Code, FormatError
+from voxarium.errors import ChecksumError, Code, FormatError, InputError
 from voxarium.model.protocols import ByteRange, ListableStore, ReadableStore
 from voxarium.spec.manifest import Strings, sorted_strings
 
@@ -135,7 +135,10 @@ def iter_pieces(store: ReadableStore, key: str, most: int) -> Iterator[bytes]:
     FormatError
         If it is absent or implausibly large.
     """
-    found = store.stat(key)
+    try:
+        found = store.stat(key)
+    except InputError as error:  # names of files that are no keys
+        raise FormatError(f"{store.uri}: {error.message}", code=Code.KEY_UNSAFE, fix=error.fix) from error
     if found is None or found.size > most:
         what = "is missing" if found is None else f"has {found.size:,} bytes, which is implausible"
         raise FormatError(

@@ -20,7 +20,7 @@ from voxarium.archive.exports.targets import check_target, new_file, new_folder
 from voxarium.archive.manifests import HashingProgress
 from voxarium.archive.trees import open_tree
 from voxarium.core.registry import release_export, release_exports
-from voxarium.core.uri import open_target_store
+from voxarium.core.uri import open_folder, open_target_store, parse_uri
 from voxarium.errors import Code, InputError, NotFoundError, UnsupportedError
 from voxarium.model.protocols import ReadableStore
 
@@ -188,8 +188,11 @@ def import_package(
 
 
 def _open(package: str | os.PathLike[str]) -> ReadableStore:
+    if parse_uri(package).scheme != "file":
+        remote: ReadableStore = open_folder(package)
+        return remote
     tree = open_tree(package)
-    if not tree.file and not tree.prefix:
+    if not tree.file:
         return tree.store
     raise NotFoundError(
         f"{os.fspath(package)} is a file", code=Code.FORMAT_UNRECOGNISED, fix="name the folder of a package"

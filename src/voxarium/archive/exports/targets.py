@@ -42,6 +42,10 @@ def check_target(target: str, *, outside: str = "") -> None:
         If it cannot be written, or lies in `outside`.
     """
     where = parse_uri(target)
+    if where.inner:
+        raise InputError(
+            f"{target} is inside a file", code=Code.URI_INVALID, fix="choose a folder or an address of an object store"
+        )
     local = where.scheme == "file"
     mine = os.path.realpath(where.base) if local else where.base.rstrip("/")
     around = os.path.realpath(outside.removeprefix("file://")) if outside.startswith("file://") else outside.rstrip("/")
@@ -52,7 +56,7 @@ def check_target(target: str, *, outside: str = "") -> None:
             fix="choose a target elsewhere",
         )
     there = os.path.lexists(where.base) if local else _anything(open_target_store(target))
-    if there or where.inner:
+    if there:
         raise ExistsError(
             f"{target} exists", code=Code.TARGET_EXISTS, fix="choose another name; nothing is ever written over"
         )
