@@ -121,7 +121,7 @@ def test_the_package_rocrate_reads_it(log, tmp_path, tmp_path_factory):
     assert crate.name == "Pinky"
     assert {e.id for e in crate.data_entities} == {"em/raw.tif", "em/fibsem/"}
     assert crate.dereference("#entry-1")["agent"]["name"] == "A lab"
-    assert crate.dereference("#entry-1")["result"][0].id == "em/fibsem/"
+    assert crate.dereference("#entry-1")["result"].id == "em/fibsem/"
     crate.write(tmp_path_factory.mktemp("copy") / "crate")
 
 

@@ -7,7 +7,7 @@ https://www.researchobject.org/ro-crate/specification/1.2/ and https://w3id.org/
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import quote
@@ -24,10 +24,18 @@ _SPECIFICATION: Final = "https://w3id.org/ro/crate/1.2"
 _PROFILE: Final = "https://w3id.org/ro/wfrun/process/0.5"
 _OUTSIDE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _SPDX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
+_WEB: Final = re.compile(r"https?://")
 _DOI: Final = re.compile(r"10\.[0-9]{4,9}/\S+")
 _EMAIL: Final = re.compile(r"[^\s<>@]+@[^\s<>@]+\.[^\s<>@]+")
 _AGENT_TYPES: Final = {"person": "Person", "organization": "Organization", "software": "SoftwareApplication"}
 _ACTIONS: Final = {"fix": "UpdateAction", "edit": "UpdateAction", "upgrade": "UpdateAction", "delete": "DeleteAction"}
+_PAGES: Final = {
+    "voxarium": "https://voxarium.readthedocs.io", "python": "https://www.python.org", "numpy": "https://numpy.org",
+    "zarr": "https://zarr.dev", "numcodecs": "https://numcodecs.readthedocs.io", "numba": "https://numba.pydata.org",
+    "pyarrow": "https://arrow.apache.org", "h5py": "https://www.h5py.org", "tifffile": "https://www.cgohlke.com",
+    "tensorstore": "https://google.github.io/tensorstore", "dask": "https://www.dask.org",
+}  # fmt: skip
+"""Pages of programs, which a crate should name; of others none is made up."""
 Json: TypeAlias = dict[str, Any]  # Any: JSON
 PartKind: TypeAlias = Literal["file", "folder", ""]
 """What lies at a key of the dataset: one object, a folder of them, or nothing."""
@@ -133,6 +141,7 @@ def dump_ro_crate(
     actions = [{"@id": crate.add(recorded)} for recorded in activities]
     for part in facts.parts:
         crate.add_part(part)
+    crate.nest(facts.parts)
     root: Json = {
         "@id": "./",
         "@type": "Dataset",
@@ -152,7 +161,7 @@ def dump_ro_crate(
     identifiers = crate.identifiers(facts)
     if identifiers:
         root["identifier"] = identifiers
-    crate.entities[_PROFILE] = {"@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"}
+    crate.entities[_PROFILE] = {"@type": ["CreativeWork", "Profile"], "name": "Process Run Crate", "version": "0.5"}
     descriptor = {
         "@id": FILE_NAME,
         "@type": "CreativeWork",
@@ -160,7 +169,12 @@ def dump_ro_crate(
         "conformsTo": {"@id": _SPECIFICATION},
     }
     others = [{"@id": name, **entity} for name, entity in crate.entities.items()]
-    return {"@context": _CONTEXT, "@graph": [descriptor, root, *others]}
+    return {"@context": _CONTEXT, "@graph": [descriptor, *map(_compact, (root, *others))]}
+
+
+def _compact(entity: Json) -> Json:
+    """Return an entity with single values instead of lists of one, as the specification recommends."""
+    return {k: v[0] if isinstance(v, list) and len(v) == 1 else v for k, v in entity.items()}
 
 
 class _Crate:
@@ -238,6 +252,19 @@ class _Crate:
         known = self.entities.get(name, {})
         self.entities[name] = known | {key: value for key, value in entity.items() if value}
 
+    def nest(self, parts: Sequence[CratePart]) -> None:
+        """Say which parts lie in which folders."""
+        folders = {p.key: p for p in parts if p.kind == "folder"}
+        inside: dict[str, list[str]] = {}
+        for part in parts:
+            above = part.key.rpartition("/")[0]
+            while above and above not in folders:
+                above = above.rpartition("/")[0]
+            if above:
+                inside.setdefault(above, []).append(self._name(part.key, part.kind))
+        for key, names in inside.items():
+            self.entities[self._name(key, "folder")]["hasPart"] = [{"@id": n} for n in sorted(names)]
+
     def people(self, facts: CrateFacts) -> Json:
         """Return who made, paid for and publishes the dataset, as properties of it."""
         found: Json = {}
@@ -261,6 +288,8 @@ class _Crate:
         organization = "//ror.org/" in person.identifier
         name = person.identifier if web else f"#person-{quote(person.name, safe='')}"
         entity: Json = {"@type": "Organization" if organization else "Person", "name": person.name}
+        if web:
+            entity["url"] = person.identifier
         if person.affiliation:
             entity["affiliation"] = self._organization(person.affiliation)
         if person.identifier and not web:
@@ -298,15 +327,30 @@ class _Crate:
         if not web and _SPDX.fullmatch(text) is None:
             return text
         name = text if web else f"https://spdx.org/licenses/{text}"
-        self.entities[name] = {"@type": "CreativeWork", "name": text} | ({} if web else {"identifier": text})
+        more = {} if web else {"identifier": text, "description": f"{text} in SPDX's list of licences"}
+        self.entities[name] = {"@type": "CreativeWork", "name": text} | more
         return {"@id": name}
 
     def identifiers(self, facts: CrateFacts) -> list[Any]:
-        """Return identifiers as a property: addresses, and values that say what they are."""
-        found: list[Any] = [f"https://doi.org/{i}" if _DOI.fullmatch(i) else i for i in facts.identifiers]
+        """Return identifiers as a property: values that say what they are."""
+        found: list[Any] = []
+        for text in facts.identifiers:
+            doi = _DOI.fullmatch(text) is not None
+            name = (
+                f"https://doi.org/{text}"
+                if doi
+                else text
+                if _WEB.match(text)
+                else f"#identifier-{quote(text, safe='')}"
+            )
+            entity: Json = {"@type": "PropertyValue", "name": text, "value": f"doi:{text}" if doi else text}
+            if doi:
+                entity |= {"propertyID": "https://registry.identifiers.org/registry/doi", "url": name}
+            self.entities[name] = entity
+            found.append({"@id": name})
         for what, value in facts.properties.items():
             name = f"#{quote(what, safe='')}"
-            self.entities[name] = {"@type": "PropertyValue", "propertyID": what, "value": value}
+            self.entities[name] = {"@type": "PropertyValue", "name": what, "propertyID": what, "value": value}
             found.append({"@id": name})
         return found
 
@@ -319,7 +363,9 @@ class _Crate:
 
     def _program(self, program: str, version: str) -> dict[str, str]:
         name = f"#program-{quote(program, safe='')}-{quote(version, safe='')}"
-        self.entities[name] = {"@type": "SoftwareApplication", "name": program, "softwareVersion": version}
+        entity: Json = {"@type": "SoftwareApplication", "name": program, "softwareVersion": version}
+        page = _PAGES.get(program.lower())
+        self.entities[name] = entity | {"version": version} | ({"url": page} if page else {})
         return {"@id": name}
 
     def _agent(self, agent: Agent) -> dict[str, str]:

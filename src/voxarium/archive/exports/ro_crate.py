@@ -95,6 +95,7 @@ class _Inside:
             size=int(manifest.sizes[i]),
             sha256=manifest.sha256[i].tobytes().hex(),
             format=_MEDIA.get(suffix, "application/octet-stream"),
+            description=f"file of {bytes_text(int(manifest.sizes[i]))}",
         )
 
     def contents(self, key: str) -> str:
@@ -161,8 +162,8 @@ def _parts(source: ReleaseSource, inside: _Inside) -> Iterator[CratePart]:
 
 def _member(member: DatasetMember, source: ReleaseSource, inside: _Inside, named: dict[str, str]) -> CratePart:
     kind = inside.kind(member.path)
-    about = inside.contents(member.path) if kind == "folder" else ""
     known = inside.file(member.path) if kind == "file" else None
+    about = known.description if known else inside.contents(member.path)
     return CratePart(
         key=member.path,
         kind=kind,
