@@ -280,6 +280,15 @@ class TestStrangers:
         with pytest.raises(FormatError):
             import_package(stranger(data), tmp_path / "out", "ocfl")
 
+    def test_paths_that_are_deeper_than_any_folder(self):
+        deep = "/".join("a" * 200_000)
+        assert "E053" in codes(stranger(body(**version(state={ONE: [deep, f"{deep}/b"]}))))
+        assert "E099" in codes(stranger(body(manifest={ONE: [f"v1/content/{deep}"]})))
+
+    def test_an_inventory_that_few_programs_read_is_announced(self, brain, tmp_path, monkeypatch):
+        monkeypatch.setattr("voxarium.spec.ocfl.MOST_INVENTORY", 1000)
+        assert any("larger shards" in n for n in exported(f"{brain}@v1.0", tmp_path / "x", "ocfl").plan.notes)
+
     def test_sizes_that_cannot_be_true(self, monkeypatch):
         monkeypatch.setattr("voxarium.spec.ocfl.MOST_INVENTORY", 100)
         assert ("inventory.json", "implausible") in kinds(stranger(body()))

@@ -22,6 +22,7 @@ from voxarium.archive.exports.source import ReleaseSource
 from voxarium.archive.exports.targets import put_pieces
 from voxarium.archive.manifests import HashingProgress
 from voxarium.core.releases import stored_tombstone
+from voxarium.core.report import bytes_text
 from voxarium.errors import Code, InputError
 from voxarium.model.protocols import ListableStore, ReadableStore, WritableStore
 from voxarium.spec import ocfl
@@ -80,6 +81,11 @@ class OcflExport:
         versions = _versions(source)
         identifier = options.identifier or _identifier(source)
         notes = [] if ":" in identifier else [f"the identifier {identifier} should be a URI"]
+        size = _inventory_bytes(versions)
+        if size > ocfl.MOST_INVENTORY // 2:
+            notes.append(
+                f"the inventory will have about {bytes_text(size)}, which few programs read: use larger shards"
+            )
         sizes = [v.source.manifest.sizes[v.new] for v in versions]
         return ExportPlan(
             objects=versions[-1].stop,
@@ -178,6 +184,12 @@ def _versions(source: ReleaseSource) -> list[_Version]:
         order = np.argsort(known, kind="stable")
         known, numbers = known[order], numbers[order]
     return out
+
+
+def _inventory_bytes(versions: Sequence[_Version]) -> int:
+    """Return about how large the inventory will be: each path some three times, and digests."""
+    manifests = [v.source.manifest for v in versions]
+    return sum(200 * len(m) + int(m.keys.offsets[-1]) for m in manifests) + 400 * versions[-1].stop
 
 
 def _as_text(manifest: Manifest) -> NDArray[np.bytes_]:

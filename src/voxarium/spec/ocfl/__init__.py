@@ -4,14 +4,13 @@ https://ocfl.io/1.1/spec/. Findings carry the codes of the specification's list 
 (``W004``). Inventories come from strangers: paths must stay in the object, and its size has a limit.
 """
 
+from voxarium.spec.ocfl.parts import parse_declaration, parse_sidecar
 from voxarium.spec.ocfl.reading import (
     MOST_INVENTORY,
     Inventory,
     Remark,
     examine_inventory,
-    parse_declaration,
     parse_inventory,
-    parse_sidecar,
 )
 from voxarium.spec.ocfl.writing import (
     DECLARATION,

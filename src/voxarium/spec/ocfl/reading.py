@@ -6,27 +6,19 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Final
 
-from voxarium.errors import Code, FormatError, InputError
-from voxarium.model.keys import checked_key
+from voxarium.errors import Code, FormatError
+from voxarium.spec.ocfl.parts import DIGITS, broken, is_time, path_fault
 from voxarium.spec.ocfl.writing import INVENTORY_FILE
 
-__all__ = [
-    "MOST_INVENTORY", "Inventory", "Remark", "examine_inventory", "parse_declaration", "parse_inventory",
-    "parse_sidecar",
-]  # fmt: skip
+__all__ = ["MOST_INVENTORY", "Inventory", "Remark", "examine_inventory", "parse_inventory"]
 
 MOST_INVENTORY: Final = 512 << 20
-_DIGITS: Final = {"sha512": 128, "sha256": 64}
 _FIXITY_DIGITS: Final = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 _NAME: Final = re.compile(r"v(0*)([1-9][0-9]{0,8})")
 _TYPE: Final = re.compile(r"https://ocfl\.io/(1\.[01])/spec/#inventory")
 _HEX: Final = re.compile(r"[0-9A-Fa-f]+")
-_CREATED: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
-_SIDECAR: Final = re.compile(rb"([0-9A-Fa-f]+)[ \t]+inventory\.json\n?")
-_DECLARED: Final = re.compile(r"0=ocfl_object_(1\.[01])")
 _MOST_REMARKS: Final = 1000
 Json = Mapping[str, Any]  # Any: JSON as found
 State = dict[str, str]
@@ -77,40 +69,6 @@ class Inventory:
     facts: tuple[Json, ...]
 
 
-def _broken(where: str, what: str) -> FormatError:
-    return FormatError(f"{where} {what}", code=Code.METADATA_INVALID, fix="get the object from its source again")
-
-
-def parse_declaration(name: str, data: bytes) -> str:
-    """Return the version of the specification that the declaration of an object states.
-
-    Raises
-    ------
-    FormatError
-        If it is none, or not of 1.0 or 1.1.
-    """
-    found = _DECLARED.fullmatch(name)
-    if found is None:
-        raise _broken(name, "is no declaration of an object of OCFL 1.0 or 1.1 (E006)")
-    if data != f"{name[2:]}\n".encode():
-        raise _broken(name, "does not say what its name says (E007)")
-    return found[1]
-
-
-def parse_sidecar(data: bytes, algorithm: str, where: str) -> bytes:
-    """Return the digest in the file beside an inventory.
-
-    Raises
-    ------
-    FormatError
-        If it is none.
-    """
-    found = _SIDECAR.fullmatch(data)
-    if found is None or len(found[1]) != _DIGITS[algorithm]:
-        raise _broken(where, f"is not the {algorithm} digest of {INVENTORY_FILE} (E061)")
-    return bytes.fromhex(found[1].decode())
-
-
 def parse_inventory(data: bytes, where: str = INVENTORY_FILE) -> Inventory:
     """Return what an inventory says.
 
@@ -123,7 +81,7 @@ def parse_inventory(data: bytes, where: str = INVENTORY_FILE) -> Inventory:
     wrong = [f"{r.text} ({r.code})" for r in remarks if r.wrong]
     if wrong:
         more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise _broken(where, f"breaks the specification: {'; '.join(wrong[:5])}{more}")
+        raise broken(where, f"breaks the specification: {'; '.join(wrong[:5])}{more}")
     return inventory
 
 
@@ -144,9 +102,9 @@ def examine_inventory(data: bytes, where: str = INVENTORY_FILE) -> tuple[Invento
     try:
         body = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise _broken(where, f"is not JSON (E033): {error}") from error
+        raise broken(where, f"is not JSON (E033): {error}") from error
     if not isinstance(body, dict):
-        raise _broken(where, "is no JSON object (E033)")
+        raise broken(where, "is no JSON object (E033)")
     reader = _Reader(body)
     return reader.read(), tuple(reader.remarks)
 
@@ -156,17 +114,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a key comes twice in one object")
     return found
-
-
-def path_fault(path: str) -> str:
-    """Return what is wrong with a path; empty when nothing is."""
-    if path.startswith("/") or path.endswith("/"):
-        return "begins or ends with a slash"
-    try:
-        checked_key(path)
-    except InputError:
-        return "is no safe path"
-    return ""
 
 
 @dataclass(slots=True)
@@ -187,7 +134,7 @@ class _Reader:
         stated = _TYPE.fullmatch(kind)
         if kind and stated is None:
             self.note("E038", f"type is {kind[:80]!r}, which is no known version of the specification")
-        if algorithm and algorithm not in _DIGITS:
+        if algorithm and algorithm not in DIGITS:
             self.note("E025", f"digestAlgorithm is {algorithm[:40]!r}, not sha512 or sha256")
         elif algorithm == "sha256":
             self.note("W004", "sha512 should be used instead of sha256")
@@ -196,7 +143,7 @@ class _Reader:
         head = self._text("head")
         if head and versions and head != versions[-1]:
             self.note("E040", f"head is {head[:40]!r}, not the last version {versions[-1]}")
-        digits = _DIGITS.get(algorithm, 0)
+        digits = DIGITS.get(algorithm, 0)
         manifest = self._manifest(versions, content, digits)
         blocks = self._object("versions", "E044")
         known = set(manifest.values())
@@ -205,7 +152,7 @@ class _Reader:
         return Inventory(
             identifier=identifier,
             spec_version=stated[1] if stated else "",
-            algorithm=algorithm if algorithm in _DIGITS else "",
+            algorithm=algorithm if algorithm in DIGITS else "",
             head=head,
             content=content,
             versions=tuple(versions),
@@ -341,7 +288,7 @@ class _Reader:
         created, user, message = (block.get(n) for n in ("created", "user", "message"))
         if created is None:
             self.note("E048", f"{name} does not say when it was created")
-        elif not _is_time(created):
+        elif not is_time(created):
             self.note("E049", f"{name} was created at {str(created)[:40]!r}, which is no time with its zone")
         if message is not None and not isinstance(message, str):
             self.note("E094", f"the message of {name} is no text")
@@ -392,16 +339,6 @@ class _Reader:
                     mine[path] = digest
             found[algorithm] = mine
         return found
-
-
-def _is_time(value: object) -> bool:
-    if not isinstance(value, str) or _CREATED.fullmatch(value) is None:
-        return False
-    try:
-        datetime.fromisoformat(re.sub(r"\.\d+", "", value))
-    except ValueError:
-        return False
-    return True
 
 
 def _facts(block: Any) -> Json:  # Any: JSON
