@@ -55,6 +55,7 @@ MEANINGS = {
     Code.FOLDER_EMPTY: "A folder holds nothing that can be read.",
     Code.FORMAT_UNRECOGNISED: "Something is there, and no driver knows what it is.",
     Code.LEVEL_MISSING: "The image has no such level.",
+    Code.VERSION_MISSING: "The store keeps versions, and has none of this name.",
     Code.TARGET_EXISTS: "Something is at the target already; it is not replaced unasked.",
     Code.METADATA_INVALID: "Metadata do not follow their specification.",
     Code.CHUNK_CORRUPT: "A stored chunk cannot be decoded.",

@@ -355,6 +355,41 @@ def wkw_rules(data: bytes) -> object:
     return check_header_file(data, "header.wkw")
 
 
+def ocdbt_manifest(data: bytes) -> object:
+    """Parse a manifest as it stands, in an envelope, and after the usual beginning of one."""
+    from voxarium.spec import ocdbt
+
+    usual = bytes(16) + b"\x00\x64\x80\x80\x80\x04\x04\x00"
+    with suppress(VoxariumError):
+        ocdbt.parse_envelope(data, ocdbt.MANIFEST, "manifest")
+    with suppress(VoxariumError):
+        ocdbt.parse_manifest(data, "manifest")
+    return ocdbt.parse_manifest(usual + data, "manifest")
+
+
+def ocdbt_version_node(data: bytes) -> object:
+    """Parse nodes of versions, low and high."""
+    from voxarium.spec import ocdbt
+
+    place = ocdbt.Place(ocdbt.DataFile("d/x", "d/"), 0, len(data))
+    for height in (0, 1):
+        with suppress(VoxariumError):
+            ocdbt.parse_version_node(b"\x04" + bytes([height]) + data, "node", ocdbt.Subtree(1, 0, height, place))
+    return None
+
+
+def ocdbt_node(data: bytes) -> object:
+    """Parse nodes of a B+tree, low and high, and use them."""
+    from voxarium.spec import ocdbt
+
+    for height in (0, 2):
+        with suppress(VoxariumError):
+            node = ocdbt.parse_btree_node(bytes([height]) + data, "node", "d/", height)
+            i = max(0, node.position(b"zarr.json"))
+            _ = node.value(i) if isinstance(node, ocdbt.Leaf) else node.child(i)
+    return None
+
+
 def n5_block(data: bytes) -> object:
     """Parse the header of a block, and its strings."""
     from voxarium.spec import n5

@@ -47,6 +47,7 @@ class Code(StrEnum):
     FOLDER_EMPTY = "folder-empty"
     FORMAT_UNRECOGNISED = "format-unrecognised"
     LEVEL_MISSING = "level-missing"
+    VERSION_MISSING = "version-missing"
     TARGET_EXISTS = "target-exists"
     # format
     METADATA_INVALID = "metadata-invalid"

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from voxarium.errors import Code, InputError
 from voxarium.model.protocols import ReadableStore
 
-__all__ = ["FOLDERS", "SUFFIXES", "open_reference_store"]
+__all__ = ["FOLDERS", "SUFFIXES", "allowed_prefixes", "open_reference_store"]
 
 SUFFIXES: Final = (".json",)
 """Names of files that may hold references."""
@@ -49,10 +49,16 @@ def open_reference_store(
     """
     from voxarium.stores.references import has_parquet_references, open_parquet_references, open_references
 
-    follow = _Follow(folder, (*allowed, *filter(None, os.environ.get(ALLOWED, "").split(","))), open_address)
+    follow = _Follow(folder, allowed_prefixes(folder, allowed), open_address)
     if name.lower().endswith(FOLDERS):
         return open_parquet_references(base, name, follow) if has_parquet_references(base, name) else None
     return open_references(base, name, follow) if base.stat(name) is not None else None
+
+
+def allowed_prefixes(folder: str, allowed: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the prefixes of addresses that what is in a folder may lead to: itself, and what the user allows."""
+    given = (*allowed, *filter(None, os.environ.get(ALLOWED, "").split(",")))
+    return (folder.rstrip("/"), *(_normal(p).rstrip("/") for p in given))
 
 
 class _Follow:
@@ -60,7 +66,7 @@ class _Follow:
 
     def __init__(self, folder: str, allowed: Sequence[str], open_address: OpenStore) -> None:
         self._folder = folder.rstrip("/")
-        self._prefixes = tuple(p.rstrip("/") for p in (folder, *map(_normal, allowed)))
+        self._prefixes = tuple(allowed)
         self._open = open_address
         self._known: dict[str, tuple[ReadableStore, str]] = {}
 

@@ -11,6 +11,7 @@ from voxarium.model.checks import CheckDriver
 from voxarium.model.collection import CollectionDriver
 from voxarium.model.protocols import ArrayDriver, ImageDriver, WritableArrayDriver, WritableImageDriver
 from voxarium.model.upgrades import UpgradeDriver
+from voxarium.model.versioned import VersionedStoreDriver
 
 __all__ = [
     "array_driver",
@@ -26,6 +27,8 @@ __all__ = [
     "release_exports",
     "server_driver",
     "upgrade_driver",
+    "versioned_store_driver",
+    "versioned_store_drivers",
     "writable_array_driver",
     "writable_image_driver",
 ]
@@ -37,6 +40,7 @@ _UPGRADES: Final = "voxarium.upgrades"
 _CHECKS: Final = "voxarium.checks"
 _SERVERS: Final = "voxarium.servers"
 _EXPORTS: Final = "voxarium.release_exports"
+_VERSIONED: Final = "voxarium.versioned_stores"
 _added: dict[str, list[Any]] = {_ARRAYS: [], _IMAGES: [], _COLLECTIONS: []}  # Any: drivers of any kind
 
 
@@ -105,6 +109,17 @@ def release_exports() -> tuple[Any, ...]:  # Any: their protocol belongs to a hi
 def release_export(name: str) -> Any:
     """Return the adapter of this name; see `voxarium.archive.exports`."""
     return _named(_installed(_EXPORTS), name, "export")
+
+
+def versioned_store_drivers() -> tuple[VersionedStoreDriver, ...]:
+    """Return every driver of stores that keep versions."""
+    return _installed(_VERSIONED)
+
+
+def versioned_store_driver(name: str) -> VersionedStoreDriver:
+    """Return the driver of this name of stores that keep versions."""
+    driver: VersionedStoreDriver = _named(versioned_store_drivers(), name, "versioned store")
+    return driver
 
 
 def _writable(drivers: tuple[Any, ...]) -> str:  # Any: drivers of either kind

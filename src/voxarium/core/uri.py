@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from voxarium.core import references as reference_files
+from voxarium.core import versioned
 from voxarium.core.guarding import guarded, is_published
 from voxarium.core.registry import array_drivers, collection_drivers, image_drivers
 from voxarium.errors import Code, ExistsError, InputError, NotFoundError
@@ -23,6 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
+_NAMES_VERSION = re.compile(r"[@|]")
 _GLOB = re.compile(r"[*?\[]")
 _ARCHIVES: Final = (".zip", ".ozx")
 _REFERENCES: Final = (*reference_files.SUFFIXES, *reference_files.FOLDERS)
@@ -90,11 +92,15 @@ def open_source_store(
         If the URI cannot be understood.
     """
     where = parse_uri(uri)
-    released = open_release_of(where, **options)
-    if released is not None:
-        return released
+    named = open_release_of(where, **options) or _open_version_of(where, references, options)
+    if named is not None:
+        return named
     if where.scheme == "file":
         return _local_source(where, references)
+    if versioned.is_likely(where.base):
+        newest = versioned.open_newest(open_folder(where.base, **options), where.base, references, options)
+        if newest is not None:
+            return newest, where.inner.strip("/")
     folder, name = _split_remote(where.base)
     store = _remote_store(where.scheme, folder, options)
     if name.lower().endswith(_REFERENCES):
@@ -137,6 +143,21 @@ def open_release_of(where: Location, **options: Any) -> tuple[ReadableStore, str
             return ZipStore(released, path), where.inner.strip("/")
         return released, f"{path}::{where.inner}" if where.inner else path
     return None
+
+
+def _open_version_of(
+    where: Location, references: Sequence[str], options: dict[str, Any]
+) -> tuple[ReadableStore, str] | None:
+    """Return the store of a version and the path in it, of an address that names one."""
+    local = where.scheme == "file"
+    if not _NAMES_VERSION.search(where.base) or (local and os.path.lexists(where.base)):
+        return None
+    found = versioned.open_version(
+        where.base, local=local, open_folder=open_folder, references=references, options=options
+    )
+    if found is None or not where.inner:
+        return found
+    return found[0], f"{found[1]}::{where.inner}"
 
 
 def open_folder(uri: str | os.PathLike[str], **options: Any) -> Any:  # Any: capabilities differ by kind
@@ -218,7 +239,8 @@ def _local_source(where: Location, references: Sequence[str]) -> tuple[ReadableS
         if referring is not None:
             return referring, where.inner.strip("/")
     if os.path.isdir(path):
-        return LocalStore(path), where.inner.strip("/")
+        store = LocalStore(path)
+        return versioned.open_newest(store, path, references) or store, where.inner.strip("/")
     if os.path.isfile(path):
         if name.lower().endswith(_ARCHIVES):
             from voxarium.stores.zip import ZipStore
@@ -279,7 +301,7 @@ def open_target_store(uri: str | os.PathLike[str], **options: Any) -> WritableSt
             code=Code.URI_INVALID,
             fix="give a folder or an object-store prefix as the target",
         )
-    if where.scheme in ("http", "https"):
+    if where.scheme in ("http", "https") or "|" in where.base:
         raise InputError(
             f"{where.base} can be read, not written",
             code=Code.STORE_READ_ONLY,
