@@ -21,6 +21,8 @@ from voxarium.cli.preview import preview
 from voxarium.cli.printing import exit_code, print_error
 from voxarium.cli.read import read
 from voxarium.cli.release_export import release_app
+from voxarium.cli.release import release_app
+from voxarium.cli.release_icechunk import icechunk
 from voxarium.cli.resample import resample
 from voxarium.cli.scene import scene
 from voxarium.cli.serve import serve
@@ -29,6 +31,7 @@ from voxarium.cli.tree import tree
 from voxarium.cli.upgrade import upgrade
 from voxarium.cli.validate import rules, validate
 from voxarium.cli.verify import manifest, verify
+from voxarium.cli.versions import versions
 from voxarium.cli.view import link, view
 from voxarium.cli.virtualize import virtualize
 from voxarium.errors import Code, InputError, InterruptedJobError, VoxariumError
@@ -50,9 +53,10 @@ app = typer.Typer(
 )
 for _command in (
     info, tree, convert, resample, preview, read, digest, compare, scene, transform, upgrade, validate, rules,
-    virtualize, serve, view, link, manifest, verify,
+    virtualize, serve, view, link, manifest, verify, versions,
 ):  # fmt: skip
     app.command()(_command)
+release_app.command()(icechunk)
 for _group in (dataset_app, release_app, log_app, key_app):
     app.add_typer(_group)
 

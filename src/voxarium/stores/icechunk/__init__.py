@@ -16,10 +16,11 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from voxarium.errors import Code, InputError, NotFoundError
 from voxarium.model.keys import natural_key
+from voxarium.model.protocols import ReadableStore
 from voxarium.model.versioned import StoredVersion, VersionedFolder
 from voxarium.stores.icechunk.library import (
     commits_locked,
@@ -28,10 +29,17 @@ from voxarium.stores.icechunk.library import (
     library_errors,
     s3_options,
 )
-from voxarium.stores.icechunk.store import IcechunkStore
+from voxarium.stores.icechunk.store import IcechunkStore, put_documents
 
 __all__ = [
-    "IcechunkDriver", "IcechunkStore", "commits_locked", "icechunk_library", "icechunk_storage", "library_errors",
+    "IcechunkDriver",
+    "IcechunkStore",
+    "commits_locked",
+    "icechunk_library",
+    "icechunk_storage",
+    "is_repository",
+    "library_errors",
+    "put_documents",
     "s3_options",
 ]  # fmt: skip
 
@@ -40,9 +48,14 @@ _LATER: Final = "repo"  # the one document of a repository of version 2 that cha
 _SNAPSHOT: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{20}")
 
 
+def is_repository(store: ReadableStore) -> bool:
+    """Tell whether a folder is a repository."""
+    return any(store.stat(key) is not None for key in (_MAIN, _LATER))
+
+
 def _opened(folder: VersionedFolder) -> Any:  # Any: the library's repository
     """Open a repository, authorising what it may lead to."""
-    if folder.store.stat(_MAIN) is None and folder.store.stat(_LATER) is None:  # the library would make a folder
+    if not is_repository(folder.store):  # the library would make a folder
         raise NotFoundError(
             f"{folder.store.uri} is no Icechunk repository", code=Code.METADATA_MISSING, fix="check the path"
         )
@@ -57,11 +70,15 @@ def _opened(folder: VersionedFolder) -> Any:  # Any: the library's repository
 
 def _allowed(declared: str, allowed: Sequence[str]) -> bool:
     """Tell whether a prefix that a repository declares lies below one that is allowed."""
-    parts = urlsplit(declared)
-    if parts.scheme == "file":
-        prefix = posixpath.normpath(unquote(parts.path))
-    else:
-        prefix = f"{parts.scheme}://{posixpath.normpath(parts.netloc + parts.path)}"
+    scheme, _, rest = declared.partition("://")
+    # The library takes prefixes as they stand; one that means something else when it is decoded is not believed.
+    return all(_lies_below(scheme, form, allowed) for form in (rest, unquote(rest)))
+
+
+def _lies_below(scheme: str, rest: str, allowed: Sequence[str]) -> bool:
+    place = posixpath.normpath(rest)
+    scheme = "gs" if scheme == "gcs" else scheme
+    prefix = place if scheme == "file" else f"{scheme}://{place}"
     return any(prefix == a or prefix.startswith(f"{a}/") for a in allowed)
 
 

@@ -134,12 +134,13 @@ def library_errors(where: str) -> Iterator[None]:
 def raise_ours(error: Exception, where: str) -> NoReturn:
     """Raise the error of ours that an error of the library means."""
     text = " ".join(re.sub(r"[│|]", " ", str(error).partition("context:")[0]).split()).strip("× x")
-    leads = re.search(r"(?:url prefix|chunk location \(?)\s*(\S+?)[,)]", text)
-    if leads is not None:
+    leads = re.search(r"url prefix (.+?/), to be able|chunk location \((.+?)\), edit", text)
+    if leads is not None or ("virtual chunk" in text and "container" in text):
+        place = (leads[1] or leads[2]) if leads else "a place that it does not name"
         raise InputError(
-            f"chunks of {where} lie outside of it, at {leads[1]}",
+            f"chunks of {where} lie outside of it, at {place}",
             code=Code.KEY_UNSAFE,
-            fix=f"if you trust it, allow it: VOXARIUM_REFERENCES={leads[1]}, or references= of voxarium.open; the "
+            fix=f"if you trust it, allow it: VOXARIUM_REFERENCES={place}, or references= of voxarium.open; the "
             "repository has to declare a container that lies there",
         ) from error
     if "before or at" in text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import re
 import threading
@@ -16,7 +17,7 @@ from voxarium.model.keys import checked_key, checked_prefix, natural_key, resolv
 from voxarium.model.protocols import ByteRange, ObjectStat
 from voxarium.stores.icechunk.library import icechunk_library, raise_ours
 
-__all__ = ["IcechunkStore"]
+__all__ = ["IcechunkStore", "put_documents"]
 
 # Keys that a repository can have at all; the library calls others an error.
 _DOCUMENT: Final = re.compile(r"(?:.+/)?zarr\.json")
@@ -38,12 +39,34 @@ class _Loop:
         with self._lock:
             if self._loop is None or self._owner != os.getpid():  # a forked process has no thread of its parent
                 self._loop, self._owner = asyncio.new_event_loop(), os.getpid()
-                threading.Thread(target=self._loop.run_forever, name="voxarium-icechunk", daemon=True).start()
+                thread = threading.Thread(target=self._loop.run_forever, name="voxarium-icechunk", daemon=True)
+                thread.start()
+                atexit.register(_end, self._loop, thread)  # a thread that runs on while Python ends aborts the process
             loop = self._loop
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
 
+def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    if thread.is_alive():
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
 _LOOP: Final = _Loop()
+
+
+def put_documents(store: Any, documents: Sequence[tuple[str, bytes]]) -> None:  # Any: the library's own
+    """Put metadata into the store of a session that can be written, one behind the other."""
+    from zarr.core.buffer import default_buffer_prototype
+
+    buffer = default_buffer_prototype().buffer
+
+    async def put() -> None:
+        for key, data in documents:
+            await store.set(key, buffer.from_bytes(data))
+
+    _LOOP.run(put())
 
 
 class IcechunkStore:
