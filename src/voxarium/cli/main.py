@@ -21,7 +21,6 @@ from voxarium.cli.preview import preview
 from voxarium.cli.printing import exit_code, print_error
 from voxarium.cli.read import read
 from voxarium.cli.release_export import release_app
-from voxarium.cli.release import release_app
 from voxarium.cli.release_icechunk import icechunk
 from voxarium.cli.resample import resample
 from voxarium.cli.scene import scene
