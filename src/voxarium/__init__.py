@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from voxarium.core.systems import open_systems
     from voxarium.core.transform_files import read_transform, write_transform
     from voxarium.errors import Code, VoxariumError
+    from voxarium.interop.views import zarr_store
     from voxarium.model.axes import Axis
     from voxarium.model.box import Box
     from voxarium.validation import validate
@@ -73,6 +74,7 @@ _NAMES = {
     "write_field": "voxarium.conversion.field_writing",
     "write_manifest": "voxarium.archive.manifests",
     "write_transform": "voxarium.core.transform_files",
+    "zarr_store": "voxarium.interop.views",
 }
 
 __all__ = [
@@ -111,6 +113,7 @@ __all__ = [
     "write_field",
     "write_manifest",
     "write_transform",
+    "zarr_store",
 ]
 
 
