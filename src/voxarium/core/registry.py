@@ -19,6 +19,7 @@ __all__ = [
     "collection_drivers",
     "image_driver",
     "image_drivers",
+    "picture_drawers",
     "register_array_driver",
     "register_collection_driver",
     "register_image_driver",
@@ -37,6 +38,7 @@ _UPGRADES: Final = "voxarium.upgrades"
 _CHECKS: Final = "voxarium.checks"
 _SERVERS: Final = "voxarium.servers"
 _EXPORTS: Final = "voxarium.release_exports"
+_PICTURES: Final = "voxarium.pictures"
 _added: dict[str, list[Any]] = {_ARRAYS: [], _IMAGES: [], _COLLECTIONS: []}  # Any: drivers of any kind
 
 
@@ -105,6 +107,11 @@ def release_exports() -> tuple[Any, ...]:  # Any: their protocol belongs to a hi
 def release_export(name: str) -> Any:
     """Return the adapter of this name; see `voxarium.archive.exports`."""
     return _named(_installed(_EXPORTS), name, "export")
+
+
+def picture_drawers() -> tuple[Any, ...]:  # Any: they lie above this layer; each has ``draw(image) -> bytes``
+    """Return what draws small pictures of images, as PNG files."""
+    return _installed(_PICTURES)
 
 
 def _writable(drivers: tuple[Any, ...]) -> str:  # Any: drivers of either kind
