@@ -15,7 +15,8 @@ __version__ = "0.1.0.dev0"
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voxarium.archive.jobs import convert, resample, roll_back, upgrade, write_manifest
+    from voxarium.archive.jobs import convert, resample, roll_back, upgrade
+    from voxarium.archive.recorded import write_manifest
     from voxarium.archive.verify import VerifyOptions, verify
     from voxarium.conversion import ConvertOptions, plan, present
     from voxarium.conversion.field_writing import write_field
@@ -71,7 +72,7 @@ _NAMES = {
     "verify": "voxarium.archive.verify",
     "virtualize": "voxarium.conversion",
     "write_field": "voxarium.conversion.field_writing",
-    "write_manifest": "voxarium.archive.jobs",
+    "write_manifest": "voxarium.archive.recorded",
     "write_transform": "voxarium.core.transform_files",
     "zarr_store": "voxarium.interop.views",
 }

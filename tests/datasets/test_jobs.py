@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import voxarium
-from voxarium.archive import jobs
+from voxarium.archive import recorded
 from voxarium.archive.datasets import create_dataset, open_dataset
 from voxarium.archive.manifests import ManifestWriter
 from voxarium.archive.provenance import open_log
@@ -129,14 +129,14 @@ def test_fixes_are_recorded_and_undone(tmp_path):
     bad = path.read_text()
     assert bad != good
     count = len(log())
-    planned = jobs.fix("set/em/raw")
+    planned = recorded.fix("set/em/raw")
     assert planned.plan.repairs and not planned.undo and path.read_text() == bad and len(log()) == count
-    fixed = jobs.fix("set/em/raw", apply=True)
+    fixed = recorded.fix("set/em/raw", apply=True)
     assert path.read_text() != bad and last().operation == "fix" and last().parameters["undo"] == fixed.undo
-    assert jobs.undo_fixes("set/em/raw", fixed.undo) == len(fixed.plan.repairs)
+    assert recorded.undo_fixes("set/em/raw", fixed.undo) == len(fixed.plan.repairs)
     assert path.read_text() == bad and last().parameters["undo"] == fixed.undo
     with pytest.raises(InputError, match="in place"):
-        jobs.fix("a.npy")
+        recorded.fix("a.npy")
 
 
 def test_audits_are_noted_when_that_is_asked_for(capsys):
@@ -146,7 +146,7 @@ def test_audits_are_noted_when_that_is_asked_for(capsys):
     count = len(log())
     report = voxarium.verify("set/em/raw")
     assert len(log()) == count
-    assert jobs.record_audit("set/em/raw", report)
+    assert recorded.record_audit("set/em/raw", report)
     said = last()
     assert (said.operation, said.outputs[0].digest) == ("audit", report.roots[0])
     assert said.parameters["ok"] is True and said.parameters["read"] == report.objects

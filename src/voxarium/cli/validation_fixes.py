@@ -16,7 +16,7 @@ __all__ = ["show_fixes", "undo_fixes"]
 
 def show_fixes(uris: Sequence[str], reports: Sequence[Report], *, apply: bool, as_json: bool, quiet: bool) -> None:
     """Show what would be repaired; with `apply` make it so."""
-    from voxarium.archive.jobs import fix
+    from voxarium.archive.recorded import fix
 
     documents: list[dict[str, Any]] = []
     for uri, report in zip(uris, reports, strict=True):
@@ -39,11 +39,11 @@ def show_fixes(uris: Sequence[str], reports: Sequence[Report], *, apply: bool, a
 
 def undo_fixes(uris: Sequence[str], key: str, *, as_json: bool) -> None:
     """Undo the repairs that a file belongs to."""
-    from voxarium.archive import jobs
+    from voxarium.archive import recorded
 
     if len(uris) != 1:
         raise InputError("--undo takes one address", code=Code.ARGUMENT_INVALID, fix="name what was repaired")
-    count = jobs.undo_fixes(uris[0], key)
+    count = recorded.undo_fixes(uris[0], key)
     if as_json:
         print_json({"restored": count})
     else:

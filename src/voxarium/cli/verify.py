@@ -103,7 +103,7 @@ def verify(
 
 
 def _record(target: str, report: VerifyReport | ReleaseReport, *, wanted: bool) -> None:
-    from voxarium.archive.jobs import record_audit
+    from voxarium.archive.recorded import record_audit
 
     if wanted and not record_audit(target, report):
         raise InputError(
@@ -150,7 +150,7 @@ def manifest(
 
     What it prints as root is one digest of them all: keep it elsewhere, and verify can start from it (--root).
     """
-    from voxarium.archive.jobs import write_manifest
+    from voxarium.archive.recorded import write_manifest
     from voxarium.core.report import bytes_text
 
     with HashingDisplay(silent=as_json or quiet) as bar:
