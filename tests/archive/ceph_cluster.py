@@ -18,6 +18,7 @@ import uuid
 from pathlib import Path
 
 ROOT = os.environ.get("VOXARIUM_TEST_CEPH", "")
+USER = ("user", "create", "--uid=t", "--display-name=t", "--access-key=A", "--secret-key=S")
 PROGRAMS = ("monmaptool", "ceph-mon", "ceph", "ceph-osd", "radosgw", "radosgw-admin")
 CONF = """
 [global]
@@ -113,16 +114,13 @@ def gateway(folder: Path):
         run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", number)
         start("ceph-osd", "-i", "0")
         start("radosgw", "-n", "client.rgw")
-        run(
-            "radosgw-admin",
-            "user",
-            "create",
-            "--uid=t",
-            "--display-name=t",
-            "--access-key=A",
-            "--secret-key=S",
-            timeout=200,
-        )
+        for attempt in range(4):  # its first request may come before the store is up, and is then never answered
+            try:
+                run("radosgw-admin", *USER, timeout=60)
+                break
+            except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
+                if attempt == 3:
+                    raise
         url = f"http://127.0.0.1:{port}"
         wait_for(url)
         yield url
