@@ -14,11 +14,14 @@ import voxarium
 from voxarium.archive.release_making import ReleaseOptions, create_release
 from voxarium.archive.release_policy import Policy
 from voxarium.archive.releases import withdraw_release
-from voxarium.errors import Code, NotFoundError
+from voxarium.errors import ChecksumError, Code, NotFoundError
+from voxarium.model.protocols import ByteRange
 from voxarium.serve import releases as serve_releases
 from voxarium.serve.answers import WouldWait
+from voxarium.serve.listing import StoreLister
 from voxarium.serve.releases import ReleaseRoots
-from voxarium.serve.roots import open_roots
+from voxarium.serve.roots import Root, open_roots
+from voxarium.stores.memory import MemoryStore
 
 VOXELS = np.random.default_rng(5).integers(1, 60000, (19, 30, 41)).astype(np.uint16)
 HOW = {"axes": "zyx", "voxel_size": 8, "unit": "nanometer", "levels": 1, "accept": ("all",)}
@@ -353,3 +356,39 @@ def test_roots_that_are_files_and_odd_addresses_have_no_releases(tmp_path):
     for address in ("a.bin@v1", "here/../x@v1", "here//@v1", "here/.git@v1", "nothing@v1", "here", "here/a.bin@v1"):
         assert found.find(address) is None
     assert list(found.entries(["here/a/b/c", "a.bin::/0"])) == []
+
+
+class Far(MemoryStore):
+    """A store far away, in which every look takes a request."""
+
+    concurrency = 16
+    looks = 0
+
+    def stat(self, key, /):
+        self.looks += 1
+        return super().stat(key)
+
+
+def far_root(store):
+    return Root(name="far", uri="x", store=store, path="lab", source=None, lister=StoreLister(store, "lab"))
+
+
+def test_releases_in_other_stores(monkeypatch):
+    store = Far({f"lab/brain/{key}": data for key, data in {"x.bin": b"x", "em/y": b"y"}.items()})
+    inner = serve_releases._Below(store, "lab/brain")
+    published = MemoryStore({"x.bin": b"x", "em/y": b"y"})
+    create_release(published, "v1", ReleaseOptions(policy=Policy(require=frozenset()), agent=None))
+    for key, _ in published.list("releases"):
+        store.put(f"lab/brain/{key}", published.get(key))
+    assert inner.uri.endswith("lab/brain") and inner.concurrency == 16
+    found = ReleaseRoots({"far": far_root(store)})
+    root, rest = found.find("far/brain@v1/em/y")
+    assert rest == "em/y" and root.store.get(rest) == b"y" and root.frozen
+    assert bytes(root.store.get_ranges("x.bin", [ByteRange(0, 1)])[0]) == b"x"
+    assert [e.address for e in found.entries(["far/brain/em", "far/brain/em/0"])] == ["far/brain@v1"]
+    store.looks = 0
+    assert list(found.entries(f"far/{i}/em/0" for i in range(1000))) == []
+    assert store.looks <= 2 * serve_releases._MOST_FAR
+    store.delete("lab/brain/em/y")
+    with pytest.raises(ChecksumError, match="is gone"):
+        root.source.check("em/y")

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NoReturn
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from voxarium.core.release_store import ReleaseStore, split_reference
+from voxarium.core.releases import find_release
 from voxarium.core.uri import open_release_of, parse_uri
 from voxarium.errors import InputError, NotFoundError
 from voxarium.interop.views import checked_release
@@ -78,10 +79,11 @@ class ReleaseFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has
     def _opened(self, base: str) -> ReleaseStore | None:
         try:
             found = open_release_of(parse_uri(base), **self._options)
+            if found is None or found[1] or not isinstance(found[0], ReleaseStore):
+                return None
+            find_release(found[0].inner, found[0].name)  # what is not published may change, and is not shown here
         except NotFoundError as error:  # fsspec and its users know the errors of files
             raise FileNotFoundError(errno.ENOENT, error.message, base) from error
-        if found is None or found[1] or not isinstance(found[0], ReleaseStore):
-            return None
         return checked_release(found[0], base) if self._verify else found[0]
 
     # -------------------------------------------------------------------------------------------------------- reading

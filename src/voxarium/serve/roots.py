@@ -12,8 +12,9 @@ from typing import Any, Final
 from typing_extensions import Buffer
 
 from voxarium.core.release_store import ReleaseStore
+from voxarium.core.releases import find_release
 from voxarium.core.uri import open_source_store, parse_uri
-from voxarium.errors import Code, InputError
+from voxarium.errors import Code, InputError, NotFoundError
 from voxarium.model.native import NativeFiles
 from voxarium.model.protocols import ReadableStore
 from voxarium.serve.listing import FolderLister, Lister, StoreLister
@@ -186,13 +187,21 @@ def _opened(name: str, uri: str, *, hidden: bool, follow: bool) -> Root:
     if isinstance(store, LocalStore) and not path:
         source = FolderSource(store.root, follow=follow)
         return Root(**known, source=source, lister=FolderLister(store.root, hidden=hidden, follow=follow))
-    if isinstance(store, ReleaseStore):
+    if isinstance(store, ReleaseStore) and _is_published(store):
         return _release_root(known, store, path, hidden=hidden)
     object_key = path.partition("::")[0]
     if isinstance(store, LocalStore) or (object_key and store.stat(object_key) is not None):
         # One object; its neighbours are not served.
         return Root(**known, whole=whole or (StoreSource(store), object_key))
     return Root(**known, source=StoreSource(store, path), lister=StoreLister(store, path, hidden=hidden), whole=whole)
+
+
+def _is_published(store: ReleaseStore) -> bool:
+    """Tell whether a store shows a release, which never changes, and nothing that only looks like one."""
+    try:
+        return find_release(store.inner, store.name).release.name == store.name
+    except NotFoundError:
+        return False
 
 
 def _release_root(known: dict[str, Any], store: ReleaseStore, path: str, *, hidden: bool) -> Root:
