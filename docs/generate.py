@@ -89,6 +89,7 @@ MEANINGS = {
     Code.RELEASE_REFUSED: "A check of the release policy failed, and nothing was published.",
     Code.RELEASE_FROZEN: "What was to be written is part of a published release.",
     Code.RELEASE_BUSY: "Other writers kept publishing releases of the dataset.",
+    Code.DATASET_BUSY: "Other programs kept changing the document of the dataset.",
 }
 
 

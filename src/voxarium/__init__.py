@@ -15,11 +15,11 @@ __version__ = "0.1.0.dev0"
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voxarium.archive.manifests import write_manifest
+    from voxarium.archive.jobs import convert, resample, roll_back, upgrade
+    from voxarium.archive.recorded import write_manifest
     from voxarium.archive.verify import VerifyOptions, verify
-    from voxarium.conversion import ConvertOptions, convert, plan, present, resample
+    from voxarium.conversion import ConvertOptions, plan, present
     from voxarium.conversion.field_writing import write_field
-    from voxarium.conversion.upgrading import roll_back, upgrade
     from voxarium.core.array import Array
     from voxarium.core.dataset import Dataset
     from voxarium.core.digesting import compare, logical_digest
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from voxarium.core.systems import open_systems
     from voxarium.core.transform_files import read_transform, write_transform
     from voxarium.errors import Code, VoxariumError
+    from voxarium.interop.views import zarr_store
     from voxarium.model.axes import Axis
     from voxarium.model.box import Box
     from voxarium.validation import validate
@@ -50,7 +51,7 @@ _NAMES = {
     "VerifyOptions": "voxarium.archive.verify",
     "VoxariumError": "voxarium.errors",
     "compare": "voxarium.core.digesting",
-    "convert": "voxarium.conversion",
+    "convert": "voxarium.archive.jobs",
     "dump_scene": "voxarium.core.scenes",
     "logical_digest": "voxarium.core.digesting",
     "open": "voxarium.core.opening",
@@ -63,16 +64,17 @@ _NAMES = {
     "register_array_driver": "voxarium.core.registry",
     "register_collection_driver": "voxarium.core.registry",
     "register_image_driver": "voxarium.core.registry",
-    "resample": "voxarium.conversion",
-    "roll_back": "voxarium.conversion.upgrading",
+    "resample": "voxarium.archive.jobs",
+    "roll_back": "voxarium.archive.jobs",
     "show": "voxarium.serve.showing",
-    "upgrade": "voxarium.conversion.upgrading",
+    "upgrade": "voxarium.archive.jobs",
     "validate": "voxarium.validation",
     "verify": "voxarium.archive.verify",
     "virtualize": "voxarium.conversion",
     "write_field": "voxarium.conversion.field_writing",
-    "write_manifest": "voxarium.archive.manifests",
+    "write_manifest": "voxarium.archive.recorded",
     "write_transform": "voxarium.core.transform_files",
+    "zarr_store": "voxarium.interop.views",
 }
 
 __all__ = [
@@ -111,6 +113,7 @@ __all__ = [
     "write_field",
     "write_manifest",
     "write_transform",
+    "zarr_store",
 ]
 
 

@@ -86,6 +86,7 @@ class Code(StrEnum):
     RELEASE_REFUSED = "release-refused"
     RELEASE_FROZEN = "release-frozen"
     RELEASE_BUSY = "release-busy"
+    DATASET_BUSY = "dataset-busy"
 
 
 class VoxariumError(Exception):

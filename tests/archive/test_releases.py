@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -43,7 +44,8 @@ from voxarium.stores.fault import FaultRule, FaultStore
 from voxarium.stores.local import LocalStore
 from voxarium.stores.memory import MemoryStore
 
-WRITERS, EACH = 8, 20
+WRITERS = 8
+EACH = int(os.environ.get("VOXARIUM_TEST_COMMITS", "20"))  # 100 before a release; takes minutes
 
 
 @pytest.fixture(autouse=True)
@@ -163,19 +165,21 @@ def all_there(store, acknowledged, *, with_log=True):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_eight_processes_publish_into_local_files_and_nothing_is_lost(tmp_path):
     (tmp_path / "set").mkdir()
     command = [sys.executable, "-c", COMMIT, str(Path(__file__).parent), str(tmp_path / "set")]
     workers = [
         subprocess.Popen([*command, str(w), str(EACH)], stdout=subprocess.PIPE, text=True) for w in range(WRITERS)
     ]
-    lines = [line.split() for w in workers for line in w.communicate(timeout=500)[0].splitlines()]
+    lines = [line.split() for w in workers for line in w.communicate(timeout=3000)[0].splitlines()]
     assert not any(w.returncode for w in workers)
     assert all(made == "True" for made, _, _ in lines)
     all_there(LocalStore(tmp_path / "set"), [(name, digest) for _, name, digest in lines])
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_eight_writers_publish_on_s3_and_nothing_is_lost(make_s3):
     acknowledged, errors = [], []
 

@@ -6,7 +6,6 @@ anew from ``dataset.json`` at every change and never read.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,11 +15,13 @@ from voxarium.archive.agents import default_agent, software_versions
 from voxarium.archive.collection_documents import COLLECTION_FILE, collection_document, group_documents, root_document
 from voxarium.archive.layouts import Facts, Layout, Place, layout_named
 from voxarium.archive.provenance import record
+from voxarium.archive.shared_documents import change_document
 from voxarium.core.dataset import Dataset
+from voxarium.core.guarding import check_published
 from voxarium.core.image import Image
 from voxarium.core.opening import open as open_anything
 from voxarium.core.uri import open_target_store, parse_uri
-from voxarium.errors import Code, ExistsError, FormatError, InputError, NotFoundError, StoreError, VoxariumError
+from voxarium.errors import Code, ExistsError, FormatError, InputError, NotFoundError, VoxariumError
 from voxarium.model.protocols import ListableStore, WritableStore
 from voxarium.model.provenance import Activity
 from voxarium.spec.dataset_document import (
@@ -48,6 +49,7 @@ __all__ = [
 ]
 
 _MOST_ABOVE: Final = 12
+_MOST_AGAIN: Final = 100
 _GROUPED: Final = "ome-zarr"
 
 
@@ -152,14 +154,33 @@ class DatasetFolder:
 
     # ----------------------------------------------------------------------------------------------------- changing
     def change(self, how: Callable[[DatasetDocument], DatasetDocument]) -> DatasetDocument:
-        """Read the document, change it, and write it; of several at a time on local files, none is lost."""
-        with self._alone():
-            document = self.document
-            changed = how(document)
-            if changed != document:
-                self.store.put(FILE_NAME, dump_dataset(changed))
-            self._write_collection(changed)
-        return changed
+        """Read the document, change it, and write it; of several at a time, none is lost.
+
+        `how` may be called several times, when others change the document meanwhile.
+
+        Raises
+        ------
+        ConflictError
+            If others were faster all the time.
+        """
+        found: list[DatasetDocument] = []
+
+        def changed(data: bytes | None) -> bytes | None:
+            if data is None or not is_dataset(data):
+                _ = self.document  # says what is wrong
+            document = parse_dataset(data or b"", f"{self.uri}/{FILE_NAME}")
+            found[:] = [how(document)]
+            if found[0] == document:
+                return None
+            new = dump_dataset(found[0])
+            check_published(self.store, FILE_NAME, new)
+            return new
+
+        _ = self.document  # not larger than it may be
+        inner = getattr(self.store, "inner", self.store)  # as in `folder`; what is published was looked at
+        change_document(inner, FILE_NAME, changed)
+        self._write_collection(found[0])
+        return found[0]
 
     def record(self, activity: Activity) -> Entry:
         """Add to the provenance log; who and with which versions is filled in where nobody said."""
@@ -211,32 +232,17 @@ class DatasetFolder:
         return document[place.name], notes
 
     def _write_collection(self, document: DatasetDocument) -> None:
-        if layout_named(document.layout).collection_document:
+        """Write what is derived from the document; once more when that changed meanwhile."""
+        for _ in range(_MOST_AGAIN):
+            if not layout_named(document.layout).collection_document:
+                return
             data = collection_document(document)
             if data != self.store.get(COLLECTION_FILE):
                 self.store.put(COLLECTION_FILE, data)
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Let one process at a time change a local document. Object stores have nothing like it: the last one wins."""
-        if self.folder is None:
-            yield
-            return
-        import fcntl
-
-        try:
-            descriptor = os.open(self.folder, os.O_RDONLY)
-        except OSError as error:
-            raise StoreError(
-                f"{self.folder} could not be opened: {error.strerror}",
-                code=Code.STORE_UNREADABLE,
-                fix="check the folder's permissions",
-            ) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+            now = self.document
+            if now == document:
+                return
+            document = now
 
 
 def _member(

@@ -127,7 +127,7 @@ def add(
     """List something that lies in the dataset as a member; images that are converted into it are listed anyway."""
     from voxarium.archive.datasets import facts_of, open_dataset
     from voxarium.archive.layouts import Facts
-    from voxarium.cli.dataset_jobs import list_member
+    from voxarium.archive.members import list_member
     from voxarium.model.provenance import Activity, Artifact
 
     folder = open_dataset(dataset)

@@ -13,7 +13,7 @@ from voxarium.errors import Code, InputError
 
 if TYPE_CHECKING:
     from voxarium.archive.manifests import ManifestWriter
-    from voxarium.cli.dataset_jobs import DatasetJob
+    from voxarium.archive.members import MemberJob
     from voxarium.core.dataset import Dataset
     from voxarium.core.image import Image
 
@@ -99,22 +99,14 @@ def write_image(
 
 def _member_of_dataset(
     source: Image | Dataset, target: str, choices: Mapping[str, Any], job: JobArguments
-) -> DatasetJob | None:
+) -> MemberJob | None:
     """Return the member that the target will be, if it lies in a dataset; its layout may put it elsewhere."""
-    from voxarium.archive.layouts import Facts
-    from voxarium.cli.dataset_jobs import dataset_job
-    from voxarium.core.dataset import Dataset
+    from voxarium.archive.members import member_job, planned_facts
 
-    format = choices.get("format") or ""
-    if isinstance(source, Dataset):
-        facts = Facts(kind="collection", format=format)
-    else:
-        role = choices.get("role") or source.role
-        dtype = str(choices.get("dtype") or source.dtype.name)
-        facts = Facts(kind="label" if role == "label" else "image", format=format, dtype=dtype, role=role)
-    found = dataset_job(target, facts)
-    if found is not None and not (job.as_json or job.quiet) and not target.rstrip("/").endswith(found.place.path):
-        note("note", f"{found.place.name} goes to {found.target}, as the layout of the dataset says", "bold yellow")
+    found = member_job(target, planned_facts(source, choices))
+    if found is not None and not (job.as_json or job.quiet):
+        for text in found.notes:
+            note("note", text, "bold yellow")
     return found
 
 
@@ -147,7 +139,7 @@ def _run(
     choices: dict[str, Any],
     job: JobArguments,
     notes: Iterable[str],
-    member: DatasetJob | None,
+    member: MemberJob | None,
 ) -> None:
     from voxarium.conversion.running import convert
 
@@ -170,13 +162,16 @@ def _run(
     made = None if writer is None else writer.report
     roots = () if made is None else made.roots
     parameters = choices if job.parameters is None else job.parameters
-    listed = {} if member is None else member.finish(job.operation, source, parameters, roots, quiet=silent)
+    listed = None if member is None else member.finish(job.operation, source, parameters, roots)
+    if listed is not None and not silent:
+        for text in listed.notes:
+            note("note", text, "bold yellow")
     if job.as_json:
         manifest = {} if made is None else {"manifest": made.manifest, "roots": list(roots)}
-        print_json(report.to_json() | manifest | listed)
+        print_json(report.to_json() | manifest | ({} if listed is None else listed.to_json()))
     elif not job.quiet:
         say(report_text(report, target))
         for root in roots:
             say(f"root {root}")
-        if listed:
-            say(f"{listed['member']} is a member of {listed['dataset']}")
+        if listed is not None:
+            say(f"{listed.member} is a member of {listed.dataset}")

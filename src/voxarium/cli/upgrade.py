@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voxarium.cli.arguments import AsJson, Quiet
-from voxarium.cli.dataset_jobs import record_in_dataset
 from voxarium.cli.printing import note, print_json, say
 from voxarium.cli.progress import UpgradeDisplay
 from voxarium.errors import Code, InputError
@@ -57,8 +56,8 @@ def upgrade(
     Whole trees at once: images, labels, plates, bioformats2raw containers, other groups and arrays. In place, a journal
     in the tree (.voxarium-upgrade) allows --rollback; a stopped upgrade is finished by the same command.
     """
-    from voxarium.conversion.upgrading import roll_back
-    from voxarium.conversion.upgrading import upgrade as run_upgrade
+    from voxarium.archive.jobs import roll_back
+    from voxarium.archive.jobs import upgrade as run_upgrade
 
     if rollback and (to or beside or dry_run or skip_refused or copy):
         raise InputError(
@@ -80,9 +79,6 @@ def upgrade(
                 links=not copy,
                 progress=bar.update,
             )
-    if (report.written or report.removed) and not dry_run:
-        how = {"to": report.target, "rollback": rollback, "mode": mode.value}
-        record_in_dataset(beside or uri, "upgrade", how, source=uri if beside else "")
     if as_json:
         print_json(report.to_json())
     elif not quiet:

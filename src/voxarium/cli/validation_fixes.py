@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from voxarium.cli.dataset_jobs import record_in_dataset
 from voxarium.cli.printing import note, print_json, say
 from voxarium.errors import Code, InputError
 
 if TYPE_CHECKING:
-    from voxarium.model.protocols import WritableStore
     from voxarium.validation import Report
 
 __all__ = ["show_fixes", "undo_fixes"]
@@ -18,16 +16,12 @@ __all__ = ["show_fixes", "undo_fixes"]
 
 def show_fixes(uris: Sequence[str], reports: Sequence[Report], *, apply: bool, as_json: bool, quiet: bool) -> None:
     """Show what would be repaired; with `apply` make it so."""
-    from voxarium.validation.fixing import apply_repairs, plan_repairs
+    from voxarium.archive.recorded import fix
 
     documents: list[dict[str, Any]] = []
     for uri, report in zip(uris, reports, strict=True):
-        store = _store(uri)
-        plan = plan_repairs(store, report.findings)
-        undo = apply_repairs(store, plan) if apply else ""
-        if apply and plan.repairs:
-            rules = sorted({rule for repair in plan.repairs for rule in repair.rules})
-            record_in_dataset(uri, "fix", {"rules": rules, "objects": len(plan.repairs), "undo": undo})
+        fixes = fix(uri, report, apply=apply)
+        plan, undo = fixes.plan, fixes.undo
         documents.append({"uri": report.uri, **plan.to_json(), "applied": apply, "undo": undo})
         if as_json or quiet:
             continue
@@ -45,26 +39,12 @@ def show_fixes(uris: Sequence[str], reports: Sequence[Report], *, apply: bool, a
 
 def undo_fixes(uris: Sequence[str], key: str, *, as_json: bool) -> None:
     """Undo the repairs that a file belongs to."""
-    from voxarium.validation.fixing import undo_repairs
+    from voxarium.archive import recorded
 
     if len(uris) != 1:
         raise InputError("--undo takes one address", code=Code.ARGUMENT_INVALID, fix="name what was repaired")
-    count = undo_repairs(_store(uris[0]), key)
-    record_in_dataset(uris[0], "fix", {"undo": key, "objects": count})
+    count = recorded.undo_fixes(uris[0], key)
     if as_json:
         print_json({"restored": count})
     else:
         say(f"{count:,} {'object' if count == 1 else 'objects'} restored")
-
-
-def _store(uri: str) -> WritableStore:
-    """Return the store that a validation of this address had, for writing."""
-    from voxarium.core.uri import open_source_store, open_target_store
-    from voxarium.model.protocols import WritableStore
-
-    store, path = open_source_store(uri)
-    if path or not isinstance(store, WritableStore):
-        raise InputError(
-            f"{uri} cannot be repaired in place", code=Code.STORE_READ_ONLY, fix="name a folder, or copy it first"
-        )
-    return open_target_store(uri)  # which keeps what was published

@@ -11,8 +11,10 @@ from voxarium.cli.arguments import AsJson, Quiet, Threads
 from voxarium.cli.printing import note, print_json, say
 from voxarium.cli.progress import HashingDisplay
 from voxarium.cli.values import words
+from voxarium.errors import Code, InputError
 
 if TYPE_CHECKING:
+    from voxarium.archive.release_checks import ReleaseReport
     from voxarium.archive.verify import VerifyReport
 
 __all__ = ["manifest", "verify"]
@@ -59,6 +61,9 @@ def verify(
         str | None,
         typer.Option(metavar="FILE", help="Where its state is kept; in your cache folder if not given."),
     ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Note the result in the provenance log of the dataset.")
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -84,15 +89,28 @@ def verify(
         reference = None if manifest else release_of(target)
         if reference is not None:
             released = verify_release(*reference, options, resume=resume, progress=bar.update)
+            _record(target, released, wanted=record)
             print_release_report(released, as_json=as_json, quiet=quiet)
             return
         report = run_verify(target, manifest, options, journal=journal, resume=resume, progress=bar.update)
+        _record(target, report, wanted=record)
     if as_json:
         print_json(report.to_json())
     else:
         _print(report, quiet=quiet)
     if not report.ok:
         raise typer.Exit(1)
+
+
+def _record(target: str, report: VerifyReport | ReleaseReport, *, wanted: bool) -> None:
+    from voxarium.archive.recorded import record_audit
+
+    if wanted and not record_audit(target, report):
+        raise InputError(
+            f"{target} lies in no dataset, so there is no log to note the result in",
+            code=Code.ARGUMENT_INVALID,
+            fix="leave --record out, or make the folder a dataset: voxarium dataset create",
+        )
 
 
 def _print(report: VerifyReport, *, quiet: bool) -> None:
@@ -132,7 +150,7 @@ def manifest(
 
     What it prints as root is one digest of them all: keep it elsewhere, and verify can start from it (--root).
     """
-    from voxarium.archive.manifests import write_manifest
+    from voxarium.archive.recorded import write_manifest
     from voxarium.core.report import bytes_text
 
     with HashingDisplay(silent=as_json or quiet) as bar:

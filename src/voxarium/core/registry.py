@@ -20,6 +20,7 @@ __all__ = [
     "collection_drivers",
     "image_driver",
     "image_drivers",
+    "picture_drawers",
     "register_array_driver",
     "register_collection_driver",
     "register_image_driver",
@@ -41,6 +42,7 @@ _CHECKS: Final = "voxarium.checks"
 _SERVERS: Final = "voxarium.servers"
 _EXPORTS: Final = "voxarium.release_exports"
 _VERSIONED: Final = "voxarium.versioned_stores"
+_PICTURES: Final = "voxarium.pictures"
 _added: dict[str, list[Any]] = {_ARRAYS: [], _IMAGES: [], _COLLECTIONS: []}  # Any: drivers of any kind
 
 
@@ -120,6 +122,11 @@ def versioned_store_driver(name: str) -> VersionedStoreDriver:
     """Return the driver of this name of stores that keep versions."""
     driver: VersionedStoreDriver = _named(versioned_store_drivers(), name, "versioned store")
     return driver
+
+
+def picture_drawers() -> tuple[Any, ...]:  # Any: they lie above this layer; each has ``draw(image) -> bytes``
+    """Return what draws small pictures of images, as PNG files."""
+    return _installed(_PICTURES)
 
 
 def _writable(drivers: tuple[Any, ...]) -> str:  # Any: drivers of either kind

@@ -42,6 +42,7 @@ __all__ = [
     "ShardedArrayDriver",
     "SizedDriver",
     "Span",
+    "TaggedStore",
     "WritableArrayDriver",
     "WritableImageDriver",
     "WritableStore",
@@ -164,6 +165,20 @@ class WritableStore(ReadableStore, Protocol):
 
     def delete(self, key: str, /) -> None:
         """Remove an object; no error when it is absent."""
+
+
+@runtime_checkable
+class TaggedStore(WritableStore, Protocol):
+    """A store that can replace an object only if it is still the one that was read (``If-Match``).
+
+    Whether a server obeys is another question; see `voxarium.archive.shared_documents`.
+    """
+
+    def get_tagged(self, key: str, /) -> tuple[bytes, object] | None:
+        """Return a whole object and a tag of what it is now; None when there is none."""
+
+    def put_tagged(self, key: str, data: Buffer, tag: object, /) -> bool:
+        """Replace an object if it has this tag; tell whether that was done."""
 
 
 @runtime_checkable

@@ -65,4 +65,4 @@ def quoted(key: str) -> str:
     >>> quoted("em a/0.ome.zarr")
     'em%20a/0.ome.zarr'
     """
-    return quote(key, safe="/:")
+    return quote(key, safe="/:@")

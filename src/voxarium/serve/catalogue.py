@@ -6,6 +6,7 @@ its own name in front and what it presents behind: ``/raw/em/cells.ome.zarr/0/za
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -20,13 +21,16 @@ from voxarium.core.image import Image
 from voxarium.core.opening import open_image
 from voxarium.errors import Code, InputError, NotFoundError, VoxariumError
 from voxarium.serve.addresses import is_shown
+from voxarium.serve.releases import ReleaseEntry, ReleaseRoots
 from voxarium.serve.roots import Root
 
 __all__ = ["Catalogue", "Entry", "Found", "Scan"]
 
+_LOG: Final = logging.getLogger("voxarium.serve")
 _DEPTHS: Final = (8, 4, 2, 1)  # folders to go down; fewer where there is too much
 _KEPT: Final = 256  # opened images, and addresses known to be none
 _FRESH: Final = 30.0  # seconds until an image is opened anew: data may have been replaced
+_KEPT_SCANS: Final = 4
 _DEEPEST: Final = 12  # parts of an address that are tried
 
 
@@ -61,6 +65,7 @@ class Scan:
 
     entries: tuple[Entry, ...] = ()
     at: float | None = None
+    releases: tuple[ReleaseEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +84,15 @@ class Catalogue:
     ----------
     roots : sequence of Root
         What is served.
+    hidden : bool
+        Serve names that begin with a dot.
     """
 
-    def __init__(self, roots: Sequence[Root]) -> None:
+    def __init__(self, roots: Sequence[Root], *, hidden: bool = False) -> None:
         self.roots = {root.name: root for root in roots}
+        self.releases = ReleaseRoots(self.roots, hidden=hidden)
         self.latest = Scan()
+        self._scanned_releases: OrderedDict[str, tuple[Root, Scan]] = OrderedDict()
         self._scanning = threading.Lock()
         self._lock = threading.Lock()
         self._opening: dict[str, Future[Image | VoxariumError]] = {}
@@ -95,9 +104,39 @@ class Catalogue:
         with self._scanning:
             latest = self.latest
             if latest.at is None or time() - latest.at >= fresh:
-                latest = Scan(tuple(e for root in self.roots.values() for e in _entries(root)), time())
+                found = tuple(e for root in self.roots.values() for e in _entries(root))
+                latest = Scan(found, time(), self._releases(found))
                 self.latest = latest
         return latest
+
+    def _releases(self, found: Sequence[Entry]) -> tuple[ReleaseEntry, ...]:
+        try:
+            return tuple(self.releases.entries(entry.address for entry in found))
+        except VoxariumError as error:
+            _LOG.error("releases could not be listed: %s", error)
+            return ()
+
+    def scan_release(self, address: str) -> Scan:
+        """Return the images of one release: looked for once.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such release, or it was withdrawn.
+        """
+        found = self.releases.find(address)
+        if found is None or found[1]:
+            raise _nothing(address)
+        root = found[0]
+        with self._scanning:
+            kept = self._scanned_releases.get(address)
+            if kept is None or kept[0] is not root:
+                kept = (root, Scan(tuple(_entries(root)), time()))
+            self._scanned_releases[address] = kept
+            self._scanned_releases.move_to_end(address)
+            while len(self._scanned_releases) > _KEPT_SCANS:
+                self._scanned_releases.popitem(last=False)
+        return kept[1]
 
     # ------------------------------------------------------------------------------------------------------ one
     def root_of(self, address: str) -> tuple[Root, str]:
@@ -108,6 +147,9 @@ class Catalogue:
         NotFoundError
             If no root has this name.
         """
+        released = self.releases.find(address)
+        if released is not None:
+            return released
         cut = min((i for i in (address.find("/"), address.find("::")) if i >= 0), default=len(address))
         root = self.roots.get(address[:cut])
         if root is None:

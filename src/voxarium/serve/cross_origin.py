@@ -11,7 +11,7 @@ __all__ = ["CrossOrigin"]
 
 _EXPOSED: Final = (
     b"access-control-expose-headers",
-    b"Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag, Last-Modified, Retry-After",
+    b"Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag, Last-Modified, Repr-Digest, Retry-After",
 )
 _SNIFF: Final = (b"x-content-type-options", b"nosniff")
 _METHODS: Final = (b"access-control-allow-methods", b"GET, HEAD, OPTIONS")

@@ -13,12 +13,14 @@ from voxarium.errors import VoxariumError
 from voxarium.serve.addresses import quoted
 from voxarium.serve.catalogue import Entry, Scan
 from voxarium.serve.page import page
+from voxarium.serve.releases import ReleaseEntry
 from voxarium.serve.roots import Root
 from voxarium.serve.snippets import raw_url, snippets
 
-__all__ = ["INDEX_SCRIPT", "image_json", "index_page"]
+__all__ = ["INDEX_SCRIPT", "image_json", "index_page", "release_json"]
 
 _ON_A_PAGE: Final = 100
+_RELEASES_SHOWN: Final = 20  # of one dataset; images.json names all
 _SYMBOLS: Final = {"nanometer": "nm", "micrometer": "µm", "millimeter": "mm", "meter": "m", "angstrom": "Å"}
 
 _STYLE: Final = """
@@ -106,8 +108,24 @@ def image_json(entry: Entry, base: str) -> dict[str, Any]:
     }
 
 
+def release_json(entry: ReleaseEntry, base: str) -> dict[str, Any]:
+    """Return what is known of a release, and where it is, for programs."""
+    return {
+        "dataset": entry.dataset,
+        "name": entry.name,
+        "address": entry.address,
+        "url": raw_url(base, entry.address),
+        "time": entry.time,
+        "objects": entry.objects,
+        "bytes": entry.nbytes,
+        "withdrawn": entry.withdrawn or None,
+    }
+
+
 # -------------------------------------------------------------------------------------------------------------- HTML
-def index_page(scan: Scan, roots: Sequence[Root], base: str, *, first: int = 0, search: str = "") -> str:
+def index_page(
+    scan: Scan, roots: Sequence[Root], base: str, *, first: int = 0, search: str = "", release: str = ""
+) -> str:
     """Return the page.
 
     Parameters
@@ -122,15 +140,17 @@ def index_page(scan: Scan, roots: Sequence[Root], base: str, *, first: int = 0, 
         Number of the first image on the page.
     search : str
         Show only what has all these words in its address, format or type.
+    release : str
+        Address of the release whose images are shown; empty for all that is served.
     """
     words = search.lower().split()
     shown = [e for e in scan.entries if e.image is not None and all(w in _searched(e) for w in words)]
     problems = [e for e in scan.entries if e.image is None] if not words and not first else []
-    parts = [_head(scan, roots, len(shown), search)]
+    parts = [_head(scan, roots, len(shown), search, release)]
     parts.extend(_article(e, base) for e in shown[first : first + _ON_A_PAGE])
     parts.extend(_problem(e) for e in problems[:_ON_A_PAGE])
-    parts.append(_turning(len(shown), first, search))
-    return page("Images", "".join(parts), style=_STYLE, script=INDEX_SCRIPT)
+    parts.append(_turning(len(shown), first, search, release))
+    return page(f"Images of {release}" if release else "Images", "".join(parts), style=_STYLE, script=INDEX_SCRIPT)
 
 
 def _searched(entry: Entry) -> str:
@@ -139,7 +159,7 @@ def _searched(entry: Entry) -> str:
     return f"{entry.address} {facts}".lower()
 
 
-def _head(scan: Scan, roots: Sequence[Root], count: int, search: str) -> str:
+def _head(scan: Scan, roots: Sequence[Root], count: int, search: str, release: str) -> str:
     links = ", ".join(
         f'<a href="raw/{quoted(root.name)}{"/" if root.lister else ""}">{escape(root.name)}</a>' for root in roots
     )
@@ -148,15 +168,39 @@ def _head(scan: Scan, roots: Sequence[Root], count: int, search: str) -> str:
     else:
         state = f"{count:,} image{'' if count == 1 else 's'}"
         state += f" with “{escape(search)}”" if search else ""
+    inside = f'<input type="hidden" name="release" value="{escape(release)}">' if release else ""
     field = (
-        '<form role="search"><label><span class="small faint">Search</span><br>'
+        f'<form role="search">{inside}<label><span class="small faint">Search</span><br>'
         f'<input type="search" name="search" value="{escape(search)}" placeholder="address, format, type">'
         "</label></form>"
     )
+    if release:
+        files = f'<a href="raw/{quoted(release)}/">{escape(release)}</a> · <a href="./">all images</a>'
+        title = f"Images of {escape(release)}"
+    else:
+        files, title = f'{links} · <a href="images.json">images.json</a>', "Images"
     return (
-        f'<header><h1>Images</h1><p>{state}</p><p class="small faint">Files: {links} · '
-        f'<a href="images.json">images.json</a></p></header>{field if scan.entries else ""}'
+        f'<header><h1>{title}</h1><p>{state}</p><p class="small faint">Files: {files}</p>'
+        f"{_releases(scan.releases)}</header>{field if scan.entries else ''}"
     )
+
+
+def _releases(found: Sequence[ReleaseEntry]) -> str:
+    """Return a line of links for each dataset, the newest release first."""
+    datasets: dict[str, list[ReleaseEntry]] = {}
+    for entry in found:
+        if not entry.withdrawn:
+            datasets.setdefault(entry.dataset, []).insert(0, entry)
+    lines = [
+        f"Releases of {escape(dataset)}: " + ", ".join(map(_release_link, entries[:_RELEASES_SHOWN]))
+        for dataset, entries in datasets.items()
+    ]
+    return "".join(f'<p class="small faint">{line}</p>' for line in lines[:_ON_A_PAGE])
+
+
+def _release_link(entry: ReleaseEntry) -> str:
+    query = urlencode({"release": entry.address}, quote_via=quote)
+    return f'<a href="?{escape(query)}" title="{escape(entry.time[:10])}">{escape(entry.name)}</a>'
 
 
 def _article(entry: Entry, base: str) -> str:
@@ -190,10 +234,13 @@ def _problem(entry: Entry) -> str:
     return f'<p class="problem">{escape(entry.address)} <span class="faint">is {escape(entry.kind)}</span></p>'
 
 
-def _turning(count: int, first: int, search: str) -> str:
+def _turning(count: int, first: int, search: str, release: str) -> str:
     links = []
     for text, start in (("Previous", first - _ON_A_PAGE), ("Next", first + _ON_A_PAGE)):
         if 0 <= start < count or (text == "Previous" and first > 0):
-            query = urlencode({"from": max(0, start), **({"search": search} if search else {})}, quote_via=quote)
+            query = urlencode(
+                {"from": max(0, start)} | {k: v for k, v in (("search", search), ("release", release)) if v},
+                quote_via=quote,
+            )
             links.append(f'<a href="?{escape(query)}">{text}</a>')
     return f"<nav>{''.join(links)}</nav>" if links else ""

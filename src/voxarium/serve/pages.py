@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from voxarium.errors import VoxariumError
-from voxarium.serve.index_page import INDEX_SCRIPT, image_json, index_page
+from voxarium.errors import NotFoundError, VoxariumError
+from voxarium.serve.index_page import INDEX_SCRIPT, image_json, index_page, release_json
 from voxarium.serve.raw_routes import listed_from_top
 from voxarium.serve.site import Mount, Settings, Site
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Thumbnails", "mount"]
 
+_LONGEST: Final = 4096  # of the address of a release
 _PATIENCE: Final = 2.0  # seconds that a page waits for what is new
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 _HASH: Final = base64.b64encode(hashlib.sha256(INDEX_SCRIPT.encode()).digest()).decode()
@@ -63,7 +64,11 @@ def mount(site: Site) -> Mount:
         if query.get("list-type") == "2":
             answer = await site.run(listed_from_top, site, query)
             return Response(bytes(answer.first), answer.status, headers=_texts(answer.headers))
-        scan = await site.look(_PATIENCE)
+        release = query.get("release", "")[:_LONGEST]
+        try:
+            scan = await site.run_slow(site.catalogue.scan_release, release) if release else await site.look(_PATIENCE)
+        except NotFoundError:
+            return Response("no such release\n", 404, media_type="text/plain", headers={"cache-control": "no-store"})
         first = request.query_params.get("from", "0")
         text = await site.run(
             index_page,
@@ -72,14 +77,20 @@ def mount(site: Site) -> Mount:
             base_url(request, site.settings),
             first=int(first) if first.isdecimal() and len(first) < 9 else 0,
             search=request.query_params.get("search", "")[:200],
+            release=release,
         )
         return HTMLResponse(text, headers=_HEADERS)
 
     async def images(request: Request) -> Response:
-        scan = await site.look()
+        release = request.query_params.get("release", "")[:_LONGEST]
+        scan = await (site.run_slow(site.catalogue.scan_release, release) if release else site.look())
         base = base_url(request, site.settings)
         return JSONResponse(
-            {"images": [image_json(e, base) for e in scan.entries]}, headers={"cache-control": "no-cache"}
+            {
+                "images": [image_json(e, base) for e in scan.entries],
+                "releases": [release_json(r, base) for r in scan.releases],
+            },
+            headers={"cache-control": "no-cache"},
         )
 
     async def thumbnail(request: Request) -> Response:

@@ -7,6 +7,7 @@ the object: with Content-Encoding for clients that accept it, decoded for HEAD, 
 
 from __future__ import annotations
 
+import base64
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -149,6 +150,8 @@ def _headers(request: RawRequest, found: _Representation) -> list[Header]:
     headers = [(b"etag", facts.etag), (b"cache-control", request.cache)]
     if not found.encoding:
         headers.append(_RANGES)
+    if facts.sha256:
+        headers.append((b"repr-digest", b"sha-256=:%b:" % base64.b64encode(facts.sha256)))
     if facts.modified is not None:
         headers.append((b"last-modified", http_date(facts.modified)))
     if found.varies:

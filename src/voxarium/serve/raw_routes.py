@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
+from voxarium.errors import ChecksumError, Code, NotFoundError
 from voxarium.serve.addresses import key_of
-from voxarium.serve.answers import Answer, failure
+from voxarium.serve.answers import Answer, WouldWait, failure
 from voxarium.serve.listing import Entry, folder_page
 from voxarium.serve.listing_pages import html_listing, json_listing, s3_listing
 from voxarium.serve.raw import RawRequest, absent, answer_raw
 from voxarium.serve.roots import Root
 from voxarium.serve.sending import answered, send_answer
 from voxarium.serve.site import Mount, Site
-from voxarium.serve.sources import ByteSource
+from voxarium.serve.sources import ByteSource, ReleaseSource
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -27,6 +29,8 @@ _WANTED: Final = frozenset({
     b"accept-encoding", b"accept",
 })  # fmt: skip
 _MOST_ARGUMENTS: Final = 16
+_FOR_EVER: Final = b"public, max-age=31536000, immutable"
+_LOG: Final = logging.getLogger("voxarium.serve")
 
 
 def mount(site: Site) -> Mount:
@@ -52,12 +56,12 @@ class RawApp:
             allow = [(b"allow", b"GET, HEAD, OPTIONS"), (b"connection", b"close")]
             answer = failure(405, "only GET and HEAD are possible here", allow)
         else:
-            answer = await self._answer(scope, method)
+            answer = await self._answer(scope)
         if method == "HEAD":
             answer.first, answer.rest = b"", None
         await send_answer(self._site, answer, receive, send)
 
-    async def _answer(self, scope: Scope, method: str) -> Answer:
+    async def _answer(self, scope: Scope) -> Answer:
         headers = _headers(scope["headers"])
         path: bytes = scope["raw_path"]
         if not path.startswith(_PREFIX):
@@ -70,18 +74,51 @@ class RawApp:
         if not name:
             return self._top(scope, headers, query)
         root = self._root(name)
+        if b"@" in path or b"%40" in path:
+            try:
+                root, slash, rest = await self._released(path[1:]) or (root, slash, rest)
+            except NotFoundError as error:
+                return _no_release(error)
         if root is None:
             return absent()
         if slash and (not rest or rest.endswith(b"/")):
             return await self._folder(root, rest, headers, query)
-        key = key_of(rest, hidden=self._site.settings.hidden) if slash else ""
+        return await self._key(root, rest if slash else None, scope, headers)
+
+    async def _key(self, root: Root, rest: bytes | None, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer:
+        """Answer with an object; without `rest`, with the one that the root is."""
+        key = key_of(rest, hidden=self._site.settings.hidden) if rest is not None else ""
         if key is None:
             return absent()
+        method: str = scope["method"]
         answer = await self._object(root, key, method, headers)
         # Only for people: to programs, a folder is no object, and nothing else than absent.
         if answer.status == 404 and b"text/html" in headers.get(b"accept", b"") and await self._is_folder(root, key):
             return _moved(scope)
         return answer
+
+    async def _released(self, path: bytes) -> tuple[Root, bytes, bytes] | None:
+        """Return the release that a path lies in, the slash behind its name, and what follows that; else None.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no release of this name, or it was withdrawn.
+        """
+        address = key_of(path.rstrip(b"/"), hidden=self._site.settings.hidden)
+        if address is None:
+            return None
+        find = self._site.catalogue.releases.find
+        try:
+            found = find(address, wait=False)
+        except WouldWait:  # reading a list of a million objects takes long
+            found = await self._site.run_slow(find, address)
+        if found is None:
+            return None
+        root = found[0]
+        above = root.name.count("/") + 1  # no part of a path has an encoded slash in it
+        parts = path.split(b"/", above)
+        return (root, b"/", parts[above]) if len(parts) > above else (root, b"", b"")
 
     def _top(self, scope: Scope, headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> Answer:
         """Answer with the list of roots."""
@@ -96,8 +133,14 @@ class RawApp:
             source, key = root.whole or (None, "")
         if source is None:
             return absent()
-        request = RawRequest(method, key, source, headers, self._cache)
-        return await answered(self._site, lambda wait: answer_raw(request, wait=wait))
+        request = RawRequest(method, key, source, headers, _FOR_EVER if root.frozen else self._cache)
+        try:
+            if method == "HEAD" and isinstance(source, ReleaseSource):
+                await self._site.run(source.check, key)
+            return await answered(self._site, lambda wait: answer_raw(request, wait=wait))
+        except ChecksumError as error:
+            _LOG.error("%r: %s", f"{root.name}/{key}"[:200], error)
+            return failure(502, "the release lists this object, and what is stored in its place is gone or another one")
 
     async def _is_folder(self, root: Root, key: str) -> bool:
         return root.lister is not None and await self._site.run(root.lister.entries, key) is not None
@@ -139,12 +182,22 @@ class RawApp:
         if not name:
             return s3_listing("raw", self._all, query)
         root = self._root(name)
+        address = key_of(name, hidden=self._site.settings.hidden)
+        if root is None and address is not None:
+            released = self._site.catalogue.releases.find(address)
+            root = None if released is None else released[0]
         return absent() if root is None or root.lister is None else s3_listing(root.name, root.lister, query)
 
 
 def listed_from_top(site: Site, query: Mapping[str, str]) -> Answer:
     """Answer as S3 does for clients that take the first part of a path for part of the key."""
     return s3_listing("", _RootsLister(site.catalogue.roots), query, above="raw/")
+
+
+def _no_release(error: NotFoundError) -> Answer:
+    if error.code == Code.RELEASE_WITHDRAWN:
+        return failure(410, " ".join(error.message.split()))
+    return absent()
 
 
 def _moved(scope: Scope) -> Answer:

@@ -11,12 +11,14 @@ from typing import Any, Final
 
 from typing_extensions import Buffer
 
+from voxarium.core.release_store import ReleaseStore
+from voxarium.core.releases import find_release
 from voxarium.core.uri import open_source_store, parse_uri
-from voxarium.errors import Code, InputError
+from voxarium.errors import Code, InputError, NotFoundError
 from voxarium.model.native import NativeFiles
 from voxarium.model.protocols import ReadableStore
 from voxarium.serve.listing import FolderLister, Lister, StoreLister
-from voxarium.serve.sources import ByteSource, FolderSource, StoreSource
+from voxarium.serve.sources import ByteSource, FolderSource, ReleaseSource, StoreSource
 from voxarium.stores.local import LocalStore
 
 __all__ = ["ConfinedStore", "Root", "open_roots"]
@@ -46,6 +48,8 @@ class Root:
         Of its folders; None for a file.
     whole : (ByteSource, str) or None
         The object that the root itself is: a file, also one that holds others.
+    frozen : bool
+        Nothing in it ever changes: it is (part of) a release.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Root:
     source: ByteSource | None = None
     lister: Lister | None = None
     whole: tuple[ByteSource, str] | None = None
+    frozen: bool = False
 
     def image_path(self, below: str) -> str:
         """Return the path in the store of something below the root, ``""`` being the root.
@@ -182,8 +187,27 @@ def _opened(name: str, uri: str, *, hidden: bool, follow: bool) -> Root:
     if isinstance(store, LocalStore) and not path:
         source = FolderSource(store.root, follow=follow)
         return Root(**known, source=source, lister=FolderLister(store.root, hidden=hidden, follow=follow))
+    if isinstance(store, ReleaseStore) and _is_published(store):
+        return _release_root(known, store, path, hidden=hidden)
     object_key = path.partition("::")[0]
     if isinstance(store, LocalStore) or (object_key and store.stat(object_key) is not None):
         # One object; its neighbours are not served.
         return Root(**known, whole=whole or (StoreSource(store), object_key))
     return Root(**known, source=StoreSource(store, path), lister=StoreLister(store, path, hidden=hidden), whole=whole)
+
+
+def _is_published(store: ReleaseStore) -> bool:
+    """Tell whether a store shows a release, which never changes, and nothing that only looks like one."""
+    try:
+        return find_release(store.inner, store.name).release.name == store.name
+    except NotFoundError:
+        return False
+
+
+def _release_root(known: dict[str, Any], store: ReleaseStore, path: str, *, hidden: bool) -> Root:
+    """Return the root that a release, or something in it, is."""
+    object_key = path.partition("::")[0]
+    if object_key and store.stat(object_key) is not None:
+        return Root(**known, whole=(ReleaseSource(store), object_key), frozen=True)
+    lister = StoreLister(store, path, hidden=hidden)
+    return Root(**known, source=ReleaseSource(store, path), lister=lister, frozen=True)

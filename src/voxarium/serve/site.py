@@ -102,7 +102,7 @@ class Site:
 
     def __init__(self, roots: Sequence[Root], settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
-        self.catalogue = Catalogue(roots)
+        self.catalogue = Catalogue(roots, hidden=self.settings.hidden)
         self.metrics = Metrics(self.settings.shared)
         self.stopping = asyncio.Event()  # set when the server is told to stop: answers without an end are to end
         self._looking: asyncio.Future[Scan] | None = None

@@ -14,11 +14,12 @@ from typing import Final, Protocol
 
 from typing_extensions import Buffer
 
+from voxarium.core.release_store import ReleaseStore
 from voxarium.errors import Code, StoreError
 from voxarium.model.protocols import ByteRange, ReadableStore
 from voxarium.serve.answers import WouldWait
 
-__all__ = ["ByteSource", "Facts", "FolderSource", "Slice", "StoreSource"]
+__all__ = ["ByteSource", "Facts", "FolderSource", "ReleaseSource", "Slice", "StoreSource"]
 
 # Systems whose files are elsewhere: even opening one takes a round trip.
 _FAR: Final = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs", "glusterfs")
@@ -40,11 +41,14 @@ class Facts:
         Another one whenever the content may have changed; with its quotes.
     modified : int or None
         Seconds since 1970.
+    sha256 : bytes
+        Of the content, where somebody vouches for it.
     """
 
     size: int
     etag: bytes
     modified: int | None = None
+    sha256: bytes = b""
 
 
 class Slice(Protocol):
@@ -268,3 +272,44 @@ class _Object:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class ReleaseSource:
+    """Objects of a release: whether they are there, their sizes and tags are those of its manifest.
+
+    Parameters
+    ----------
+    store : ReleaseStore
+        The release.
+    folder : str
+        The folder of it that keys begin in; empty for all.
+    """
+
+    nearby = True  # the list of all objects is at hand
+
+    def __init__(self, store: ReleaseStore, folder: str = "") -> None:
+        self._store = store
+        self._above = f"{folder}/" if folder else ""
+
+    def open(self, key: str, *, wait: bool) -> Slice | None:
+        """Look into the manifest."""
+        key = self._above + key
+        found = self._store.stat(key)
+        if found is None:
+            return None
+        if not wait:
+            raise WouldWait
+        digest = found.generation
+        return _Object(self._store, key, Facts(found.size, f'"{digest}"'.encode(), sha256=bytes.fromhex(digest)))
+
+    def check(self, key: str) -> None:
+        """Make sure that an object of the release is where it should be.
+
+        Raises
+        ------
+        ChecksumError
+            If it is not.
+        """
+        found = self._store.stat(self._above + key)
+        if found is not None:
+            self._store.get_ranges(self._above + key, [ByteRange(0, min(1, found.size))])

@@ -39,6 +39,7 @@ _NUMERIC: Final = re.compile(r"(?:[|<>](?:b1|[iu]1)|[<>](?:[iuf][248]|c8|c16))\Z
 _OTHER: Final = re.compile(r"[|<>](?:[SUVO][0-9]{0,9}|[mM]8(?:\[[0-9]{0,9}[a-zA-Zμ]{1,7}\])?)\Z")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,25}(?:\.[0-9]{0,25})?(?:[eE][+-]?[0-9]{1,3})?\Z")
 _MAX_AXES: Final = 32
+_MAX_FILTERS: Final = 32  # each sets aside room for what the next may need
 _MAX_CHUNK_BYTES: Final = 2**36  # a chunk is decoded in memory; larger ones are a mistake or an attack
 
 
@@ -222,6 +223,9 @@ def _codec(fields: Fields, key: str) -> Mapping[str, Any] | None:
 def _filters(fields: Fields) -> tuple[Mapping[str, Any], ...]:
     value = fields.raw("filters", None)
     if value is None:
+        return ()
+    if isinstance(value, list) and len(value) > _MAX_FILTERS:
+        fields.wrong("filters", f"a list of at most {_MAX_FILTERS}")
         return ()
     if isinstance(value, list) and all(isinstance(f, Mapping) and isinstance(f.get("id"), str) for f in value):
         return tuple(value)

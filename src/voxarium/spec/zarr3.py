@@ -36,6 +36,7 @@ __all__ = [
 
 _MAX_AXES: Final = 32
 _MAX_NESTING: Final = 8
+_MAX_CODECS: Final = 32
 _MAX_CHUNK_BYTES: Final = 2**36  # a chunk is decoded in memory; larger ones are a mistake or an attack
 _SPEC: Final = "https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html"
 
@@ -314,6 +315,9 @@ def _codecs(value: object, problems: Problems, at: str, depth: int = 0) -> tuple
         return ()
     if not isinstance(value, list) or not value or depth > _MAX_NESTING:
         problems.add(f"{at} is not a list of codecs" if depth <= _MAX_NESTING else f"{at} is nested too deeply")
+        return ()
+    if len(value) > _MAX_CODECS:  # each sets aside room for what the next may need
+        problems.add(f"{at} is a chain of {len(value):,} codecs; {_MAX_CODECS} are plausible")
         return ()
     found = []
     for i, item in enumerate(value):

@@ -209,21 +209,43 @@ class ObjectStore(RemoteReader):
 
     def put_if_absent(self, key: str, data: Buffer, /) -> bool:
         """Store an object unless the key exists, decided by the server (``If-None-Match: *``)."""
+        return self._put_conditionally(key, data, "create", "store an object only if it is absent")
+
+    def get_tagged(self, key: str, /) -> tuple[bytes, object] | None:
+        """Return a whole object and its ETag and version."""
         import obstore
 
+        key = checked_key(key)
+        try:
+            result = self._request(key)
+            if result is None:
+                return None
+            tag = {"e_tag": result.meta["e_tag"], "version": result.meta["version"]}
+            return bytes(result.bytes()), {name: value for name, value in tag.items() if value is not None}
+        except (OSError, obstore.exceptions.BaseError) as error:
+            raise remote_error(error, self._name(key)) from None  # the original tells secrets
+
+    def put_tagged(self, key: str, data: Buffer, tag: object, /) -> bool:
+        """Replace an object if it has this ETag, decided by the server (``If-Match``)."""
+        return self._put_conditionally(key, data, tag, "replace an object only if it is the one that was read")
+
+    def _put_conditionally(self, key: str, data: Buffer, mode: object, what: str) -> bool:
+        import obstore
+
+        errors = obstore.exceptions
         key, view = checked_key(key), memoryview(data).cast("B")
         try:
-            obstore.put(self._client, key, view, mode="create", use_multipart=False)
-        except obstore.exceptions.AlreadyExistsError:
+            obstore.put(self._client, key, view, mode=cast("Any", mode), use_multipart=False)
+        except (errors.AlreadyExistsError, errors.PreconditionError):
             return False
-        except (OSError, obstore.exceptions.BaseError) as error:
-            if http_status(error) == 501 or isinstance(error, obstore.exceptions.NotSupportedError):
+        except (OSError, errors.BaseError) as error:
+            if http_status(error) == 501 or isinstance(error, errors.NotSupportedError):
                 raise UnsupportedError(
-                    f"{self._uri} cannot store an object only if it is absent",
+                    f"{self._uri} cannot {what}",
                     code=Code.FEATURE_UNSUPPORTED,
                     fix="use a server that knows conditional writes; let one writer at a time work here",
                 ) from None
-            raise remote_error(error, self._name(key), writing=True) from None  # see above
+            raise remote_error(error, self._name(key), writing=True) from None  # the original tells secrets
         return True
 
     def create(self, key: str, /) -> ObjectWriter:

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import io
+from typing import ClassVar
 
 from voxarium.errors import Code, InputError
 from voxarium.view.picture import Panel, Scene, checked_position, checked_size, no_pillow, paint
 from voxarium.view.sampling import Frame, Picturable, best_level, frame_of
 
-__all__ = ["thumbnail_png"]
+__all__ = ["ThumbnailDrawer", "thumbnail_png"]
+
+
+class ThumbnailDrawer:
+    """Draws pictures of members of datasets, which lie below this layer and find it by its entry point."""
+
+    name: ClassVar[str] = "thumbnail"
+
+    def draw(self, image: Picturable) -> bytes:
+        """Return a picture as the bytes of a PNG file.
+
+        Raises
+        ------
+        InputError, UnsupportedError
+            As `thumbnail_png`.
+        """
+        return thumbnail_png(image)
 
 
 def thumbnail_png(image: Picturable, *, size: int = 256, most: int = 256 << 20) -> bytes:
