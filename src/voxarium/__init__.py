@@ -15,6 +15,7 @@ __version__ = "0.1.0.dev0"
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voxarium.archive.copying import CopyOptions, copy
     from voxarium.archive.manifests import write_manifest
     from voxarium.archive.verify import VerifyOptions, verify
     from voxarium.conversion import ConvertOptions, convert, plan, present, resample
@@ -44,6 +45,7 @@ _NAMES = {
     "Box": "voxarium.model.box",
     "Code": "voxarium.errors",
     "ConvertOptions": "voxarium.conversion",
+    "CopyOptions": "voxarium.archive.copying",
     "Dataset": "voxarium.core.dataset",
     "Image": "voxarium.core.image",
     "ResampleOptions": "voxarium.core.resampling",
@@ -51,6 +53,7 @@ _NAMES = {
     "VoxariumError": "voxarium.errors",
     "compare": "voxarium.core.digesting",
     "convert": "voxarium.conversion",
+    "copy": "voxarium.archive.copying",
     "dump_scene": "voxarium.core.scenes",
     "logical_digest": "voxarium.core.digesting",
     "open": "voxarium.core.opening",
@@ -81,6 +84,7 @@ __all__ = [
     "Box",
     "Code",
     "ConvertOptions",
+    "CopyOptions",
     "Dataset",
     "Image",
     "ResampleOptions",
@@ -89,6 +93,7 @@ __all__ = [
     "__version__",
     "compare",
     "convert",
+    "copy",
     "dump_scene",
     "logical_digest",
     "open",

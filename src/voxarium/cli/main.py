@@ -12,6 +12,7 @@ import typer
 
 from voxarium.cli.compare import compare
 from voxarium.cli.convert import convert
+from voxarium.cli.copy import copy
 from voxarium.cli.dataset_describe import dataset_app
 from voxarium.cli.digest import digest
 from voxarium.cli.info import info
@@ -50,7 +51,7 @@ app = typer.Typer(
 )
 for _command in (
     info, tree, convert, resample, preview, read, digest, compare, scene, transform, upgrade, validate, rules,
-    virtualize, serve, view, link, manifest, verify,
+    virtualize, serve, view, link, copy, manifest, verify,
 ):  # fmt: skip
     app.command()(_command)
 for _group in (dataset_app, release_app, log_app, key_app):

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 __all__ = ["KINDS", "Kind", "Problem", "VerifyReport", "parse_problem"]
 
-Kind = Literal["missing", "extra", "truncated", "changed", "swapped", "unreadable", "elsewhere"]
+Kind = Literal["missing", "extra", "truncated", "changed", "swapped", "unreadable", "elsewhere", "frozen"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -22,7 +22,8 @@ class Problem:
     kind : str
         ``missing``; ``extra`` (not in the manifest); ``truncated`` (shorter); ``changed`` (other bytes, or more of
         them); ``swapped`` (it holds the content of another object of the manifest); ``unreadable`` (nobody can tell);
-        ``elsewhere`` (the manifest leads to another place, which was not followed).
+        ``elsewhere`` (the manifest leads to another place, which was not followed); of copies, ``frozen`` (the target
+        has something published there that is not to be replaced).
     expected, found : str or None
         Size or digest; None where there is nothing.
     """
