@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -73,7 +73,7 @@ def copy(
     from voxarium.archive.copying import copy as run_copy
     from voxarium.archive.copying import plan_copy
 
-    choices = {
+    choices: dict[str, Any] = {
         "images": tuple(image or ()),
         "levels": level,
         "box": region("--box", box),

@@ -174,13 +174,13 @@ class _Job:
             i = position.get(entry.key, -1)
             if i < 0 or entry.size != int(self.there[i]) or entry.size != int(self.source.listing.sizes[i]):
                 continue
-            known = {"sha256": entry.sha256, "blake3": entry.blake3}
-            taken = {a: d for a in self.algorithms if (d := known[a]) is not None}
-            expected = self.source.sha256[i].tobytes() if self.source.known[i] else entry.sha256
-            if len(taken) < len(self.algorithms) or expected != entry.sha256:
+            if self.source.known[i] and self.source.sha256[i].tobytes() != entry.sha256:
                 continue
-            for algorithm, digest in taken.items():
-                self.digests[algorithm][i] = np.frombuffer(digest, np.uint8)
+            self.digests["sha256"][i] = np.frombuffer(entry.sha256, np.uint8)
+            if entry.blake3 is None:
+                self.algorithms = ("sha256",)  # the manifest then has no others: nothing is read twice
+            elif "blake3" in self.digests:
+                self.digests["blake3"][i] = np.frombuffer(entry.blake3, np.uint8)
             self.done[i] = True
         self.resumed = int(self.done.sum())
 
@@ -241,7 +241,6 @@ class _Job:
             cancel=cancel,
         )
         counts = self.counts
-        counts.problems += [Problem(key, "missing", None, None) for key in self.source.missing]
         counts.done, counts.done_bytes = self.resumed, int(self.source.listing.sizes[self.done].sum())
         try:
             for numbers, threads in self._rounds():
@@ -355,7 +354,7 @@ class _Job:
         )
 
     def _write_manifest(self) -> tuple[str, ...]:
-        made = make_tree_manifest(self.source.listing, self.digests)
+        made = make_tree_manifest(self.source.listing, {a: self.digests[a] for a in self.algorithms})
         write_object(self.manifest, dump_manifest(made), overwrite=self.options.update or self.resumes)
         found = roots_of(made)
         return tuple(format_root(a, found[a]) for a in made.algorithms)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +47,6 @@ class CopySource:
         Of which they are.
     edits : mapping of str to bytes
         Documents that say something else at the target.
-    missing : list of str
-        Keys that a manifest names and that are not there.
     absent : int
         Objects that a region leaves out.
     left_out : list of str
@@ -61,10 +60,22 @@ class CopySource:
     sha256: NDArray[np.uint8]
     known: NDArray[np.bool_]
     edits: Mapping[str, bytes] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
     absent: int = 0
     left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, tree: Tree, listing: Listing, left_out: Sequence[str] = (), notes: Sequence[str] = ()) -> Self:
+        """Return a source of whose objects nothing is known but their sizes."""
+        count = len(listing.sizes)
+        return cls(
+            tree=tree,
+            listing=listing,
+            sha256=np.zeros((count, 32), np.uint8),
+            known=np.zeros(count, np.bool_),
+            left_out=list(left_out),
+            notes=list(notes),
+        )
 
     @property
     def nbytes(self) -> int:
@@ -147,13 +158,12 @@ def _release_source(dataset: str, name: str) -> CopySource:
     """Return a whole release, with all that tells of releases and the log, so that it can be checked at the target."""
     store = open_dataset_store(dataset)
     released = open_release_store(store, name)
-    left_out: list[str] = []
     content = list(released.list())
     places = {released.manifest.location(i)[0] for i in range(len(content))}
     history = [(key, size) for key, size in iter_history(store) if _belongs(key, places)]
     tree = Tree(WithHistory(released, store))
     listing = tree.listing([*content, *history])
-    found = CopySource(tree=tree, listing=listing, left_out=left_out, **_nothing_known(listing))
+    found = CopySource.of(tree, listing)
     _learn(found, released.manifest)
     _learn_pool(found)
     return found
@@ -168,6 +178,7 @@ def _belongs(key: str, places: set[str]) -> bool:
 def _tree_source(tree: Tree, address: str, options: CopyOptions) -> CopySource:
     manifest = _manifest(tree, address, options)
     left_out: list[str] = []
+    notes: list[str] = []
     if tree.listable:
         listing = tree.listing(_kept(tree, left_out))
     elif manifest is not None:
@@ -176,14 +187,16 @@ def _tree_source(tree: Tree, address: str, options: CopyOptions) -> CopySource:
         from voxarium.archive.copying.unlisted import expected_objects
 
         listing = tree.listing(expected_objects(tree, options))
+        notes.append(f"{tree.uri} cannot be listed: what its releases and metadata do not name is not copied")
+    if manifest is not None:
+        listing = _with_missing(tree, listing, manifest)
     if not len(listing.sizes):
         raise NotFoundError(f"nothing at {tree.uri}", code=Code.PATH_MISSING, fix="check the address")
-    found = CopySource(tree=tree, listing=listing, left_out=left_out, **_nothing_known(listing))
+    found = CopySource.of(tree, listing, left_out, notes)
     if isinstance(tree.store, ReleaseStore):
         _learn(found, tree.store.manifest, tree.prefix)
     elif manifest is not None:
         _learn(found, manifest)
-        found.missing = _missing(manifest, listing)
     elif not tree.prefix and not tree.file and has_releases(tree.store):
         for stored in reversed(list(iter_releases(tree.store))):
             _learn(found, release_manifest(tree.store, stored.release), in_place=True)
@@ -229,11 +242,6 @@ def _kept(tree: Tree, left_out: list[str]) -> Iterable[tuple[str, int]]:
 
 
 # ------------------------------------------------------------------------------------------------------- known content
-def _nothing_known(listing: Listing) -> dict[str, NDArray[np.uint8] | NDArray[np.bool_]]:
-    count = len(listing.sizes)
-    return {"sha256": np.zeros((count, 32), np.uint8), "known": np.zeros(count, np.bool_)}
-
-
 def _learn(found: CopySource, manifest: Manifest, prefix: str = "", *, in_place: bool = False) -> None:
     """Take digests from a manifest for objects of which none is known; `in_place`: only of objects at their keys."""
     keys = found.listing.keys
@@ -256,6 +264,11 @@ def _learn_pool(found: CopySource) -> None:
             found.known[i] = True
 
 
-def _missing(manifest: Manifest, listing: Listing) -> Sequence[str]:
-    lost = np.flatnonzero(matching(manifest.keys, listing.keys)[0] < 0)
-    return [manifest.keys[i] for i in lost.tolist() if manifest.location(i)[0] == manifest.keys[i]]
+def _with_missing(tree: Tree, listing: Listing, manifest: Manifest) -> Listing:
+    """Return a listing with what the manifest names besides: reading it will tell that it is missing."""
+    lost = np.flatnonzero(matching(manifest.keys, listing.keys)[0] < 0).tolist()
+    named = [(manifest.keys[i], int(manifest.sizes[i])) for i in lost if manifest.location(i)[0] == manifest.keys[i]]
+    if not named:
+        return listing
+    there = ((listing.keys.name(i), int(listing.sizes[i])) for i in range(len(listing.sizes)))
+    return tree.listing(itertools.chain(there, named))
