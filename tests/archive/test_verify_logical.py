@@ -59,13 +59,13 @@ def test_voxels_are_compared_without_any_manifest(image):
 
 def test_a_copy_in_another_format_is_the_same_image(image, tmp_path):
     digest = voxarium.logical_digest(image)
-    voxarium.convert(image, tmp_path / "em.precomputed", format="precomputed", chunk=32)
+    voxarium.convert(image, tmp_path / "em.other", spec_version="0.4", chunk=32, levels=1)
     given = VerifyOptions(level="logical", digests=(digest.content, digest.bound))
-    assert verify(tmp_path / "em.precomputed", options=given).images == 1
+    assert verify(tmp_path / "em.other", options=given).images == 1
     wrong = VerifyOptions(level="logical", digests=("vld1-content:" + "0" * 64,))
-    assert [p.kind for p in verify(tmp_path / "em.precomputed", options=wrong).problems] == ["voxels"]
+    assert [p.kind for p in verify(tmp_path / "em.other", options=wrong).problems] == ["voxels"]
     with pytest.raises(NotFoundError, match="no logical digest"):
-        verify(tmp_path / "em.precomputed", options=LOGICAL)
+        verify(tmp_path / "em.other", options=LOGICAL)
 
 
 def test_coordinates_that_changed_are_told_apart_from_voxels(image):
