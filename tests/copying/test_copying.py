@@ -278,6 +278,33 @@ def test_a_stopped_copy_counts_as_incomplete_for_readers_and_other_jobs(image, t
     assert objects(image) == objects(tmp_path / "copy.zarr")
 
 
+def test_an_update_takes_over_what_another_copy_has_begun(content):
+    source, target = MemoryStore(content), MemoryStore()
+    cancel = Cancel()
+    with pytest.raises(InterruptedJobError):
+        copy(source, target, threads=1, cancel=cancel, progress=lambda p: p.objects == 5 and cancel.set())
+    other = MemoryStore({"a/c/0": b"1", "zarr.json": b"{}"})
+    with pytest.raises(ConflictError, match="something else"):
+        copy(other, target)
+    assert copy(other, target, update=True).ok
+    assert not [k for k in objects(target) if k.startswith(".voxarium")]
+
+
+def test_many_large_objects_take_bounded_memory(small_pieces):
+    big = {f"big/c/{i}": os.urandom(1000 + i) for i in range(20)} | {"zarr.json": b"{}"}
+    asked = []
+
+    class Far(AuditStore):
+        concurrency = 16
+
+        def get_ranges(self, key, ranges, /):
+            asked.append(sum(r.length for r in ranges))
+            return super().get_ranges(key, ranges)
+
+    assert copy(Far(MemoryStore(big)), target := MemoryStore()).ok
+    assert objects(target) == big and max(asked) <= 4 * 64
+
+
 def test_targets_in_use_are_refused(image, tmp_path):
     for target in (image, image / "copy", image.parent):
         with pytest.raises(InputError):

@@ -10,6 +10,7 @@ from voxarium.cli.arguments import AsJson, Quiet, Threads
 from voxarium.cli.printing import note, print_json, say
 from voxarium.cli.progress import HashingDisplay
 from voxarium.cli.values import byte_count, region
+from voxarium.errors import VoxariumError
 
 if TYPE_CHECKING:
     from voxarium.archive.copying import CopyPlan, CopyReport
@@ -92,8 +93,23 @@ def copy(
         print_json(report.to_json())
     else:
         _print_report(report, quiet=quiet)
+        if report.ok and not quiet:
+            _tell_of_dataset(target)
     if not report.ok:
         raise typer.Exit(1)
+
+
+def _tell_of_dataset(target: str) -> None:
+    """Say how to list what was copied into a dataset as its member."""
+    from voxarium.archive.datasets import enclosing_dataset
+
+    try:
+        found = enclosing_dataset(target)
+    except VoxariumError:
+        return  # whatever is wrong with it has nothing to do with the copy
+    if found is not None:
+        dataset, path = found
+        note("note", f"to make it a member: voxarium dataset add {dataset.uri} {path}", "bold yellow")
 
 
 def _print_plan(plan: CopyPlan, *, as_json: bool, quiet: bool) -> None:

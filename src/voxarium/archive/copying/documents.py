@@ -44,7 +44,9 @@ class ZarrEdits:
         key = _at(path, "zarr.json")
         document = self._document(key)
         if document is not None:
-            found = document.setdefault("attributes", {})
+            found = document.get("attributes")
+            if not isinstance(found, dict):
+                found = document["attributes"] = {}
         else:
             key = _at(path, ".zattrs")
             found = self._document(key)

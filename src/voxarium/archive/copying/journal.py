@@ -77,7 +77,7 @@ class CopyJournal:
             raise ConflictError(
                 f"a copy of something else{f', {of},' if isinstance(of, str) else ''} was begun in {self._store.uri}",
                 code=Code.PLAN_CHANGED,
-                fix="finish it as it was begun, or remove the target",
+                fix="finish it as it was begun, take over what is there with --update, or remove the target",
             )
         return True
 

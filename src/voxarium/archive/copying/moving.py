@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -22,6 +23,7 @@ __all__ = ["Moved", "Mover", "Task"]
 _PIECE: Final = 8 << 20
 _SMALLEST_PIECE: Final = 64 << 10
 _SIDE_BY_SIDE: Final = 4  # pieces of one object, where requests take long
+_ROOM: Final = 128 << 20  # bytes of pieces of all large objects together
 _SHARE: Final = 8  # pieces per second, where there is a limit
 
 
@@ -98,7 +100,9 @@ class Mover:
         self._cancel = cancel
         rate = limit.rate
         self._piece = _PIECE if rate is None else max(_SMALLEST_PIECE, min(_PIECE, rate // _SHARE))
-        self._at_once = _SIDE_BY_SIDE if rate is None and source.store.concurrency > 1 else 1
+        self._most_at_once = _SIDE_BY_SIDE if rate is None and source.store.concurrency > 1 else 1
+        self._lock = threading.Lock()
+        self._large = 0  # large objects under way
 
     def move(self, task: Task) -> Moved:
         """Copy an object, or find that it is there.
@@ -131,7 +135,13 @@ class Mover:
 
     def _copied(self, task: Task) -> Moved:
         if task.key not in self._edits and task.size > self._piece:
-            return self._in_pieces(task)
+            with self._lock:
+                self._large += 1
+            try:
+                return self._in_pieces(task)
+            finally:
+                with self._lock:
+                    self._large -= 1
         try:
             data = self._read(task)
         except (StoreError, InputError) as error:
@@ -233,13 +243,13 @@ class Mover:
 
     def _pieces(self, task: Task) -> Generator[memoryview, None, None]:
         store, key = self._source.store, self._place(task)
-        step = self._piece * self._at_once
-        for start in range(0, task.size, step):
+        start = 0
+        while start < task.size:
             if self._cancel:
                 raise InterruptedJobError(
                     f"stopped amid {task.key}", code=Code.JOB_INTERRUPTED, fix="run the same command to go on"
                 )
-            stop = min(start + step, task.size)
+            stop = min(start + self._piece * self._at_once(), task.size)
             starts = range(start, stop, self._piece)
             ranges = [ByteRange(at, min(self._piece, stop - at)) for at in starts]
             self._limit.take(stop - start, self._cancel.__bool__)
@@ -250,6 +260,11 @@ class Mover:
             if parts is None:
                 raise _UnreadableError(None)
             yield from (memoryview(part).cast("B") for part in parts)
+            start = stop
+
+    def _at_once(self) -> int:
+        """Return how many pieces of an object are read side by side: fewer, the more objects there are."""
+        return max(1, min(self._most_at_once, _ROOM // (self._piece * max(1, self._large))))
 
     def _compared(self, task: Task) -> Moved:
         """Compare a large object of a history with the one that is there."""

@@ -32,7 +32,7 @@ from voxarium.archive.trees import Listing, existing, object_exists, write_objec
 from voxarium.archive.verify.report import Problem
 from voxarium.core.executor import Cancel, ThreadExecutor
 from voxarium.core.pools import cpu_count
-from voxarium.errors import Code, InterruptedJobError, StoreError
+from voxarium.errors import Code, ConflictError, InterruptedJobError, StoreError
 from voxarium.model.protocols import ReadableStore, WritableStore
 from voxarium.spec.manifest import Strings, dump_manifest, format_root
 
@@ -138,6 +138,7 @@ class _Job:
         self.done: NDArray[np.bool_] = np.zeros(count, np.bool_)
         self.digests = {a: np.zeros((count, 32), np.uint8) for a in self.algorithms}
         self.resumes = False
+        self.replaces = False
         self.resumed = 0
         self.counts = _Counts()
 
@@ -158,9 +159,15 @@ class _Job:
 
     def check_target(self) -> None:
         """Refuse a target that is in use; take over what earlier runs finished."""
-        self.resumes = not self.target.file and self.journal.exists()
+        try:
+            self.resumes = not self.target.file and self.journal.exists()
+        except ConflictError:
+            if not self.options.update:
+                raise
+            self.replaces = True  # another copy: what is there is compared, so nothing of it has to be believed
         if not self.resumes:
-            self.target.refuse_other_jobs()
+            if not self.replaces:
+                self.target.refuse_other_jobs()
             if not self.options.update and not self.target.is_empty():
                 raise existing_target(self.target)
             if self.options.write_manifest and not self.options.update and object_exists(self.manifest):
@@ -268,6 +275,8 @@ class _Job:
         if self.resumes:
             self.target.clear_partial()
         else:
+            if self.replaces:
+                self.journal.clear()
             self.journal.begin()
         self.target.mark()
 
