@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
@@ -9,15 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 from copying_data import objects
 
 import voxarium
 from voxarium.archive.copying import copy, plan_copy
+from voxarium.archive.copying.documents import ZarrEdits
 from voxarium.archive.copying.order import rank
 from voxarium.cli.main import main
-from voxarium.errors import InputError, NotFoundError, UnsupportedError
+from voxarium.errors import FormatError, InputError, NotFoundError, UnsupportedError
+from voxarium.stores.local import LocalStore
 
 
 @pytest.fixture(scope="module", params=["0.4", "0.5", "0.6"])
@@ -117,8 +122,6 @@ def test_a_bare_array_can_be_cut_too(versions, tmp_path):
 def test_a_region_from_a_release_is_compared_with_it(image, tmp_path):
     from copying_data import publish
 
-    from voxarium.stores.local import LocalStore
-
     shutil.copytree(image, tmp_path / "brain/em")
     publish(LocalStore(tmp_path / "brain"))
     report = copy(f"{tmp_path}/brain@v1.0/em", tmp_path / "part", box=((0, 8), (0, 8), (0, 8)), levels="0")
@@ -159,6 +162,57 @@ def test_members_of_a_dataset(image, tmp_path, monkeypatch, capsys):
         copy(image, "none", images=("labels/cells",))
     assert main(["copy", "brain", "cut", "--image", "em/raw", "--level", "0", "--box", "0:8,0:8,0:8"]) == 0
     assert "absent" in capsys.readouterr().out
+
+
+class Unlisted:
+    """A store that cannot list, and counts what it is asked for."""
+
+    uri, concurrency = "far://away", 8
+
+    def __init__(self, folder):
+        self._inner, self.asked = LocalStore(folder), []
+
+    def get(self, key, /):
+        return self._inner.get(key)
+
+    def get_ranges(self, key, ranges, /):
+        return self._inner.get_ranges(key, ranges)
+
+    def stat(self, key, /):
+        self.asked.append(key)
+        return self._inner.stat(key)
+
+
+def test_only_objects_of_the_part_are_asked_for_where_nothing_can_be_listed(versions, tmp_path):
+    choices = {"levels": "0", "box": ((0, 8), (0, 8), (0, 8))}
+    far = Unlisted(versions)
+    report = copy(far, tmp_path / "far.zarr", **choices)
+    copy(versions, tmp_path / "near.zarr", **choices)
+    assert report.ok and any("cannot be listed" in note for note in report.notes)
+    assert objects(tmp_path / "far.zarr") == objects(tmp_path / "near.zarr")
+    chunks = {key for key in far.asked if key.startswith("s0/") and not rank(key)}
+    assert len(chunks) <= 8 and not [k for k in far.asked if k.startswith(("s1/", "labels/cells/s1/"))]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["s0", "s1", "em", "datasets", "path"]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(["attributes", "ome", "multiscales", "datasets", "path", "metadata", "consolidated_metadata",
+                         "s0", "em/s0", "s0/.zarray", ".zattrs", "voxarium"]), inner, max_size=4,
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(["zarr.json", ".zattrs", ".zmetadata", "em/zarr.json", "em/.zattrs"]), JSON))
+def test_whatever_documents_say_the_changed_ones_are_json(found):
+    edits = ZarrEdits(lambda key: json.dumps(found[key]).encode() if key in found else None)
+    with contextlib.suppress(FormatError):
+        edits.without_levels("em", {"s0"})
+        edits.with_present("em", {"s1": [[0, 1]]})
+        for data in edits.result("").values():
+            json.loads(data)
 
 
 def test_what_cannot_be_cut_is_refused_and_told_what_can(tmp_path):
