@@ -25,12 +25,14 @@ from voxarium.archive.copying.options import chosen_levels
 from voxarium.archive.release_checks import verify_release
 from voxarium.core.executor import Cancel
 from voxarium.errors import (
+    Code,
     ConflictError,
     ExistsError,
     InputError,
     InterruptedJobError,
     NotFoundError,
     StoreError,
+    UnsupportedError,
     VoxariumError,
 )
 from voxarium.stores.audit import AuditStore
@@ -303,6 +305,15 @@ def test_many_large_objects_take_bounded_memory(small_pieces):
 
     assert copy(Far(MemoryStore(big)), target := MemoryStore()).ok
     assert objects(target) == big and max(asked) <= 4 * 64
+
+
+def test_a_store_that_cannot_create_only_if_absent_still_takes_a_history(dataset):
+    class Simple(AuditStore):
+        def put_if_absent(self, key, data, /):
+            raise UnsupportedError("no", code=Code.FEATURE_UNSUPPORTED, fix="none")
+
+    assert copy(dataset, target := Simple(MemoryStore())).ok
+    assert verify_release(target, "v1.1").ok
 
 
 def test_targets_in_use_are_refused(image, tmp_path):

@@ -39,8 +39,11 @@ def bucket(monkeypatch):
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     client = boto3.client("s3", endpoint_url=settings["AWS_ENDPOINT_URL"])
-    client.create_bucket(Bucket="bucket")
+    client.create_bucket(Bucket="copies")
     yield client
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket="copies"):  # servers of one process share it
+        for found in page.get("Contents", ()):
+            client.delete_object(Bucket="copies", Key=found["Key"])
     client.close()
     server.stop()
 
@@ -68,27 +71,27 @@ def test_a_dataset_goes_to_a_bucket_and_back(bucket, dataset, tmp_path):
     (Path(dataset.root) / "big").mkdir()
     (Path(dataset.root) / "big/x").write_bytes(bytes(range(256)) * 80_000)  # 20 MB: sent in parts
     publish(dataset, "v1.2")
-    assert copy(dataset.root, "s3://bucket/brain").ok
-    assert verify_release("s3://bucket/brain", "v1.2").ok
+    assert copy(dataset.root, "s3://copies/brain").ok
+    assert verify_release("s3://copies/brain", "v1.2").ok
     keys = {
-        o["Key"] for page in bucket.get_paginator("list_objects_v2").paginate(Bucket="bucket") for o in page["Contents"]
+        o["Key"] for page in bucket.get_paginator("list_objects_v2").paginate(Bucket="copies") for o in page["Contents"]
     }
     assert not any(".voxarium" in key for key in keys)
-    report = copy("s3://bucket/brain", tmp_path / "back", threads=4)
+    report = copy("s3://copies/brain", tmp_path / "back", threads=4)
     assert report.ok and objects(tmp_path / "back") == objects(Path(dataset.root))
-    assert copy("s3://bucket/brain@v1.0", "s3://bucket/other").ok
-    assert verify_release("s3://bucket/other", "v1.0").ok
+    assert copy("s3://copies/brain@v1.0", "s3://copies/other").ok
+    assert verify_release("s3://copies/other", "v1.0").ok
 
 
 def test_a_copy_to_a_bucket_goes_on(bucket, image, tmp_path):
     cancel = Cancel()
     with pytest.raises(InterruptedJobError):
-        copy(image, "s3://bucket/em.zarr", threads=2, cancel=cancel, progress=lambda p: p.objects > 20 and cancel.set())
-    assert plan_copy(image, "s3://bucket/em.zarr").resumes
-    report = copy(image, "s3://bucket/em.zarr", write_manifest=True)
+        copy(image, "s3://copies/em.zarr", threads=2, cancel=cancel, progress=lambda p: p.objects > 20 and cancel.set())
+    assert plan_copy(image, "s3://copies/em.zarr").resumes
+    report = copy(image, "s3://copies/em.zarr", write_manifest=True)
     assert report.ok and report.resumed > 20
-    assert voxarium.verify("s3://bucket/em.zarr").ok
-    copy("s3://bucket/em.zarr", tmp_path / "back.zarr")
+    assert voxarium.verify("s3://copies/em.zarr").ok
+    copy("s3://copies/em.zarr", tmp_path / "back.zarr")
     assert objects(tmp_path / "back.zarr") == objects(image)
 
 

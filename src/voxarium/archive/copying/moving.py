@@ -15,7 +15,7 @@ from voxarium.archive.verify.report import Kind, Problem
 from voxarium.core.digests import Digester, digests_of
 from voxarium.core.executor import Cancel
 from voxarium.core.guarding import restoring_writer
-from voxarium.errors import Code, InputError, InterruptedJobError, ReleaseFrozenError, StoreError
+from voxarium.errors import Code, InputError, InterruptedJobError, ReleaseFrozenError, StoreError, UnsupportedError
 from voxarium.model.protocols import ByteRange, ObjectWriter, WritableStore
 
 __all__ = ["Moved", "Mover", "Task"]
@@ -179,12 +179,22 @@ class Mover:
 
     def _created(self, task: Task, data: bytes, digests: Mapping[str, bytes]) -> Moved:
         """Add to a history; what is there already must be the same."""
-        if self._target.put_if_absent(task.key, data):
+        if self._create(task.key, data):
             return Moved(task, "copied", digests)
         there = digests_of(self._target, task.key, task.size, ("sha256",)) if self._has_size(task) else None
         if there is not None and there["sha256"] == digests["sha256"]:
             return Moved(task, "same", digests)
         return _failed(task, "frozen", _text(digests["sha256"]), "the target has a history of its own")
+
+    def _create(self, key: str, data: bytes) -> bool:
+        """Store an object unless it is there. Where the store cannot decide that, nobody can publish either."""
+        try:
+            return self._target.put_if_absent(key, data)
+        except UnsupportedError:
+            if self._target.stat(key) is not None:
+                return False
+        self._target.put(key, data)
+        return True
 
     def _has_size(self, task: Task) -> bool:
         stat = self._target.stat(task.key)
