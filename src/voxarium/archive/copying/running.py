@@ -339,8 +339,8 @@ class _Job:
             if self.options.write_manifest:
                 roots = self._write_manifest()
             if not self.target.file:
+                self.target.unmark()  # whole from here on; while the journal is there, the same command finishes it
                 self.journal.clear()
-                self.target.unmark()
         self.target.clear_partial()
         return CopyReport(
             source=source.tree.uri,
