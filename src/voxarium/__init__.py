@@ -15,6 +15,7 @@ __version__ = "0.1.0.dev0"
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voxarium.archive.copying import CopyOptions, copy
     from voxarium.archive.jobs import convert, resample, roll_back, upgrade
     from voxarium.archive.recorded import write_manifest
     from voxarium.archive.verify import VerifyOptions, verify
@@ -45,6 +46,7 @@ _NAMES = {
     "Box": "voxarium.model.box",
     "Code": "voxarium.errors",
     "ConvertOptions": "voxarium.conversion",
+    "CopyOptions": "voxarium.archive.copying",
     "Dataset": "voxarium.core.dataset",
     "Image": "voxarium.core.image",
     "ResampleOptions": "voxarium.core.resampling",
@@ -52,6 +54,7 @@ _NAMES = {
     "VoxariumError": "voxarium.errors",
     "compare": "voxarium.core.digesting",
     "convert": "voxarium.archive.jobs",
+    "copy": "voxarium.archive.copying",
     "dump_scene": "voxarium.core.scenes",
     "logical_digest": "voxarium.core.digesting",
     "open": "voxarium.core.opening",
@@ -83,6 +86,7 @@ __all__ = [
     "Box",
     "Code",
     "ConvertOptions",
+    "CopyOptions",
     "Dataset",
     "Image",
     "ResampleOptions",
@@ -91,6 +95,7 @@ __all__ = [
     "__version__",
     "compare",
     "convert",
+    "copy",
     "dump_scene",
     "logical_digest",
     "open",

@@ -67,6 +67,18 @@ def test_what_is_converted_into_a_dataset_is_listed_drawn_and_recorded(pinky):
     assert check_log(open_log(pinky)).ok
 
 
+def test_the_log_has_the_root_of_what_was_written(pinky, files, run):
+    """It is the one that a manifest made later has."""
+    activities = [r.activity for r in open_log(pinky).activities()]
+    for written in (a.outputs[0] for a in activities if a.operation == "convert"):
+        assert written.digest.startswith("blake3:")
+        made = run("manifest", pinky / written.address, "--out", files / "m.parquet", "--overwrite", "--json")
+        assert written.digest in made.json["roots"]
+    assert run("convert", files / "em.npy", pinky / "again", "--digests", "none", *SPACE).code == 0
+    assert list(open_log(pinky).activities())[-1].activity.outputs[0].digest == ""
+    assert run("convert", files / "em.npy", pinky / "seg", "--format", "precomputed", *SPACE).code == 0
+
+
 def test_a_dataset_opens_with_its_members_by_name(pinky):
     found = voxarium.open(pinky)
     assert (found.name, found.info.format, found.keys()) == ("pinky", "dataset", ["em/fibsem-uint8", "labels/cells"])

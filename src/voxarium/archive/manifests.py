@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voxarium.archive.hashing import Wanted, hash_objects
 from voxarium.archive.trees import (
@@ -49,6 +50,7 @@ __all__ = [
     "ManifestReport",
     "ManifestWriter",
     "default_algorithms",
+    "make_tree_manifest",
     "manifest_address",
     "manifest_of",
     "read_manifest",
@@ -331,14 +333,15 @@ class _Sums:
 
     def manifest(self, listing: Listing) -> Manifest:
         """Return the manifest."""
-        media = np.fromiter((_medium(key) for key in listing.keys), np.uint8, len(listing.sizes))
-        return make_manifest(
-            listing.keys,
-            listing.sizes,
-            self._rows["sha256"],
-            blake3=self._rows.get("blake3"),
-            media=(media, _MEDIA),
-        )
+        return make_tree_manifest(listing, self._rows)
+
+
+def make_tree_manifest(listing: Listing, digests: Mapping[str, NDArray[np.uint8]]) -> Manifest:
+    """Return the manifest of objects whose digests (by algorithm, a row each) are known."""
+    media = np.fromiter((_medium(key) for key in listing.keys), np.uint8, len(listing.sizes))
+    return make_manifest(
+        listing.keys, listing.sizes, digests["sha256"], blake3=digests.get("blake3"), media=(media, _MEDIA)
+    )
 
 
 class ManifestWriter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -18,8 +18,10 @@ from voxarium.archive.manifests import HashingProgress
 from voxarium.archive.releases import open_dataset_store
 from voxarium.archive.trees import Listing, Tree
 from voxarium.archive.verify import VerifyOptions, VerifyReport, verify
+from voxarium.archive.verify.logical import check_logical
+from voxarium.archive.verify.running import with_voxels
 from voxarium.core.guarding import is_published
-from voxarium.core.release_store import split_reference
+from voxarium.core.release_store import ReleaseStore, split_reference
 from voxarium.core.releases import (
     StoredRelease,
     find_release,
@@ -195,7 +197,16 @@ def verify_release(
     objects = None
     if manifest is not None and with_objects:
         tree = release_tree(store, manifest)
-        objects = verify(tree, manifest, options, resume=resume, progress=progress)
+        logical = options is not None and options.level == "logical"
+        asked = replace(options, level="full", digests=()) if options is not None and logical else options
+        objects = verify(tree, manifest, asked, resume=resume, progress=progress)
+        if options is not None and logical:
+            content = Tree(ReleaseStore(store, manifest, name))
+            log_reader = LogReader(store)
+            found = check_logical(
+                content, given=options.digests, log=log_reader, threads=options.threads, progress=progress
+            )
+            objects = with_voxels(objects, found)
         for p in objects.problems:
             history.add(p.key, p.kind, f"{p.key} is {p.kind}", p.expected, p.found)
     at = _entry_number(store, chosen) if log is not None else None

@@ -14,6 +14,8 @@ from voxarium.errors import Code, InputError
 if TYPE_CHECKING:
     from voxarium.archive.manifests import ManifestWriter
     from voxarium.archive.members import MemberJob
+    from voxarium.archive.tree_roots import RootTaker
+    from voxarium.conversion.plan import Plan
     from voxarium.core.dataset import Dataset
     from voxarium.core.image import Image
 
@@ -39,7 +41,12 @@ class JobArguments:
     @property
     def with_manifest(self) -> bool:
         """Whether a manifest is written of the result."""
-        return self.digests is not None or self.manifest is not None
+        return (self.digests is not None and not self.no_digests) or self.manifest is not None
+
+    @property
+    def no_digests(self) -> bool:
+        """Whether no digests are wanted, not even those that cost little."""
+        return tuple(self.digests or ()) == ("none",)
 
     def writer(self, target: str) -> tuple[ManifestWriter | None, tuple[str, ...]]:
         """Return who writes the manifest, and the digests to take."""
@@ -49,7 +56,7 @@ class JobArguments:
         from voxarium.archive.trees import existing, object_exists
         from voxarium.core.digests import check_algorithms
 
-        algorithms = check_algorithms(("sha256", *(self.digests or ())))
+        algorithms = check_algorithms(("sha256", *(() if self.no_digests else self.digests or ())))
         address = self.manifest or manifest_address(target)
         if not (self.overwrite or self.resume) and object_exists(address):
             raise existing(address)
@@ -94,7 +101,16 @@ def write_image(
         elif not job.quiet:
             print_plan(document)
         return
-    _run(image, target, choices, job, plan.notes, member)
+    _run(image, target, choices, job, plan.notes, member, taker=_root_taker(plan, target, job, member))
+
+
+def _root_taker(plan: Plan, target: str, job: JobArguments, member: MemberJob | None) -> RootTaker | None:
+    """Return who takes the root of what is written into a dataset, for its log, where that costs little."""
+    if member is None or job.no_digests or job.with_manifest:
+        return None
+    from voxarium.archive.tree_roots import RootTaker, is_cheap
+
+    return RootTaker(target) if is_cheap(plan) else None
 
 
 def _member_of_dataset(
@@ -140,6 +156,8 @@ def _run(
     job: JobArguments,
     notes: Iterable[str],
     member: MemberJob | None,
+    *,
+    taker: RootTaker | None = None,
 ) -> None:
     from voxarium.conversion.running import convert
 
@@ -156,11 +174,11 @@ def _run(
             resume=job.resume,
             overwrite=job.overwrite,
             progress=progress.update,
-            take_objects=writer,
-            **choices | {"digests": digests},
+            take_objects=writer or taker,
+            **choices | {"digests": digests if taker is None else taker.digests},
         )
     made = None if writer is None else writer.report
-    roots = () if made is None else made.roots
+    roots = (() if taker is None else taker.roots) if made is None else made.roots
     parameters = choices if job.parameters is None else job.parameters
     listed = None if member is None else member.finish(job.operation, source, parameters, roots)
     if listed is not None and not silent:
@@ -171,7 +189,7 @@ def _run(
         print_json(report.to_json() | manifest | ({} if listed is None else listed.to_json()))
     elif not job.quiet:
         say(report_text(report, target))
-        for root in roots:
+        for root in () if made is None else roots:
             say(f"root {root}")
         if listed is not None:
             say(f"{listed.member} is a member of {listed.dataset}")

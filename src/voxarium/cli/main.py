@@ -12,6 +12,7 @@ import typer
 
 from voxarium.cli.compare import compare
 from voxarium.cli.convert import convert
+from voxarium.cli.copy import copy
 from voxarium.cli.dataset_describe import dataset_app
 from voxarium.cli.digest import digest
 from voxarium.cli.info import info
@@ -52,7 +53,7 @@ app = typer.Typer(
 )
 for _command in (
     info, tree, convert, resample, preview, read, digest, compare, scene, transform, upgrade, validate, rules,
-    virtualize, serve, view, link, manifest, verify, versions,
+    virtualize, serve, view, link, copy, manifest, verify, versions,
 ):  # fmt: skip
     app.command()(_command)
 release_app.command()(icechunk)

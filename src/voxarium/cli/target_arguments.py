@@ -149,7 +149,8 @@ Digests = Annotated[
     str | None,
     typer.Option(
         metavar="NAME,…",
-        help="Take digests of all objects as they are written, and write a manifest: sha256, blake3.",
+        help="Take digests of all objects as they are written, and write a manifest: sha256, blake3. none: not even "
+        "the BLAKE3 root for the log of a dataset, which is taken where it costs little.",
         rich_help_panel=JOB_PANEL,
     ),
 ]

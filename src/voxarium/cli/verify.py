@@ -34,6 +34,7 @@ class LevelName(StrEnum):
     size = "size"
     sample = "sample"
     full = "full"
+    logical = "logical"
 
 
 def verify(
@@ -44,7 +45,10 @@ def verify(
     ] = None,
     level: Annotated[
         LevelName,
-        typer.Option(help="list: names; size: sizes too; sample: some objects are read too; full: all are."),
+        typer.Option(
+            help="list: names; size: sizes too; sample: some objects are read too; full: all are; logical: images are "
+            "decoded too, and compared with logical digests that are recorded."
+        ),
     ] = LevelName.full,
     sample: Annotated[
         str | None,
@@ -54,6 +58,12 @@ def verify(
     root: Annotated[
         list[str] | None,
         typer.Option(metavar="ROOT", help="Root that the manifest must have (sha256:…); may be repeated."),
+    ] = None,
+    digest: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DIGEST", help="With --level logical: what the image must be (vld1-content:…); may be repeated."
+        ),
     ] = None,
     threads: Threads = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an audit that was stopped.")] = False,
@@ -82,6 +92,7 @@ def verify(
         level=level.value,
         sample=0.01 if sample is None else parse_sample(sample),
         roots=tuple(root or ()),
+        digests=tuple(digest or ()),
         threads=threads,
         **chosen,
     )
@@ -125,8 +136,13 @@ def _print(report: VerifyReport, *, quiet: bool) -> None:
         note("note", "this place cannot be listed, so extra objects were not looked for", "bold yellow")
     read = f", {report.read:,} read ({bytes_text(report.nbytes)}, {report.algorithm})" if report.algorithm else ""
     drawn = "" if report.seed is None else f", seed {report.seed}"
-    result = "as the manifest says" if report.ok else f"{len(report.problems):,} problems"
-    say(f"{report.target}: {result}; {report.objects:,} objects{read}{drawn}")
+    result = "as it was recorded" if report.ok else f"{len(report.problems):,} problems"
+    result = "as the manifest says" if report.ok and report.level != "logical" else result
+    objects = f"; {report.objects:,} objects{read}{drawn}" if report.objects or report.level != "logical" else ""
+    images = f"; {report.images:,} images decoded" if report.level == "logical" else ""
+    for key in report.unrecorded:
+        note("note", f"no logical digest of {key or report.target} is recorded", "bold yellow")
+    say(f"{report.target}: {result}{objects}{images}")
 
 
 def manifest(

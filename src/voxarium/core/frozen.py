@@ -139,6 +139,19 @@ class FrozenStore(StoreWrapper):
         self.check(key)
         return cast("WritableStore", self.inner).create(key)
 
+    def restore(self, key: str, digest: bytes, /) -> ObjectWriter:
+        """Begin an object anew that is to have a SHA-256, which the caller checks before it lets it appear.
+
+        Raises
+        ------
+        ReleaseFrozenError
+            If it was published with another one.
+        """
+        found = self._keys.find(self._prefix + key)
+        if found is None or found[1] != digest:
+            self.check(key)
+        return cast("WritableStore", self.inner).create(key)
+
     def check(self, key: str, data: Buffer | None = None) -> None:
         """Refuse to change an object of a release, a document about releases, or to begin a job over them.
 

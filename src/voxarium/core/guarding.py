@@ -11,10 +11,10 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from voxarium.errors import Code, StoreError
-from voxarium.model.protocols import ReadableStore, WritableStore
+from voxarium.model.protocols import ObjectWriter, ReadableStore, WritableStore
 from voxarium.spec.release import release_key
 
-__all__ = ["check_published", "guarded", "is_published", "refuse_published"]
+__all__ = ["check_published", "guarded", "is_published", "refuse_published", "restoring_writer"]
 
 
 def is_published(folder: str) -> bool:
@@ -47,6 +47,20 @@ def check_published(store: ReadableStore, key: str, data: bytes | None = None) -
     check = getattr(store, "check", None)  # `core.frozen` is only imported where there are releases
     if check is not None:
         check(key, data)
+
+
+def restoring_writer(store: WritableStore, key: str, digest: bytes) -> ObjectWriter:
+    """Begin an object of a store from `guarded` that is to have a SHA-256: also one that was published with it.
+
+    The caller compares what it wrote with the digest before it lets the object appear.
+
+    Raises
+    ------
+    ReleaseFrozenError
+        If it was published with other content.
+    """
+    restore: Callable[[str, bytes], ObjectWriter] | None = getattr(store, "restore", None)
+    return store.create(key) if restore is None else restore(key, digest)
 
 
 def guarded(store: WritableStore, scheme: str, base: str, open_folder: Callable[[str], ReadableStore]) -> WritableStore:

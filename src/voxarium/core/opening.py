@@ -292,7 +292,8 @@ def _refuse_incomplete(store: ReadableStore, path: str) -> None:
     raise NotFoundError(
         f"the image at {where} is incomplete: its conversion was stopped or is still running",
         code=Code.IMAGE_INCOMPLETE,
-        fix="run the same voxarium convert command again with --resume, or begin anew with --overwrite",
+        fix="run the same voxarium convert command again with --resume (voxarium copy: as it was), or begin anew with "
+        "--overwrite",
     )
 
 

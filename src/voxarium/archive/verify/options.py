@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +12,13 @@ from voxarium.core.digests import has_blake3
 from voxarium.errors import ChecksumError, Code, InputError
 from voxarium.spec.manifest import format_root, parse_root
 
-__all__ = ["LEVELS", "VerifyOptions", "check_roots", "chosen_algorithm", "parse_sample"]
+__all__ = ["LEVELS", "VerifyOptions", "check_roots", "chosen_algorithm", "is_logical_digest", "parse_sample"]
 
-LEVELS: Final = ("list", "size", "sample", "full")
-"""Each finds what those before it find. `running.verify` has one step for the first two and one for the others; a level
-that looks at voxels instead of bytes is one more step there."""
+LEVELS: Final = ("list", "size", "sample", "full", "logical")
+"""Each finds what those before it find. `running.verify` has one step for the first two, one for the next two, and one
+for the last, which needs no manifest."""
+
+_LOGICAL: Final = re.compile(r"vld1-(content|bound):[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +29,16 @@ class VerifyOptions:
     ----------
     level : str
         ``list``: every object is there, and nothing else. ``size``: sizes too. ``sample``: some objects are read, drawn
-        by chance. ``full``: all are.
+        by chance. ``full``: all are. ``logical``: images are decoded too, and compared with their logical digests; the
+        objects are looked at if there is a manifest.
     sample : float or int
         For ``sample``: a share of the objects (0.01), or their number.
     seed : int
         What chance is made of; the same seed draws the same objects.
     roots : tuple of str
         What the manifest's roots must be (``sha256:5f…``). Only digests that one of them covers are then used.
+    digests : tuple of str
+        For ``logical``: digests that the only image must have (``vld1-content:5b…``, ``vld1-bound:…``).
     threads : int or None
         None = one per processor, or as many as the store takes requests.
     """
@@ -41,6 +47,7 @@ class VerifyOptions:
     sample: float = 0.01
     seed: int = field(default_factory=lambda: secrets.randbits(48))
     roots: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
     threads: int | None = None
 
     def check(self) -> None:
@@ -61,6 +68,24 @@ class VerifyOptions:
             )
         for root in self.roots:
             parse_root(root)
+        wrong = [text for text in self.digests if not is_logical_digest(text)]
+        if wrong or (self.digests and self.level != "logical"):
+            raise InputError(
+                f"{wrong[0]!r} is no logical digest" if wrong else "only level logical looks at logical digests",
+                code=Code.ARGUMENT_INVALID,
+                fix="write it as voxarium digest prints it, vld1-content:… or vld1-bound:…, with --level logical",
+            )
+
+
+def is_logical_digest(text: str) -> bool:
+    """Tell whether a text is written as a logical digest.
+
+    Examples
+    --------
+    >>> is_logical_digest("vld1-content:" + "ab" * 32), is_logical_digest("sha256:" + "ab" * 32)
+    (True, False)
+    """
+    return _LOGICAL.fullmatch(text) is not None
 
 
 def parse_sample(text: str) -> float:

@@ -7,7 +7,18 @@ from typing import Any, Literal, get_args
 
 __all__ = ["KINDS", "Kind", "Problem", "VerifyReport", "parse_problem"]
 
-Kind = Literal["missing", "extra", "truncated", "changed", "swapped", "unreadable", "elsewhere"]
+Kind = Literal[
+    "missing",
+    "extra",
+    "truncated",
+    "changed",
+    "swapped",
+    "unreadable",
+    "elsewhere",
+    "frozen",
+    "voxels",
+    "coordinates",
+]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -22,7 +33,9 @@ class Problem:
     kind : str
         ``missing``; ``extra`` (not in the manifest); ``truncated`` (shorter); ``changed`` (other bytes, or more of
         them); ``swapped`` (it holds the content of another object of the manifest); ``unreadable`` (nobody can tell);
-        ``elsewhere`` (the manifest leads to another place, which was not followed).
+        ``elsewhere`` (the manifest leads to another place, which was not followed); of copies, ``frozen`` (the target
+        has something published there that is not to be replaced); of images, ``voxels`` and ``coordinates`` (others
+        than those of the logical digest that is recorded).
     expected, found : str or None
         Size or digest; None where there is nothing.
     """
@@ -78,6 +91,10 @@ class VerifyReport:
         By key.
     seconds : float
         Wall time.
+    images : int
+        Images whose voxels were compared with logical digests.
+    unrecorded : tuple of str
+        Images of which no logical digest is recorded; only where voxels were looked at.
     """
 
     target: str
@@ -92,6 +109,8 @@ class VerifyReport:
     listed: bool
     problems: tuple[Problem, ...]
     seconds: float
+    images: int = 0
+    unrecorded: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -113,5 +132,7 @@ class VerifyReport:
             "bytes": self.nbytes,
             "resumed": self.resumed,
             "listed": self.listed,
+            "images": self.images,
+            "unrecorded": list(self.unrecorded),
             "seconds": round(self.seconds, 3),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from voxarium.archive.trees import Tree, open_tree
 from voxarium.archive.verify.contents import Contents
 from voxarium.archive.verify.journal import Journal, journal_path
 from voxarium.archive.verify.listing import Census, census
+from voxarium.archive.verify.logical import LogicalResult, check_logical
 from voxarium.archive.verify.options import VerifyOptions, check_roots, chosen_algorithm
 from voxarium.archive.verify.report import Problem, VerifyReport
 from voxarium.core.executor import Cancel
-from voxarium.errors import Code, InterruptedJobError
+from voxarium.errors import Code, InterruptedJobError, NotFoundError
 from voxarium.spec.manifest import Manifest, format_root
 
-__all__ = ["verify"]
+__all__ = ["verify", "with_voxels"]
 
 
 def verify(
@@ -43,7 +45,7 @@ def verify(
     target : str, path or Tree
         A folder, an object-store prefix or a file.
     manifest : str, path, Manifest or None
-        What should be there; None = the manifest beside the target.
+        What should be there; None = the manifest beside the target, which level ``logical`` can do without.
     options : VerifyOptions or None
         How closely to look; None = everything is read.
     journal : str, path or None
@@ -59,18 +61,79 @@ def verify(
     Raises
     ------
     NotFoundError
-        If the target or the manifest is not there.
+        If the target or the manifest is not there; at level ``logical`` also if no logical digest is recorded.
     FormatError, ChecksumError
         If the manifest is broken, or has another root than the one given.
     InterruptedJobError
         If `cancel` was set; the audit can be resumed.
     """
-    started = time.perf_counter()
     options = VerifyOptions() if options is None else options
     cancel = Cancel() if cancel is None else cancel
     options.check()
     tree = target if isinstance(target, Tree) else open_tree(target)
-    address = "" if isinstance(manifest, Manifest) else os.fspath(manifest or _default(target))
+    how = _How(None if journal is None else Path(journal), resume, progress, cancel)
+    if options.level != "logical":
+        return _verify_objects(tree, manifest or _default(target), options, how)
+    try:
+        report = _verify_objects(tree, manifest or _default(target), replace(options, level="full"), how)
+    except NotFoundError:
+        if manifest is not None or options.roots:
+            raise
+        report = _nothing(tree)
+    return with_voxels(
+        report,
+        check_logical(tree, given=options.digests, threads=options.threads, progress=progress, cancel=cancel),
+    )
+
+
+def with_voxels(report: VerifyReport, result: LogicalResult) -> VerifyReport:
+    """Return a report with what voxels told besides."""
+    problems = {(p.key, p.kind): p for p in (*report.problems, *result.problems)}
+    return replace(
+        report,
+        level="logical",
+        problems=tuple(p for _, p in sorted(problems.items())),
+        images=result.compared,
+        unrecorded=tuple(result.unrecorded),
+        seconds=report.seconds + result.seconds,
+    )
+
+
+def _nothing(tree: Tree) -> VerifyReport:
+    """Return the report of a tree without a manifest: nothing is known of its objects."""
+    return VerifyReport(
+        target=tree.uri,
+        level="logical",
+        algorithm="",
+        seed=None,
+        roots=(),
+        objects=0,
+        read=0,
+        nbytes=0,
+        resumed=0,
+        listed=True,
+        problems=(),
+        seconds=0.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How an audit runs."""
+
+    journal: Path | None
+    resume: bool
+    progress: Callable[[HashingProgress], None] | None
+    cancel: Cancel
+
+
+def _verify_objects(
+    tree: Tree, manifest: str | os.PathLike[str] | Manifest, options: VerifyOptions, how: _How
+) -> VerifyReport:
+    """Compare what is stored with a manifest."""
+    started = time.perf_counter()
+    cancel = how.cancel
+    address = "" if isinstance(manifest, Manifest) else os.fspath(manifest)
     known = manifest if isinstance(manifest, Manifest) else read_manifest(address)
     roots = roots_of(known)
     trusted = check_roots(roots, options.roots)
@@ -81,7 +144,7 @@ def verify(
     texts = tuple(format_root(a, roots[a]) for a in known.algorithms)
     audit = _Audit(tree, known, options, (algorithm, texts))
     if reading:
-        audit.run(found, Path(journal) if journal is not None else None, resume, progress, cancel)
+        audit.run(found, how)
     return VerifyReport(
         target=tree.uri,
         level=options.level,
@@ -117,18 +180,12 @@ class _Audit:
         self.journal = Journal(None, {}, 0)
         self.resumed = 0
 
-    def run(
-        self,
-        found: Census,
-        path: Path | None,
-        resume: bool,
-        progress: Callable[[HashingProgress], None] | None,
-        cancel: Cancel,
-    ) -> None:
+    def run(self, found: Census, how: _How) -> None:
         """Read what the level asks for, except what an earlier run has read."""
+        progress, cancel = how.progress, how.cancel
         identity = self._identity()
-        self.journal = Journal(path or journal_path(identity), identity, len(self._manifest))
-        if resume:
+        self.journal = Journal(how.journal or journal_path(identity), identity, len(self._manifest))
+        if how.resume:
             noted = self.journal.resume()
             if noted is not None and isinstance(noted.get("seed"), int):
                 self.seed = noted["seed"]

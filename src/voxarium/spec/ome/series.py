@@ -140,11 +140,17 @@ def scene_paths(attributes: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def multiscale_notes(attributes: Mapping[str, Any]) -> list[str]:
-    """Return a note when a group holds several multiscales, of which one at a time can be opened."""
+    """Return notes when a group holds several multiscales, of which one at a time can be opened, or only a region."""
+    own = attributes.get("voxarium")
+    partial = isinstance(own, Mapping) and isinstance(own.get("present"), Mapping)
+    notes = ["a copy of a region: the rest of the image reads as fill value"] if partial else []
     found = namespace(attributes).get("multiscales")
     if not isinstance(found, list) or len(found) < 2:
-        return []
-    return [f"the group holds {len(found):,} multiscales: {_numbered(found)}; the option multiscale chooses one"]
+        return notes
+    return [
+        *notes,
+        f"the group holds {len(found):,} multiscales: {_numbered(found)}; the option multiscale chooses one",
+    ]
 
 
 def _numbered(found: list[Any]) -> str:
