@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from hashlib import sha256
 from typing import Final
@@ -18,7 +18,7 @@ from voxarium.model.protocols import WritableStore
 from voxarium.spec.manifest import Manifest, Strings, matching
 from voxarium.spec.release import FOLDER, pool_key
 
-__all__ = ["DATASET_KEY", "ContentTree", "count_new", "leftovers", "with_copies"]
+__all__ = ["DATASET_KEY", "ContentTree", "count_new", "leftovers", "put_named", "with_copies"]
 
 DATASET_KEY: Final = "dataset.json"
 _LISTS: Final = "labels"
@@ -67,8 +67,11 @@ def count_new(store: WritableStore, listing: Listing, known: Sequence[StoredRele
     return int((~same).sum()), int(listing.sizes[~same].sum())
 
 
-def with_copies(store: WritableStore, manifest: Manifest) -> Manifest:
-    """Copy documents that may change after the release, and return the manifest that leads to the copies."""
+def with_copies(store: WritableStore, manifest: Manifest, named: Set[str] = frozenset()) -> Manifest:
+    """Copy documents that may change after the release, and return the manifest that leads to the copies.
+
+    Copies that are there already and not `named` are stored once more: as leftovers they might be removed any moment.
+    """
     places: dict[int, str] = {}
     own = manifest.find(DATASET_KEY) >= 0
     for i, key in enumerate(manifest.keys):
@@ -80,8 +83,8 @@ def with_copies(store: WritableStore, manifest: Manifest) -> Manifest:
             raise ConflictError(
                 f"{key} changed while it was read", code=Code.PLAN_CHANGED, fix="publish when nothing writes there"
             )
-        _put_copy(store, pool_key(digest.hex()), data)
-        places[i] = pool_key(digest.hex())
+        place = places[i] = pool_key(digest.hex())
+        put_named(store, place, data, fresh=place not in named)
     if not places:
         return manifest
     locations = Strings.of(places.get(i, "") for i in range(len(manifest)))
@@ -94,15 +97,23 @@ def _may_change(key: str, in_dataset: bool) -> bool:
     return in_dataset and name.endswith(_DOCUMENTS) and (not folder or folder.rpartition("/")[2] == _LISTS)
 
 
-def _put_copy(store: WritableStore, key: str, data: bytes) -> None:
-    """Store a copy named by its content; one that is there and says something else was tampered with."""
+def put_named(store: WritableStore, key: str, data: bytes, *, fresh: bool) -> None:
+    """Store an object named by its content; one that is there and says something else was tampered with.
+
+    `fresh`: one that is there is stored once more, so that it is young again and nobody takes it for a leftover.
+    """
     try:
         if store.put_if_absent(key, data):
             return
     except StoreError:
         if store.stat(key) is None:
             raise
-    if read_bounded(store, key, _MOST_COPIED) != data:
+    found = read_bounded(store, key, max(len(data), _MOST_COPIED))
+    if found == data and fresh:
+        store.put(key, data)
+    elif found is None:  # removed this moment
+        store.put_if_absent(key, data)
+    elif found != data:
         raise ChecksumError(
             f"{key} in {store.uri} is not what its name says",
             code=Code.CHECKSUM_MISMATCH,

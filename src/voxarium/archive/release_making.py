@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,12 +15,13 @@ from voxarium.archive.checkpoints import sign_checkpoint
 from voxarium.archive.keys import SigningKey
 from voxarium.archive.log_reading import LogReader
 from voxarium.archive.manifests import HashingProgress, default_algorithms, manifest_of
+from voxarium.archive.named_objects import located
 from voxarium.archive.release_content import DATASET_KEY, ContentTree, count_new, leftovers, with_copies
 from voxarium.archive.release_policy import Policy, check_policy, own_license
 from voxarium.archive.releases import Releases, now_text, open_dataset_store
 from voxarium.archive.trees import Tree
 from voxarium.core.releases import StoredRelease, check_manifest, release_manifest
-from voxarium.errors import ChecksumError, Code, ConflictError, FormatError, InputError, StoreError
+from voxarium.errors import ChecksumError, Code, ConflictError, FormatError, InputError, NotFoundError, StoreError
 from voxarium.model.protocols import WritableStore
 from voxarium.model.provenance import Agent
 from voxarium.spec.manifest import Manifest, Strings, dump_manifest, manifest_root, matching
@@ -192,10 +193,15 @@ def create_release(
     _flush(store)
     manifest = manifest_of(tree, default_algorithms(), threads=options.threads, progress=progress).manifest
     draft = _draft(store, name, options, manifest, results)
-    manifest = with_copies(store, manifest)
-    draft = _put_manifest(store, manifest, draft)
+    named = _named(store, known)
+    manifest = with_copies(store, manifest, named)
+    draft = _put_manifest(store, manifest, draft, named)
     _refuse_changed(tree, manifest)
     stored, created = releases.commit(draft)
+    # From now on nobody removes these; somebody who was about to, since nothing named them, may just have done it.
+    if any(store.stat(place) is None for place in {p for p, _ in located(manifest)} - named):
+        with_copies(store, manifest)
+    _put_manifest(store, manifest, draft, named | {manifest_key(draft.manifest.sha256)})
     releases.complete(stored, options.agent)
     note = None if options.key is None else sign_checkpoint(LogReader(store), options.key)
     return replace(report, release=stored, created=created, checkpoint=note)
@@ -291,11 +297,20 @@ def _pin(manifest: Manifest, kind: str, key: str, version: str) -> Pin:
     return Pin(kind=kind, key=key, version=version, sha256=manifest_root(part).hex())
 
 
-def _put_manifest(store: WritableStore, manifest: Manifest, draft: Release) -> Release:
-    """Store the manifest; return the release as that of the manifest that is there, which may lack BLAKE3 digests."""
-    key = manifest_key(draft.manifest.sha256)
+def _named(store: WritableStore, known: Sequence[StoredRelease]) -> set[str]:
+    """Return keys of copies and manifests that nobody removes, since the last release names them."""
+    found = {manifest_key(s.release.manifest.sha256) for s in known}
     try:
-        if store.put_if_absent(key, dump_manifest(manifest)):
+        return found | {p for p, _ in located(release_manifest(store, known[-1].release))} if known else found
+    except (NotFoundError, FormatError):  # damage to an earlier release, which `verify` names
+        return found
+
+
+def _put_manifest(store: WritableStore, manifest: Manifest, draft: Release, named: Set[str]) -> Release:
+    """Store the manifest; return the release as that of the manifest that is there, which may lack BLAKE3 digests."""
+    key, data = manifest_key(draft.manifest.sha256), dump_manifest(manifest)
+    try:
+        if store.put_if_absent(key, data):
             return draft
     except StoreError:
         if store.stat(key) is None:
@@ -310,4 +325,6 @@ def _put_manifest(store: WritableStore, manifest: Manifest, draft: Release) -> R
         ) from error
     draft = replace(draft, manifest=_reference(found))
     check_manifest(found, draft)
+    if key not in named:
+        store.put(key, dump_manifest(found))  # it is young again, so that nobody takes it for a leftover
     return draft

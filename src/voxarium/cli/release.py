@@ -12,6 +12,7 @@ from voxarium.cli.log import By, Dataset, agent_of, read_bytes
 from voxarium.cli.output import write_whole
 from voxarium.cli.printing import note, print_json, say
 from voxarium.cli.progress import HashingDisplay
+from voxarium.cli.retention import gc
 from voxarium.cli.verify import LevelName
 from voxarium.errors import Code, InputError
 
@@ -28,9 +29,11 @@ _SHOWN: Final = 20  # objects that are printed of each kind
 
 release_app = typer.Typer(
     name="release",
-    help="Versions of a dataset that never change: publish, list, show, compare, check, withdraw.",
+    help="Versions of a dataset that never change: publish, list, show, compare, check, withdraw, tidy up.",
     no_args_is_help=True,
 )
+
+release_app.command()(gc)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the release, such as v1.0.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; stays for ever, so name no person.")]
