@@ -15,6 +15,7 @@ __version__ = "0.1.0.dev0"
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voxarium.archive.draft_editing import open_draft
     from voxarium.archive.manifests import write_manifest
     from voxarium.archive.verify import VerifyOptions, verify
     from voxarium.conversion import ConvertOptions, convert, plan, present, resample
@@ -55,6 +56,7 @@ _NAMES = {
     "logical_digest": "voxarium.core.digesting",
     "open": "voxarium.core.opening",
     "open_array": "voxarium.core.opening",
+    "open_draft": "voxarium.archive.draft_editing",
     "open_scene": "voxarium.core.scenes",
     "open_systems": "voxarium.core.systems",
     "plan": "voxarium.conversion",
@@ -93,6 +95,7 @@ __all__ = [
     "logical_digest",
     "open",
     "open_array",
+    "open_draft",
     "open_scene",
     "open_systems",
     "plan",

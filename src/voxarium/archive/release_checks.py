@@ -18,6 +18,7 @@ from voxarium.archive.manifests import HashingProgress
 from voxarium.archive.releases import open_dataset_store
 from voxarium.archive.trees import Listing, Tree
 from voxarium.archive.verify import VerifyOptions, VerifyReport, verify
+from voxarium.core.composed import ComposedStore
 from voxarium.core.guarding import is_published
 from voxarium.core.release_store import split_reference
 from voxarium.core.releases import (
@@ -381,6 +382,6 @@ class _ReleaseTree(Tree):
 
 def release_tree(store: ReadableStore, manifest: Manifest) -> Tree:
     """Return a tree that shows what is there of the objects of a manifest, and nothing else."""
-    tree = _ReleaseTree(store)
+    tree = _ReleaseTree(ComposedStore(store) if manifest.composed else store)
     object.__setattr__(tree, "manifest", manifest)
     return tree

@@ -16,15 +16,10 @@ from voxarium.core.releases import StoredRelease, read_bounded, release_manifest
 from voxarium.errors import ChecksumError, Code, ConflictError, FormatError, NotFoundError, StoreError
 from voxarium.model.protocols import WritableStore
 from voxarium.spec.manifest import Manifest, Strings, matching
-from voxarium.spec.release import FOLDER, pool_key
+from voxarium.spec.release import DATASET_KEY, FOLDER, may_change, pool_key
 
-__all__ = ["DATASET_KEY", "ContentTree", "count_new", "leftovers", "put_named", "with_copies"]
+__all__ = ["ContentTree", "count_new", "leftovers", "put_named", "with_copies"]
 
-DATASET_KEY: Final = "dataset.json"
-_LISTS: Final = "labels"
-"""Folders whose own documents only list what is in them."""
-_DOCUMENTS: Final = (".json", ".zattrs", ".zgroup", ".zmetadata", ".md", ".txt", ".cff", "LICENSE", "README", ".png",
-                     ".jpg", ".webp")  # fmt: skip
 _MOST_COPIED: Final = 16 << 20
 
 
@@ -75,7 +70,7 @@ def with_copies(store: WritableStore, manifest: Manifest, named: Set[str] = froz
     places: dict[int, str] = {}
     own = manifest.find(DATASET_KEY) >= 0
     for i, key in enumerate(manifest.keys):
-        if not _may_change(key, own) or manifest.sizes[i] > _MOST_COPIED:
+        if not may_change(key, in_dataset=own) or manifest.sizes[i] > _MOST_COPIED:
             continue
         data = read_bounded(store, key, _MOST_COPIED)
         digest = manifest.sha256[i].tobytes()
@@ -89,12 +84,6 @@ def with_copies(store: WritableStore, manifest: Manifest, named: Set[str] = froz
         return manifest
     locations = Strings.of(places.get(i, "") for i in range(len(manifest)))
     return replace(manifest, locations=locations, byte_offsets=np.zeros(len(manifest), np.int64))
-
-
-def _may_change(key: str, in_dataset: bool) -> bool:
-    """Tell whether later releases may have another object of this key: descriptions of the dataset, and mere lists."""
-    folder, _, name = key.rpartition("/")
-    return in_dataset and name.endswith(_DOCUMENTS) and (not folder or folder.rpartition("/")[2] == _LISTS)
 
 
 def put_named(store: WritableStore, key: str, data: bytes, *, fresh: bool) -> None:

@@ -16,7 +16,7 @@ from voxarium.archive.keys import SigningKey
 from voxarium.archive.log_reading import LogReader
 from voxarium.archive.manifests import HashingProgress, default_algorithms, manifest_of
 from voxarium.archive.named_objects import located
-from voxarium.archive.release_content import DATASET_KEY, ContentTree, count_new, leftovers, with_copies
+from voxarium.archive.release_content import ContentTree, count_new, leftovers, with_copies
 from voxarium.archive.release_policy import Policy, check_policy, own_license
 from voxarium.archive.releases import Releases, now_text, open_dataset_store
 from voxarium.archive.trees import Tree
@@ -26,6 +26,7 @@ from voxarium.model.protocols import WritableStore
 from voxarium.model.provenance import Agent
 from voxarium.spec.manifest import Manifest, Strings, dump_manifest, manifest_root, matching
 from voxarium.spec.release import (
+    DATASET_KEY,
     LogState,
     ManifestReference,
     Pin,

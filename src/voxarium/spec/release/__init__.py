@@ -14,6 +14,7 @@ from voxarium.spec.release.documents import (
 )
 from voxarium.spec.release.drafts import MOST_DRAFT, DraftState, Edit, dump_draft, parse_draft
 from voxarium.spec.release.model import (
+    DATASET_KEY,
     DRAFTS,
     FOLDER,
     PIECES,
@@ -33,6 +34,7 @@ from voxarium.spec.release.model import (
     is_draft_name,
     is_name,
     manifest_key,
+    may_change,
     pieces_key,
     pool_key,
     release_key,
@@ -41,6 +43,7 @@ from voxarium.spec.release.model import (
 from voxarium.spec.release.pieces import MOST_PIECES, Piece, dump_pieces, parse_pieces
 
 __all__ = [
+    "DATASET_KEY",
     "DRAFTS",
     "FOLDER",
     "MOST_DOCUMENT",
@@ -70,6 +73,7 @@ __all__ = [
     "is_draft_name",
     "is_name",
     "manifest_key",
+    "may_change",
     "parse_draft",
     "parse_pieces",
     "parse_release",

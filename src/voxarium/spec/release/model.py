@@ -11,9 +11,10 @@ from typing import Any, Final
 from voxarium.errors import Code, InputError
 
 __all__ = [
-    "DRAFTS", "FOLDER", "PIECES", "POOL", "STATES", "LogState", "ManifestReference", "Pin", "PolicyResult", "Release",
-    "Tombstone", "check_draft_name", "check_name", "draft_key", "entry_id", "is_composed", "is_draft_name", "is_name",
-    "manifest_key", "pieces_key", "pool_key", "release_key", "tombstone_key",
+    "DATASET_KEY", "DRAFTS", "FOLDER", "PIECES", "POOL", "STATES", "LogState", "ManifestReference", "Pin",
+    "PolicyResult", "Release", "Tombstone", "check_draft_name", "check_name", "draft_key", "entry_id",
+    "is_composed", "is_draft_name", "is_name", "manifest_key", "may_change", "pieces_key", "pool_key",
+    "release_key", "tombstone_key",
 ]  # fmt: skip
 
 FOLDER: Final = "releases"
@@ -31,6 +32,12 @@ DRAFTS: Final = f"{FOLDER}/drafts"
 STATES: Final = ("passed", "advised", "accepted", "failed", "off")
 """What may become of a check of the policy; nothing with a failed one is published."""
 
+DATASET_KEY: Final = "dataset.json"
+"""The description of the dataset."""
+
+_LISTS: Final = "labels"  # folders whose own documents only list what is in them
+_DOCUMENTS: Final = (".json", ".zattrs", ".zgroup", ".zmetadata", ".md", ".txt", ".cff", "LICENSE", "README", ".png",
+                     ".jpg", ".webp")  # fmt: skip
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 _DRAFT: Final = re.compile(r"draft(?:[._+-][A-Za-z0-9._+-]{0,90})?")
 
@@ -192,6 +199,23 @@ def manifest_key(root: str) -> str:
 def pool_key(digest: str) -> str:
     """Return the key of the copy of a document."""
     return f"{POOL}/{digest}"
+
+
+def may_change(key: str, *, in_dataset: bool) -> bool:
+    """Tell whether later releases may have another object at this key: descriptions of the dataset, and mere lists.
+
+    Parameters
+    ----------
+    in_dataset : bool
+        Whether there is a `DATASET_KEY`.
+
+    Examples
+    --------
+    >>> [may_change(k, in_dataset=True) for k in ("README.md", "em/labels/zarr.json", "em/zarr.json")]
+    [True, True, False]
+    """
+    folder, _, name = key.rpartition("/")
+    return in_dataset and name.endswith(_DOCUMENTS) and (not folder or folder.rpartition("/")[2] == _LISTS)
 
 
 def pieces_key(digest: str) -> str:
