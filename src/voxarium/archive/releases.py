@@ -18,7 +18,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -109,13 +109,17 @@ class Releases:
         self._known += iter_releases(self.store, len(self._known) + 1)
         return tuple(self._known)
 
-    def commit(self, draft: Release) -> tuple[StoredRelease, bool]:
+    def commit(
+        self, draft: Release, check: Callable[[Sequence[StoredRelease]], None] | None = None
+    ) -> tuple[StoredRelease, bool]:
         """Store the document of a release whose manifest and objects are stored.
 
         Parameters
         ----------
         draft : Release
             The release; its number and parent are filled in here.
+        check : callable or None
+            Called with all releases, and raises if they do not go together with this one.
 
         Returns
         -------
@@ -140,6 +144,8 @@ class Releases:
             twin = self._twin(draft)
             if twin is not None:
                 return twin, twin.release.write_id == draft.write_id
+            if check is not None:
+                check(self._known)
             self.check_exclusive(store)
             release = replace(
                 draft, sequence=len(self._known) + 1, parent=self._known[-1].digest if self._known else ""

@@ -211,7 +211,7 @@ class EditedShard:
             if slot in self._payloads or span is None:
                 moved.append(slot)
             elif first <= span.start and span.start + (span.length or 0) <= first + base.length:
-                table[slot] = span.start, span.length
+                table[slot] = span.start, span.length or 0
             else:
                 moved.append(slot)
         pieces, at = [base], first + base.length

@@ -39,6 +39,7 @@ __all__ = ["dump_release", "dump_tombstone", "parse_release", "parse_tombstone"]
 _FORMAT: Final = "voxarium-release"
 _TOMBSTONE: Final = "voxarium-tombstone"
 _KIND: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
+_LONGEST_KEY: Final = 4096
 _MOST_SEQUENCE: Final = 999_999
 
 
@@ -77,6 +78,8 @@ def dump_release(release: Release) -> bytes:
         "policy": [{f.name: getattr(r, f.name) for f in fields(PolicyResult)} for r in release.policy],
         "note": release.note,
     }
+    if release.omits:  # only of datasets with edits: other documents are as they always were
+        document["omits"] = list(release.omits)
     return dumped(document)
 
 
@@ -111,6 +114,7 @@ def parse_release(data: bytes, where: str) -> Release:
         log=_log(fields_, problems),
         policy=tuple(_result(Fields(p, problems, f"policy[{i}]")) for i, p in enumerate(list_of(fields_, "policy"))),
         note=text(fields_, "note"),
+        omits=_omits(fields_) if fields_.has("omits") else (),
         extra=fields_.rest(),
     )
     problems.check(FIX)
@@ -131,6 +135,14 @@ def _manifest(outer: Fields, problems: Problems) -> ManifestReference:
     return ManifestReference(
         sha256=root, blake3=blake3, objects=found.integer("objects", 0, MOST_INTEGER), nbytes=int(size)
     )
+
+
+def _omits(outer: Fields) -> tuple[str, ...]:
+    found = list_of(outer, "omits")
+    if not found or not all(isinstance(key, str) and len(key) <= _LONGEST_KEY for key in found):
+        outer.wrong("omits", "keys")
+        return ()
+    return tuple(found)
 
 
 def _pin(found: Fields) -> Pin:

@@ -125,6 +125,8 @@ class Release:
         What was checked.
     note : str
         For readers.
+    omits : tuple of str
+        Keys of what lies in the dataset, and belongs neither to this release nor to the next.
     extra : mapping
         Whatever later versions put into a document.
     """
@@ -144,6 +146,7 @@ class Release:
     log: LogState | None = None
     policy: tuple[PolicyResult, ...] = ()
     note: str = ""
+    omits: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
 
     def same_content(self, other: Release) -> bool:
