@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import itertools
 import json
+import re
 import sys
 import threading
 from pathlib import Path
@@ -163,6 +165,77 @@ def test_a_shard_of_a_draft_is_one_that_other_programs_read(tmp_path):
         tensorstore = pytest.importorskip("tensorstore")
         spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(tmp_path / name / "em/s0")}}
         assert np.array_equal(tensorstore.open(spec).result().read().result(), wanted)
+
+
+@pytest.fixture
+def over_http():
+    """Serve stores over HTTP with ranges, and nothing else; return the address of each."""
+    servers = []
+
+    def serve(store):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                key = self.path.strip("/")
+                stat = store.stat(key)
+                if stat is None:
+                    return self.answer(404, b"")
+                wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("range", ""))
+                if wanted is None:
+                    return self.answer(200, store.get(key))
+                first, last = wanted[1], wanted[2]
+                start = int(first) if first else max(0, stat.size - int(last))
+                stop = min(int(last) + 1, stat.size) if first and last else stat.size
+                part = bytes(store.get_ranges(key, [ByteRange(start, stop - start)])[0])
+                return self.answer(206, part, f"bytes {start}-{stop - 1}/{stat.size}")
+
+            def do_HEAD(self):
+                stat = store.stat(self.path.strip("/"))
+                self.answer(404 if stat is None else 200, None, size=0 if stat is None else stat.size)
+
+            def answer(self, status, body, part="", size=0):
+                self.send_response(status)
+                self.send_header("content-length", str(size if body is None else len(body)))
+                self.send_header("accept-ranges", "bytes")
+                if part:
+                    self.send_header("content-range", part)
+                self.end_headers()
+                self.wfile.write(body or b"")
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        servers.append((server, thread))
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    yield serve
+    for server, thread in servers:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.oracle
+@pytest.mark.filterwarnings("ignore")
+def test_others_read_every_release_and_draft_over_http(tmp_path, over_http):
+    tensorstore, zarr = pytest.importorskip("tensorstore"), pytest.importorskip("zarr")
+    pytest.importorskip("aiohttp")
+    brain = dataset(tmp_path)
+    with voxarium.open_draft(brain) as draft:
+        draft["em"][BOX] = 7
+    publish(brain, "v1.1", draft="draft")
+    with voxarium.open_draft(brain) as draft:
+        draft["em"][:3] = 8
+    store = open_dataset_store(brain)
+    for name, wanted in (("v1.0", VOXELS), ("v1.1", edited()), ("draft", edited(edited(), (slice(3),), 8))):
+        url = over_http(open_release_store(store, name))
+        spec = {"driver": "zarr3", "kvstore": {"driver": "http", "base_url": url, "path": "/em/s0/"}}
+        assert np.array_equal(tensorstore.open(spec).result().read().result(), wanted), name
+        assert np.array_equal(zarr.open_array(f"{url}/em/s0", mode="r")[...], wanted), name
 
 
 def test_edits_of_edits_do_not_pile_up(tmp_path):
