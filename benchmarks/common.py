@@ -67,6 +67,29 @@ def wipe(path: Path) -> Path:
     return path
 
 
+def tensorstore_spec(path: Path, chunk: int, shard: int | None) -> dict[str, Any]:
+    """Describe a Zarr v3 array as this library writes it, for TensorStore to write."""
+    inner = [
+        {"name": "bytes", "configuration": {"endian": "little"}},
+        {"name": "zstd", "configuration": {"level": 1}},
+    ]
+    codecs = inner
+    if shard:
+        index = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+        codecs = [
+            {
+                "name": "sharding_indexed",
+                "configuration": {"chunk_shape": [min(chunk, shard)] * 3, "codecs": inner, "index_codecs": index},
+            }
+        ]
+    grid = {"name": "regular", "configuration": {"chunk_shape": [shard or chunk] * 3}}
+    return {
+        "driver": "zarr3",
+        "kvstore": {"driver": "file", "path": f"{path}/"},
+        "metadata": {"chunk_grid": grid, "codecs": codecs},
+    }
+
+
 _TOUCH = """
 import mmap
 held = []

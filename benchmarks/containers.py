@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import anonymous_mb, case, main, tree, warm_memory, wipe
-from convert import tensorstore_spec
+from common import anonymous_mb, case, main, tensorstore_spec, tree, warm_memory, wipe
 
 warnings.filterwarnings("ignore")
 CROP = 512

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import anonymous_mb, case, main, tree, warm_memory, wipe
+from common import anonymous_mb, case, main, tensorstore_spec, tree, warm_memory, wipe
 
 warnings.filterwarnings("ignore")
 LEVELS = 5
@@ -61,28 +61,6 @@ def voxarium_job(kind: str, source: str, **choices: Any):
         return lambda: voxarium.convert(address, out, threads=2, **options)
 
     return make
-
-
-def tensorstore_spec(path: Path, chunk: int, shard: int | None) -> dict[str, Any]:
-    inner = [
-        {"name": "bytes", "configuration": {"endian": "little"}},
-        {"name": "zstd", "configuration": {"level": 1}},
-    ]
-    codecs = inner
-    if shard:
-        index = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
-        codecs = [
-            {
-                "name": "sharding_indexed",
-                "configuration": {"chunk_shape": [min(chunk, shard)] * 3, "codecs": inner, "index_codecs": index},
-            }
-        ]
-    grid = {"name": "regular", "configuration": {"chunk_shape": [shard or chunk] * 3}}
-    return {
-        "driver": "zarr3",
-        "kvstore": {"driver": "file", "path": f"{path}/"},
-        "metadata": {"chunk_grid": grid, "codecs": codecs},
-    }
 
 
 def tensorstore_job(kind: str, source: str, chunk: int = 64, ahead: int = 2, levels: int = LEVELS):

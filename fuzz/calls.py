@@ -30,6 +30,47 @@ def cloudvolume_provenance(raw: bytes) -> object:
     return activities_of(layer, "em")
 
 
+def bagit(raw: bytes) -> object:
+    """Read the tag files of a bag."""
+    from voxarium.spec import bagit as spec
+
+    with suppress(VoxariumError):
+        spec.parse_info(raw, "utf-8")
+    for line in spec.iter_lines([raw[:7], raw[7:]], "utf-8", "list"):
+        for payload in (True, False):
+            for text in (line, f"{'0' * 64}  {line}", f"{'0' * 64}  data/{line}", f"https://e.org/a 7 {line}"):
+                with suppress(VoxariumError):
+                    spec.parse_manifest_line(text, "sha256", "list", payload=payload)
+                with suppress(VoxariumError):
+                    spec.parse_fetch_line(text)
+        spec.parse_oxum(line)
+    return None
+
+
+def ocfl(raw: bytes) -> object:
+    """Read the documents of an object."""
+    from voxarium.spec import ocfl as spec
+
+    for name in ("0=ocfl_object_1.1", raw[:20].decode("latin-1")):
+        with suppress(VoxariumError):
+            spec.parse_declaration(name, raw)
+    with suppress(VoxariumError):
+        spec.parse_sidecar(raw, "sha512", "sidecar")
+    return spec.parse_inventory(raw)
+
+
+def ocfl_inventory(body: Mapping[str, Any]) -> object:
+    """Read an inventory whose facts are right and whose lists are anything."""
+    import json
+
+    from voxarium.spec import ocfl as spec
+
+    facts = {"id": "urn:x", "type": "https://ocfl.io/1.1/spec/#inventory", "digestAlgorithm": "sha512", "head": "v1"}
+    state = {"created": "2026-11-26T06:30:00Z", "state": body}
+    blocks = {"manifest": body, "versions": {"v1": state, **body}, "fixity": {"md5": body, **body}}
+    return spec.examine_inventory(json.dumps(facts | blocks).encode("utf-8", "replace"))
+
+
 def itk_transform(raw: bytes) -> object:
     """Parse a transform in each of ITK's three kinds of file."""
     from voxarium.spec.itk_transform import parse_itk

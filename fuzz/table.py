@@ -22,6 +22,8 @@ class Line(NamedTuple):
 
 LINES: Final = (
     Line("spec.array_attributes", "stated_axes", "mapping ndim path"),
+    Line("spec.bagit", "parse_declaration", "bytes where"),
+    Line("spec.bagit", "calls:bagit", "bytes"),
     Line("spec.bdv.layout", "n5_factors", "mapping levels"),
     Line("spec.bdv.layout", "own_placement", "mapping mapping"),
     Line("spec.bdv.layout", "parse_view_path", "text"),
@@ -40,6 +42,8 @@ LINES: Final = (
     Line("spec.cosem", "findings", "mapping levels", "attributes.json"),
     Line("spec.cosem_rules", "calls:cosem_rules", "mapping mapping", "attributes.json"),
     Line("spec.cremi", "parse_image", "path mapping ndim path"),
+    Line("spec.datacite", "check_record", "mapping"),
+    Line("spec.datacite", "is_orcid", "text"),
     Line("spec.dataset_document", "parse_dataset", "document where"),
     Line("spec.file_patterns", "calls:file_patterns", "text"),
     Line("spec.fibsem_dat", "parse_header", "bytes where"),
@@ -74,6 +78,8 @@ LINES: Final = (
     Line("spec.npy_header", "parse_npy_header", "bytes", "*.npy"),
     Line("spec.npy_header", "parse_plain_dtype", "text"),
     Line("spec.nrrd", "parse_header", "bytes where"),
+    Line("spec.ocfl", "calls:ocfl", "document"),
+    Line("spec.ocfl", "calls:ocfl_inventory", "mapping"),
     Line("spec.ome", "calls:ome_image", "mapping", ".zattrs"),
     Line("spec.ome", "calls:ome_collections", "mapping", ".zattrs"),
     Line("spec.ome", "image_names", "bytes", "*.ome.xml"),
@@ -140,6 +146,7 @@ LINES: Final = (
 )
 
 WITHOUT: Final[dict[str, str]] = {
+    "git_annex": "writes only",
     "prov_json": "writes only",
     "ro_crate": "writes only",
 }

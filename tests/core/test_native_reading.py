@@ -223,3 +223,16 @@ def test_only_the_blocks_needed_are_decoded(tmp_path, careful):
     path.write_bytes(raw[:100_000])
     with pytest.raises(FormatError, match=r"chunk \(0, 0, 0\)"):
         array.read(Box((0, 0, 0), (20, 64, 67)))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux's /proc")
+def test_files_that_are_opened_ahead_are_all_closed(tmp_path, monkeypatch):
+    data = sparse((40, 61, 70))
+    array = write(tmp_path, data, CHUNK)
+    array.read(threads=5)  # threads that stay have files of their own, if any
+    monkeypatch.setattr(LocalStore, "in_memory", lambda *_: False)
+    before = set(os.listdir("/proc/self/fd"))
+    for threads in (1, 2, 5):
+        for _ in range(20):
+            assert np.array_equal(array.read(Box((1, 3, 2), (37, 50, 66)), threads=threads), data[1:38, 3:53, 2:68])
+    assert len(set(os.listdir("/proc/self/fd")) - before) <= 1  # the listing itself

@@ -89,8 +89,9 @@ def run_bash(code, folder, environment):
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=named)
-def test_blocks_run(page, folder, monkeypatch, request):
+def test_blocks_run(page, folder, monkeypatch, request, tmp_path_factory):
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("VOXARIUM_KEYS", str(tmp_path_factory.mktemp("keys")))
     names: dict[str, object] = {}
     for kind, info, code in blocks(page):
         if kind == "python":

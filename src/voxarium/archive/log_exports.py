@@ -21,7 +21,7 @@ from voxarium.spec.cloudvolume_provenance import (
     with_activities,
 )
 from voxarium.spec.prov_json import dump_prov_json
-from voxarium.spec.ro_crate import CrateFacts, dump_ro_crate
+from voxarium.spec.ro_crate import CrateFacts, PartKind, dump_ro_crate
 
 __all__ = [
     "activity_json",
@@ -70,13 +70,13 @@ def export_ro_crate(log: LogReader, facts: CrateFacts, about: str = "") -> bytes
     """Return the document ``ro-crate-metadata.json`` for the root of the dataset."""
     folder = log.folder.rpartition("/")[0]
 
-    def is_file(key: str) -> bool:
+    def kind_of(key: str) -> PartKind:
         try:
-            return log.store.stat(f"{folder}/{key}" if folder else key) is not None
+            return "folder" if log.store.stat(f"{folder}/{key}" if folder else key) is None else "file"
         except ValueError:  # addresses need not be keys
-            return False
+            return "folder"
 
-    return dump_json(dump_ro_crate(iter_about(log, about), facts, is_file))
+    return dump_json(dump_ro_crate(iter_about(log, about), facts, kind_of))
 
 
 def export_cloudvolume(log: LogReader, existing: bytes | None = None, about: str = "") -> bytes:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from voxarium.archive.datasets import DatasetFolder
     from voxarium.spec.dataset_document import DatasetDocument, DatasetMember, Person
 
-__all__ = ["dataset_app"]
+__all__ = ["DryRun", "Folder", "dataset_app"]
 
 dataset_app = typer.Typer(
     name="dataset",

@@ -12,7 +12,7 @@ import typer
 
 from voxarium.cli.compare import compare
 from voxarium.cli.convert import convert
-from voxarium.cli.dataset import dataset_app
+from voxarium.cli.dataset_describe import dataset_app
 from voxarium.cli.digest import digest
 from voxarium.cli.info import info
 from voxarium.cli.key import key_app
@@ -20,7 +20,7 @@ from voxarium.cli.log import log_app
 from voxarium.cli.preview import preview
 from voxarium.cli.printing import exit_code, print_error
 from voxarium.cli.read import read
-from voxarium.cli.release import release_app
+from voxarium.cli.release_export import release_app
 from voxarium.cli.resample import resample
 from voxarium.cli.scene import scene
 from voxarium.cli.serve import serve

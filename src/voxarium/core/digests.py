@@ -17,6 +17,8 @@ from voxarium.model.sources import missing_extra
 __all__ = ["ALGORITHMS", "Digester", "check_algorithms", "digests_of", "has_blake3"]
 
 ALGORITHMS: Final = ("sha256", "blake3")
+_OTHERS: Final = ("md5", "sha1", "sha224", "sha384", "sha512")
+"""Only for comparisons with others, such as DANDI, bags and OCFL objects."""
 _PIECE: Final = 8 << 20
 
 
@@ -87,7 +89,7 @@ class Digester:
 
 
 def _hasher(name: str) -> _Hasher:
-    if name in ("sha256", "md5"):  # MD5 only for comparisons with others, such as DANDI
+    if name in ("sha256", *_OTHERS):
         return hashlib.new(name, usedforsecurity=False)
     try:
         from blake3 import blake3

@@ -22,6 +22,8 @@ __all__ = [
     "register_array_driver",
     "register_collection_driver",
     "register_image_driver",
+    "release_export",
+    "release_exports",
     "server_driver",
     "upgrade_driver",
     "writable_array_driver",
@@ -34,6 +36,7 @@ _COLLECTIONS: Final = "voxarium.collection_drivers"
 _UPGRADES: Final = "voxarium.upgrades"
 _CHECKS: Final = "voxarium.checks"
 _SERVERS: Final = "voxarium.servers"
+_EXPORTS: Final = "voxarium.release_exports"
 _added: dict[str, list[Any]] = {_ARRAYS: [], _IMAGES: [], _COLLECTIONS: []}  # Any: drivers of any kind
 
 
@@ -92,6 +95,16 @@ def check_drivers() -> tuple[CheckDriver, ...]:
 def server_driver(name: str) -> Any:  # Any: faces towards other systems have their own classes
     """Return what opens datasets of servers of a kind, in that kind's words."""
     return _named(_installed(_SERVERS), name, "server")
+
+
+def release_exports() -> tuple[Any, ...]:  # Any: their protocol belongs to a higher layer
+    """Return every adapter that hands releases to other systems."""
+    return _installed(_EXPORTS)
+
+
+def release_export(name: str) -> Any:
+    """Return the adapter of this name; see `voxarium.archive.exports`."""
+    return _named(_installed(_EXPORTS), name, "export")
 
 
 def _writable(drivers: tuple[Any, ...]) -> str:  # Any: drivers of either kind

@@ -21,7 +21,7 @@ from voxarium.model.native import NativeCrew, NativeReads
 
 __all__ = ["Crew", "announcing", "crews_possible", "decode_fetched"]
 
-_WORDS: Final = 77  # see `crew_kernels`: semaphores, counters, functions, addresses, shapes
+_WORDS: Final = 78  # see `crew_kernels`: semaphores, counters, functions, addresses, shapes
 _COUNTERS: Final = slice(16, 18)
 _JOB: Final = 18
 _PAD: Final = (0,) * most_axes
@@ -167,6 +167,8 @@ def decode_fetched(
     else:
         decoder = 0 if plain else (symbols() or {})["ZSTD_decompressDCtx"]
     pad, files = _PAD[ndim:], reads.files
+    # Objects that are opened to be announced stay open until they are read.
+    kept = np.full(count, -1, np.int64) if reads.announce and files.opener else None
     helpers = min(crew.helpers, count - 1)
     words = [
         files.reader, decoder, _advise() if reads.announce else 0,
@@ -174,7 +176,7 @@ def decode_fetched(
         _address(reads.indices), ndim, _address(status), _address(out), out.itemsize, nbytes, reads.most + 1,
         0, 0, 0, files.opener, *_chunk_words(reads.chunk_shape, out.itemsize), *pad, *out.strides, *pad, *box.origin,
         *(1,) * len(pad), *box.stop, files.closer, files.flags, *_block_functions(),
-        helpers + 1,
+        helpers + 1, 0 if kept is None else _address(kept),
     ]  # fmt: skip
     crew.set_count(count)
     crew.run(words, (nbytes + 63) // 64 * 64 + (reads.most + 64) // 64 * 64, helpers)

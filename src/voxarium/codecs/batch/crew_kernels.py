@@ -15,6 +15,9 @@ from numba.extending import intrinsic
 
 from voxarium.codecs.batch.kernels import call1, call2, call4, call5, compiled, copy_box, load_word
 
+_TAKEN = -2  # instead of a handle: the chunk was read, or is being read
+_MOST_OPEN = 256
+
 # Numba's interface is untyped; the signatures below are those of the C library. Any: numba objects.
 
 
@@ -85,6 +88,17 @@ def _next(_typing: Any, _address: Any) -> Any:
 
 
 @intrinsic
+def _exchange(_typing: Any, _address: Any, _value: Any) -> Any:
+    """Put a word where many threads do, and return what was there."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
+        return builder.atomic_rmw("xchg", pointer, args[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
 def _put_byte(_typing: Any, _address: Any, _value: Any) -> Any:
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
@@ -121,11 +135,14 @@ def _stored(job, i, handle, buffer):  # type: ignore[no-untyped-def]  # compiled
     opener = load_word(job + 8 * 39)
     if opener == 0:
         return -1 if handle < 0 else _read(job, i, handle, buffer)
-    handle = _open(opener, handle, load_word(job + 8 * 71))
-    if handle < 0:
+    kept = load_word(job + 8 * 77)
+    found = _exchange(kept + 8 * i, _TAKEN) if kept != 0 else _TAKEN
+    if found < 0:
+        found = _open(opener, handle, load_word(job + 8 * 71))
+    if found < 0:
         return -1
-    got = _read(job, i, handle, buffer)
-    _close(load_word(job + 8 * 70), handle)
+    got = _read(job, i, found, buffer)
+    _close(load_word(job + 8 * 70), found)
     return got
 
 
@@ -187,6 +204,28 @@ def _ahead(job):  # type: ignore[no-untyped-def]  # compiled
 
 
 @compiled
+def _keep(job, place, handle):  # type: ignore[no-untyped-def]  # compiled
+    """Keep an object open for whoever reads it; the system's numbers tell when too many are open already."""
+    if handle < _MOST_OPEN:
+        if _exchange(place, handle) != _TAKEN:
+            return
+        handle = _exchange(place, _TAKEN)  # it was read meanwhile
+    _close(load_word(job + 8 * 70), handle)
+
+
+@compiled
+def _close_kept(job):  # type: ignore[no-untyped-def]  # compiled
+    """Close what was opened for chunks that nobody read."""
+    kept = load_word(job + 8 * 77)
+    if kept == 0:
+        return
+    for i in range(load_word(job + 8 * 18)):
+        handle = load_word(kept + 8 * i)
+        if handle >= 0:
+            _close(load_word(job + 8 * 70), handle)
+
+
+@compiled
 def _announce(job, advise, i, stop):  # type: ignore[no-untyped-def]  # compiled
     """Tell the system that a chunk will be read, so that the disk can work on it; return the chunk after it.
 
@@ -207,7 +246,7 @@ def _announce(job, advise, i, stop):  # type: ignore[no-untyped-def]  # compiled
     if handle >= 0:
         _advise(advise, handle, start, length, 3)
         if opener != 0:
-            _close(load_word(job + 8 * 70), handle)
+            _keep(job, load_word(job + 8 * 77) + 8 * (i - 1), handle)
     return i
 
 
@@ -273,3 +312,4 @@ def run(job, helpers):  # type: ignore[no-untyped-def]  # compiled
     for _ in range(begun):
         while _semaphore(wait, job + 8 * 8) != 0:
             pass
+    _close_kept(job)

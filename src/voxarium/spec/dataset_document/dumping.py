@@ -35,6 +35,7 @@ def dump_dataset(document: DatasetDocument) -> bytes:
         "license": d.license,
         "authors": [_person(p) for p in d.authors],
         "contact": d.contact,
+        "publisher": d.publisher,
         "funding": list(d.funding),
         "identifiers": list(d.identifiers),
         "specimen": d.specimen,

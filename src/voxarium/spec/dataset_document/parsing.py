@@ -71,6 +71,7 @@ def parse_dataset(data: bytes, where: str = FILE_NAME) -> DatasetDocument:
         license=fields.text("license", ""),
         authors=_items(fields, "authors", problems, _person),
         contact=fields.text("contact", ""),
+        publisher=fields.text("publisher", ""),
         funding=_objects(fields, "funding", problems),
         identifiers=_texts(fields, "identifiers"),
         specimen=fields.mapping("specimen", {}),

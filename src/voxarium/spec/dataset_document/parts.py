@@ -140,6 +140,8 @@ class DatasetDocument:
         SPDX identifier, such as ``CC-BY-4.0``.
     contact : str
         Name or address of who can be asked.
+    publisher : str
+        Who makes it available: an archive, an institute.
     funding, specimen : tuple of mappings, mapping
         For people; not looked into.
     identifiers : tuple of str
@@ -158,6 +160,7 @@ class DatasetDocument:
     license: str = ""
     authors: tuple[Person, ...] = ()
     contact: str = ""
+    publisher: str = ""
     funding: tuple[Json, ...] = ()
     identifiers: tuple[str, ...] = ()
     specimen: Json = field(default_factory=dict)

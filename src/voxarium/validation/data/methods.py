@@ -205,6 +205,5 @@ def is_mode(fine: NDArray[Any], coarse: NDArray[Any], factors: Sequence[int]) ->
         return False
     from voxarium.validation.data.kernels import are_modes
 
-    unsigned = f"u{fine.itemsize}"
-    a, b = np.ascontiguousarray(fine).view(unsigned), np.ascontiguousarray(coarse).view(unsigned)
-    return bool(are_modes(a, b, (factors[0], factors[1], factors[2]), np.empty(b.shape[2], np.uint8)))
+    a, b = (np.ascontiguousarray(v).view(f"u{fine.itemsize}") for v in (fine, coarse))
+    return bool(are_modes(a, b, (factors[0], factors[1], factors[2]), np.empty((2, a.shape[2]), a.dtype)))
