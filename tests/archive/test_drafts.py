@@ -7,6 +7,7 @@ import http.server
 import itertools
 import json
 import re
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -684,3 +685,23 @@ def test_what_a_draft_needs_is_not_collected_and_goes_with_it(tmp_path):
     discard_draft(store)
     assert {d.kind for d in collect(store, options).objects} == {"draft", "object", "pieces"}
     assert store.stat(draft_key("draft", 5)) is None
+
+
+def test_drafts_and_edits_of_the_first_version_are_read_for_ever(tmp_path):
+    folder = tmp_path / "release-2"
+    shutil.copytree(Path(__file__).parent / "golden/release-2", folder)
+    wanted = np.arange(40, dtype=np.uint8).reshape(5, 8)
+    store = open_dataset_store(folder, writable=True)
+    assert np.array_equal(voxels_of(store, "v1.0", "em"), wanted)
+    wanted[1:3, 1] = 200
+    assert np.array_equal(voxels_of(store, "v1.1", "em"), wanted)
+    assert open_release_store(store, "v1.1").manifest.composed
+    for name in ("v1.0", "v1.1"):
+        assert verify_release(store, name).ok
+    wanted[0, 0] = 201
+    assert np.array_equal(voxels_of(store, "draft-b", "em"), wanted)
+    with open_draft(store, "draft-b") as draft:
+        draft["em"][4] = 0
+    publish(store, "v1.2", draft="draft-b")
+    wanted[4] = 0
+    assert np.array_equal(voxels_of(store, "v1.2", "em"), wanted)
