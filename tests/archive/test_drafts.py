@@ -705,3 +705,21 @@ def test_drafts_and_edits_of_the_first_version_are_read_for_ever(tmp_path):
     publish(store, "v1.2", draft="draft-b")
     wanted[4] = 0
     assert np.array_equal(voxels_of(store, "v1.2", "em"), wanted)
+
+
+def test_drafts_work_in_buckets(tmp_path, make_s3):
+    store, local = make_s3(), LocalStore(dataset(tmp_path))
+    for key, _ in local.list(""):
+        store.put(key, local.get(key))
+    one, other = open_draft(store), open_draft(make_s3())
+    one["em"][BOX] = 7
+    other["em"][0, 0, 0] = 9
+    one.flush()
+    other.flush()
+    publish(make_s3(), "v1.1", draft="draft")
+    wanted = edited()
+    wanted[0, 0, 0] = 9
+    assert np.array_equal(voxels_of(make_s3(), "v1.1"), wanted) and np.array_equal(voxels_of(store, "v1.0"), VOXELS)
+    assert verify_release(make_s3(), "v1.1").ok
+    found = collect(make_s3(), CollectOptions(agent=None, apply=True, grace=0.0))
+    assert {d.kind for d in found.objects} == {"draft", "object", "pieces"} and verify_release(make_s3(), "v1.1").ok

@@ -37,7 +37,7 @@ class Named:
     store : ReadableStore
         The dataset; one that can be listed.
     without : sequence of str
-        Releases whose objects do not count; their documents and manifests do.
+        Releases whose objects do not count, unless an open draft edits them; their documents and manifests do.
 
     Raises
     ------
@@ -54,8 +54,9 @@ class Named:
         self._manifests: list[Manifest] = []
         self._places = {_EMPTY, *(manifest_key(s.release.manifest.sha256) for s in self.releases)}
         composed: set[str] = set()
+        edited = {d.state.base for d in self.drafts.values() if d.state.is_open}
         for stored in self.releases:
-            if stored.release.name not in without:
+            if stored.release.name not in without or stored.release.name in edited:
                 manifest = release_manifest(store, stored.release)
                 self._manifests.append(manifest)
                 composed.update(self._take(place for place, _ in located(manifest)))
