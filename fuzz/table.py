@@ -108,6 +108,8 @@ LINES: Final = (
     Line("spec.provenance", "parse_entry", "document where"),
     Line("spec.provenance", "parse_payloads", "document where"),
     Line("spec.provenance", "split_segment", "bytes where"),
+    Line("spec.release", "parse_draft", "document where"),
+    Line("spec.release", "parse_pieces", "document where"),
     Line("spec.release", "parse_release", "document where"),
     Line("spec.release", "parse_tombstone", "document where"),
     Line("spec.provenance", "activity_of", "path mapping where"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voxarium.archive.copying import CopyOptions, copy
+    from voxarium.archive.draft_editing import open_draft
     from voxarium.archive.jobs import convert, resample, roll_back, upgrade
     from voxarium.archive.recorded import write_manifest
     from voxarium.archive.verify import VerifyOptions, verify
@@ -59,6 +60,7 @@ _NAMES = {
     "logical_digest": "voxarium.core.digesting",
     "open": "voxarium.core.opening",
     "open_array": "voxarium.core.opening",
+    "open_draft": "voxarium.archive.draft_editing",
     "open_scene": "voxarium.core.scenes",
     "open_systems": "voxarium.core.systems",
     "plan": "voxarium.conversion",
@@ -100,6 +102,7 @@ __all__ = [
     "logical_digest",
     "open",
     "open_array",
+    "open_draft",
     "open_scene",
     "open_systems",
     "plan",

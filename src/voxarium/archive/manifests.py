@@ -37,6 +37,7 @@ from voxarium.spec.manifest import (
     format_root,
     make_manifest,
     manifest_root,
+    matching,
 )
 from voxarium.spec.manifest import parse_manifest as parse
 from voxarium.spec.zarr_checksum import zarr_checksum
@@ -234,6 +235,7 @@ def manifest_of(
     own: str = "",
     dandi: bool = False,
     threads: int | None = None,
+    known: Manifest | None = None,
     progress: Callable[[HashingProgress], None] | None = None,
     cancel: Cancel | None = None,
 ) -> Made:
@@ -245,6 +247,8 @@ def manifest_of(
         Address of the manifest to be; not listed if it lies in the tree.
     dandi, threads, progress
         See `write_manifest`.
+    known : Manifest or None
+        Objects with a key and size that it lists are not read: they have the digests that it states.
     cancel : Cancel or None
         Set it to stop.
 
@@ -261,8 +265,9 @@ def manifest_of(
     listing = tree.listing(_kept(tree, own, left_out))
     sums = _Sums(len(listing.sizes), algorithms, md5=dandi)
     done = nbytes = 0
-    total = int(listing.sizes.sum())
-    for batch in hash_objects(tree, _wanted(listing), sums.algorithms, threads=threads, cancel=cancel):
+    wanted = list(_wanted(listing)) if known is None else sums.take(listing, known)
+    count, total = len(wanted), sum(w.size for w in wanted)
+    for batch in hash_objects(tree, wanted, sums.algorithms, threads=threads, cancel=cancel):
         for found in batch:
             if found.error is not None:
                 raise found.error
@@ -275,10 +280,10 @@ def manifest_of(
             sums.put(found.wanted.number, found.digests)
             done, nbytes = done + 1, nbytes + found.wanted.size
         if progress is not None:
-            progress(HashingProgress(objects=done, total_objects=len(listing.sizes), nbytes=nbytes, total_bytes=total))
-    if done < len(listing.sizes):
+            progress(HashingProgress(objects=done, total_objects=count, nbytes=nbytes, total_bytes=total))
+    if done < count:
         raise InterruptedJobError(
-            f"stopped after {done:,} of {len(listing.sizes):,} objects", code=Code.JOB_INTERRUPTED, fix="run it again"
+            f"stopped after {done:,} of {count:,} objects", code=Code.JOB_INTERRUPTED, fix="run it again"
         )
     checksum = zarr_checksum(sums.iter_md5(listing)) if dandi else None
     return Made(manifest=sums.manifest(listing), zarr_checksum=checksum, left_out=tuple(left_out))
@@ -325,6 +330,16 @@ class _Sums:
         """Keep the digests of an object."""
         for algorithm, rows in self._rows.items():
             rows[row] = np.frombuffer(digests[algorithm], np.uint8)
+
+    def take(self, listing: Listing, known: Manifest) -> list[Wanted]:
+        """Take digests that are known over; return the objects that have to be read."""
+        there = matching(listing.keys, known.keys)[0]
+        same = there >= 0
+        same[same] = known.sizes[there[same]] == listing.sizes[same]
+        for algorithm, rows in self._rows.items():
+            rows[same] = known.digests(algorithm)[there[same]]
+        left = np.flatnonzero(~same).tolist()
+        return [Wanted(i, listing.keys.name(i), int(listing.sizes[i])) for i in left]
 
     def iter_md5(self, listing: Listing) -> Iterator[tuple[str, int, str]]:
         """Yield what DANDI's checksum is made of."""

@@ -20,6 +20,7 @@ from voxarium.archive.trees import Listing, Tree
 from voxarium.archive.verify import VerifyOptions, VerifyReport, verify
 from voxarium.archive.verify.logical import check_logical
 from voxarium.archive.verify.running import with_voxels
+from voxarium.core.composed import ComposedStore
 from voxarium.core.guarding import is_published
 from voxarium.core.release_store import ReleaseStore, split_reference
 from voxarium.core.releases import (
@@ -392,6 +393,6 @@ class _ReleaseTree(Tree):
 
 def release_tree(store: ReadableStore, manifest: Manifest) -> Tree:
     """Return a tree that shows what is there of the objects of a manifest, and nothing else."""
-    tree = _ReleaseTree(store)
+    tree = _ReleaseTree(ComposedStore(store) if manifest.composed else store)
     object.__setattr__(tree, "manifest", manifest)
     return tree

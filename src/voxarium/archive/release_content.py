@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from hashlib import sha256
 from typing import Final
@@ -10,21 +10,17 @@ from typing import Final
 import numpy as np
 
 from voxarium.archive.log_reading import LOG_FOLDER
+from voxarium.archive.named_objects import located, piece_places
 from voxarium.archive.trees import Listing, Tree, is_temporary
 from voxarium.core.journal import JOB_FOLDER
 from voxarium.core.releases import StoredRelease, read_bounded, release_manifest
 from voxarium.errors import ChecksumError, Code, ConflictError, FormatError, NotFoundError, StoreError
 from voxarium.model.protocols import WritableStore
 from voxarium.spec.manifest import Manifest, Strings, matching
-from voxarium.spec.release import FOLDER, pool_key
+from voxarium.spec.release import DATASET_KEY, FOLDER, POOL, Edit, is_composed, may_change, pool_key
 
-__all__ = ["DATASET_KEY", "ContentTree", "count_new", "leftovers", "with_copies"]
+__all__ = ["ContentTree", "count_new", "leftovers", "put_named", "with_copies"]
 
-DATASET_KEY: Final = "dataset.json"
-_LISTS: Final = "labels"
-"""Folders whose own documents only list what is in them."""
-_DOCUMENTS: Final = (".json", ".zattrs", ".zgroup", ".zmetadata", ".md", ".txt", ".cff", "LICENSE", "README", ".png",
-                     ".jpg", ".webp")  # fmt: skip
 _MOST_COPIED: Final = 16 << 20
 
 
@@ -52,27 +48,51 @@ def leftovers(store: WritableStore) -> list[str]:
     return [key for key, _ in tree.iter_objects() if not key.startswith(inside) and _is_leftover(key)]
 
 
-def count_new(store: WritableStore, listing: Listing, known: Sequence[StoredRelease]) -> tuple[int, int]:
-    """Return number and bytes of objects that the last release does not have, by key and size."""
+def count_new(
+    store: WritableStore, listing: Listing, known: Sequence[StoredRelease], edits: Mapping[str, Edit]
+) -> tuple[int, int]:
+    """Return number and bytes of objects that the last release does not have, by key and size.
+
+    Of edited shards those bytes count that were stored for the edit.
+    """
     everything = len(listing.sizes), int(listing.sizes.sum())
     if not known:
         return everything
     try:
         before = release_manifest(store, known[-1].release)
+        named = {p for place, _ in located(before) for p in _places(store, place)}
     except (NotFoundError, FormatError):  # damage to an earlier release, which `verify` names
         return everything
     there = matching(listing.keys, before.keys)[0]
     same = there >= 0
     same[same] = before.sizes[there[same]] == listing.sizes[same]
-    return int((~same).sum()), int(listing.sizes[~same].sum())
+    edited = [i for i in np.flatnonzero(~same).tolist() if edits.get(listing.keys[i], Edit("")).location]
+    nbytes = int(listing.sizes[~same].sum()) - sum(int(listing.sizes[i]) for i in edited)
+    new = {p for i in edited for p in _places(store, edits[listing.keys[i]].location)} - named
+    stats = [store.stat(place) for place in sorted(new)]
+    return int((~same).sum()), nbytes + sum(s.size for s in stats if s is not None)
 
 
-def with_copies(store: WritableStore, manifest: Manifest) -> Manifest:
-    """Copy documents that may change after the release, and return the manifest that leads to the copies."""
-    places: dict[int, str] = {}
+def _places(store: WritableStore, place: str) -> Iterator[str]:
+    """Yield the keys of objects that were stored for what is at a location."""
+    yield place
+    if is_composed(place):
+        yield from (key for key in piece_places(store, place) if key.startswith(f"{POOL}/"))
+
+
+def with_copies(
+    store: WritableStore, manifest: Manifest, named: Set[str] = frozenset(), edited: Mapping[str, str] | None = None
+) -> Manifest:
+    """Copy documents that may change after the release, and return the manifest that leads to the copies.
+
+    Copies that are there already and not `named` are stored once more: as leftovers they might be removed any moment.
+    `edited`: locations of other objects, by key.
+    """
+    edited = {} if edited is None else edited
+    places = {i: place for key, place in edited.items() if (i := manifest.find(key)) >= 0}
     own = manifest.find(DATASET_KEY) >= 0
     for i, key in enumerate(manifest.keys):
-        if not _may_change(key, own) or manifest.sizes[i] > _MOST_COPIED:
+        if i in places or not may_change(key, in_dataset=own) or manifest.sizes[i] > _MOST_COPIED:
             continue
         data = read_bounded(store, key, _MOST_COPIED)
         digest = manifest.sha256[i].tobytes()
@@ -80,29 +100,36 @@ def with_copies(store: WritableStore, manifest: Manifest) -> Manifest:
             raise ConflictError(
                 f"{key} changed while it was read", code=Code.PLAN_CHANGED, fix="publish when nothing writes there"
             )
-        _put_copy(store, pool_key(digest.hex()), data)
-        places[i] = pool_key(digest.hex())
+        place = places[i] = pool_key(digest.hex())
+        put_named(store, place, data, fresh=place not in named)
     if not places:
         return manifest
     locations = Strings.of(places.get(i, "") for i in range(len(manifest)))
-    return replace(manifest, locations=locations, byte_offsets=np.zeros(len(manifest), np.int64))
+    return replace(
+        manifest,
+        locations=locations,
+        byte_offsets=np.zeros(len(manifest), np.int64),
+        composed=any(map(is_composed, edited.values())),
+    )
 
 
-def _may_change(key: str, in_dataset: bool) -> bool:
-    """Tell whether later releases may have another object of this key: descriptions of the dataset, and mere lists."""
-    folder, _, name = key.rpartition("/")
-    return in_dataset and name.endswith(_DOCUMENTS) and (not folder or folder.rpartition("/")[2] == _LISTS)
+def put_named(store: WritableStore, key: str, data: bytes, *, fresh: bool) -> None:
+    """Store an object named by its content; one that is there and says something else was tampered with.
 
-
-def _put_copy(store: WritableStore, key: str, data: bytes) -> None:
-    """Store a copy named by its content; one that is there and says something else was tampered with."""
+    `fresh`: one that is there is stored once more, so that it is young again and nobody takes it for a leftover.
+    """
     try:
         if store.put_if_absent(key, data):
             return
     except StoreError:
         if store.stat(key) is None:
             raise
-    if read_bounded(store, key, _MOST_COPIED) != data:
+    found = read_bounded(store, key, max(len(data), _MOST_COPIED))
+    if found == data and fresh:
+        store.put(key, data)
+    elif found is None:  # removed this moment
+        store.put_if_absent(key, data)
+    elif found != data:
         raise ChecksumError(
             f"{key} in {store.uri} is not what its name says",
             code=Code.CHECKSUM_MISMATCH,

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Any
+from hashlib import sha256
+from typing import Any, Final
 
 import numpy as np
 
 from voxarium.archive.agents import default_agent, software_versions
 from voxarium.archive.checkpoints import sign_checkpoint
+from voxarium.archive.draft_editing import open_draft
+from voxarium.archive.drafts import end_draft
 from voxarium.archive.keys import SigningKey
 from voxarium.archive.log_reading import LogReader
 from voxarium.archive.manifests import HashingProgress, default_algorithms, manifest_of
-from voxarium.archive.release_content import DATASET_KEY, ContentTree, count_new, leftovers, with_copies
+from voxarium.archive.named_objects import located
+from voxarium.archive.provenance import ProvenanceLog
+from voxarium.archive.release_content import ContentTree, count_new, leftovers, with_copies
+from voxarium.archive.release_overlay import OverlaidStore, overlay_of
 from voxarium.archive.release_policy import Policy, check_policy, own_license
 from voxarium.archive.releases import Releases, now_text, open_dataset_store
 from voxarium.archive.trees import Tree
-from voxarium.core.releases import StoredRelease, check_manifest, release_manifest
-from voxarium.errors import ChecksumError, Code, ConflictError, FormatError, InputError, StoreError
+from voxarium.core.drafts import newest_draft
+from voxarium.core.releases import StoredRelease, check_manifest, find_release, release_manifest
+from voxarium.errors import ChecksumError, Code, ConflictError, FormatError, InputError, NotFoundError, StoreError
 from voxarium.model.protocols import WritableStore
-from voxarium.model.provenance import Agent
+from voxarium.model.provenance import Activity, Agent, Artifact
 from voxarium.spec.manifest import Manifest, Strings, dump_manifest, manifest_root, matching
 from voxarium.spec.release import (
+    DATASET_KEY,
+    DraftState,
     LogState,
     ManifestReference,
     Pin,
@@ -33,6 +42,8 @@ from voxarium.spec.release import (
     check_name,
     manifest_key,
 )
+
+_MOST_LOGGED: Final = 1000
 
 __all__ = ["Published", "ReleaseOptions", "create_release"]
 
@@ -57,6 +68,10 @@ class ReleaseOptions:
         For readers.
     agent : Agent or None
         Who publishes; goes into the log.
+    draft : str
+        Draft to publish; empty = what lies in the dataset.
+    consolidate : bool
+        Store edited shards whole first, instead of as ranges of published ones.
     key : SigningKey or None
         Signs a checkpoint of the log when the release is in it.
     threads : int or None
@@ -73,6 +88,8 @@ class ReleaseOptions:
     pins: Sequence[tuple[str, str, str]] = ()
     note: str = ""
     agent: Agent | None = field(default_factory=default_agent)
+    draft: str = ""
+    consolidate: bool = False
     key: SigningKey | None = None
     threads: int | None = None
     dry_run: bool = False
@@ -163,11 +180,19 @@ def create_release(
     check_name(name)
     store = dataset if isinstance(dataset, WritableStore) else open_dataset_store(dataset, writable=True)
     releases = Releases(store)
-    known = releases.all()
-    tree = ContentTree(store)
+    known = _before(releases.all(), name)
+    if options.draft:
+        done = _published_before(store, releases, name, options.draft)
+        if done is not None:
+            return done
+    if options.draft and options.consolidate and not options.dry_run:
+        open_draft(store, options.draft).consolidate()
+    overlay = overlay_of(store, known, options.draft)
+    view = OverlaidStore(store, overlay.edits) if overlay.edits else store
+    tree = ContentTree(view)
     listing = tree.listing()
     results = check_policy(
-        store,
+        view,
         listing,
         options.policy,
         accept=options.accept,
@@ -175,7 +200,7 @@ def create_release(
         left=leftovers(store),
         tell=tell,
     )
-    new_objects, new_bytes = count_new(store, listing, known)
+    new_objects, new_bytes = count_new(store, listing, known, overlay.edits)
     report = Published(
         release=None,
         created=False,
@@ -190,18 +215,71 @@ def create_release(
         _refuse_taken(releases, name)
         return report
     _flush(store)
-    manifest = manifest_of(tree, default_algorithms(), threads=options.threads, progress=progress).manifest
-    draft = _draft(store, name, options, manifest, results)
-    manifest = with_copies(store, manifest)
-    draft = _put_manifest(store, manifest, draft)
+    unchanged = overlay.unchanged()
+    algorithms = default_algorithms() if unchanged is None else unchanged.algorithms
+    manifest = manifest_of(tree, algorithms, known=unchanged, threads=options.threads, progress=progress).manifest
+    if overlay.draft is not None:
+        _log_edits(store, overlay.draft, options.agent)
+    draft = replace(_draft(store, name, options, manifest, results), omits=overlay.omits)
+    named = _named(store, known)
+    manifest = with_copies(store, manifest, named, overlay.places)
+    draft = _put_manifest(store, manifest, draft, named)
     _refuse_changed(tree, manifest)
-    stored, created = releases.commit(draft)
+    stored, created = releases.commit(draft, lambda found: overlay.check(store, found))
+    # From now on nobody removes these; somebody who was about to, since nothing named them, may just have done it.
+    if any(store.stat(place) is None for place in {p for p, _ in located(manifest)} - named):
+        with_copies(store, manifest, edited=overlay.places)
+    _put_manifest(store, manifest, draft, named | {manifest_key(draft.manifest.sha256)})
     releases.complete(stored, options.agent)
+    if overlay.draft is not None:
+        end_draft(store, options.draft, overlay.draft.draft, state="published", release=stored.release.name)
     note = None if options.key is None else sign_checkpoint(LogReader(store), options.key)
     return replace(report, release=stored, created=created, checkpoint=note)
 
 
 # ---------------------------------------------------------------------------------------------------------------- steps
+def _before(known: Sequence[StoredRelease], name: str) -> Sequence[StoredRelease]:
+    """Return the releases before one of this name: a writer that was stopped goes on from where it was."""
+    numbers = [i for i, s in enumerate(known) if s.release.name.casefold() == name.casefold()]
+    return known[: numbers[0]] if numbers else known
+
+
+def _published_before(store: WritableStore, releases: Releases, name: str, draft: str) -> Published | None:
+    """Return the release that a draft was published as, if it is the one that is wanted."""
+    found = newest_draft(store, draft)
+    if found is None or found.state.is_open or found.state.release != name:
+        return None
+    stored = find_release(store, name)
+    releases.complete(stored)
+    manifest = stored.release.manifest
+    return Published(
+        release=stored,
+        created=False,
+        policy=stored.release.policy,
+        objects=manifest.objects,
+        nbytes=manifest.nbytes,
+        new_objects=0,
+        new_bytes=0,
+    )
+
+
+def _log_edits(store: WritableStore, state: DraftState, agent: Agent | None) -> None:
+    """Note what a draft changes; once, whoever publishes it."""
+    edits = sorted(state.edits.items())
+    ProvenanceLog(store).append(
+        Activity(
+            operation="edit",
+            inputs=[Artifact(find_release(store, state.base).key, f"sha256:{state.base_document}")],
+            outputs=[Artifact(key, size=edit.size) for key, edit in edits[:_MOST_LOGGED] if edit.location],
+            parameters={"draft": state.name, "revision": state.sequence, "objects": len(edits)},
+            software=software_versions("numpy"),
+            agent=agent,
+            note=state.note,
+        ),
+        write_id=sha256(f"{state.draft} {state.sequence}".encode()).hexdigest()[:32],
+    )
+
+
 def _flush(store: WritableStore) -> None:
     """Have local objects on the disk before anything says that they are published."""
     from voxarium.stores.local import LocalStore
@@ -291,11 +369,20 @@ def _pin(manifest: Manifest, kind: str, key: str, version: str) -> Pin:
     return Pin(kind=kind, key=key, version=version, sha256=manifest_root(part).hex())
 
 
-def _put_manifest(store: WritableStore, manifest: Manifest, draft: Release) -> Release:
-    """Store the manifest; return the release as that of the manifest that is there, which may lack BLAKE3 digests."""
-    key = manifest_key(draft.manifest.sha256)
+def _named(store: WritableStore, known: Sequence[StoredRelease]) -> set[str]:
+    """Return keys of copies and manifests that nobody removes, since the last release names them."""
+    found = {manifest_key(s.release.manifest.sha256) for s in known}
     try:
-        if store.put_if_absent(key, dump_manifest(manifest)):
+        return found | {p for p, _ in located(release_manifest(store, known[-1].release))} if known else found
+    except (NotFoundError, FormatError):  # damage to an earlier release, which `verify` names
+        return found
+
+
+def _put_manifest(store: WritableStore, manifest: Manifest, draft: Release, named: Set[str]) -> Release:
+    """Store the manifest; return the release as that of the manifest that is there, which may lack BLAKE3 digests."""
+    key, data = manifest_key(draft.manifest.sha256), dump_manifest(manifest)
+    try:
+        if store.put_if_absent(key, data):
             return draft
     except StoreError:
         if store.stat(key) is None:
@@ -310,4 +397,6 @@ def _put_manifest(store: WritableStore, manifest: Manifest, draft: Release) -> R
         ) from error
     draft = replace(draft, manifest=_reference(found))
     check_manifest(found, draft)
+    if key not in named:
+        store.put(key, dump_manifest(found))  # it is young again, so that nobody takes it for a leftover
     return draft

@@ -18,7 +18,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -43,7 +43,7 @@ from voxarium.spec.release import (
     tombstone_key,
 )
 
-__all__ = ["Releases", "now_text", "open_dataset_store", "withdraw_release"]
+__all__ = ["Releases", "create_document", "now_text", "open_dataset_store", "withdraw_release"]
 
 _MOST_ATTEMPTS: Final = 1000
 _PATIENCE: Final = 120.0  # seconds
@@ -109,13 +109,17 @@ class Releases:
         self._known += iter_releases(self.store, len(self._known) + 1)
         return tuple(self._known)
 
-    def commit(self, draft: Release) -> tuple[StoredRelease, bool]:
+    def commit(
+        self, draft: Release, check: Callable[[Sequence[StoredRelease]], None] | None = None
+    ) -> tuple[StoredRelease, bool]:
         """Store the document of a release whose manifest and objects are stored.
 
         Parameters
         ----------
         draft : Release
             The release; its number and parent are filled in here.
+        check : callable or None
+            Called with all releases, and raises if they do not go together with this one.
 
         Returns
         -------
@@ -140,12 +144,14 @@ class Releases:
             twin = self._twin(draft)
             if twin is not None:
                 return twin, twin.release.write_id == draft.write_id
-            self._check_exclusive(store)
+            if check is not None:
+                check(self._known)
+            self.check_exclusive(store)
             release = replace(
                 draft, sequence=len(self._known) + 1, parent=self._known[-1].digest if self._known else ""
             )
             stored = StoredRelease(release, dump_release(release))
-            if _create(store, stored.key, stored.document):
+            if create_document(store, stored.key, stored.document):
                 self._known.append(stored)
                 return stored, True
             if time.monotonic() > give_up:
@@ -180,7 +186,7 @@ class Releases:
             )
         return None
 
-    def _check_exclusive(self, store: WritableStore) -> None:
+    def check_exclusive(self, store: WritableStore) -> None:
         """Refuse a store that replaces what it should leave: two writers would overwrite each other's releases.
 
         Asks for something to be written once more with the bytes it has: harmless when that is obeyed, and otherwise.
@@ -230,7 +236,7 @@ class Releases:
             write_id=secrets.token_hex(16),
         )
         document = dump_tombstone(draft)
-        mine = _create(store, tombstone_key(sequence), document)
+        mine = create_document(store, tombstone_key(sequence), document)
         tombstone = draft if mine else stored_tombstone(store, sequence)
         if tombstone is None or tombstone.reason != reason:
             why = "" if tombstone is None else f": {tombstone.reason}"
@@ -282,17 +288,17 @@ def withdraw_release(
     return Releases(store).withdraw(name, reason, agent)
 
 
-def _create(store: WritableStore, key: str, document: bytes) -> bool:
+def create_document(store: WritableStore, key: str, document: bytes, most: int = MOST_DOCUMENT) -> bool:
     """Create a document; tell whether it is there and ours, also when an answer got lost."""
     try:
         if store.put_if_absent(key, document):
             return True
     except StoreError:
-        found = read_bounded(store, key, MOST_DOCUMENT)  # raises when the store is not to be reached at all
+        found = read_bounded(store, key, most)  # raises when the store is not to be reached at all
         if found is None:
             raise
     else:
-        found = read_bounded(store, key, MOST_DOCUMENT)
+        found = read_bounded(store, key, most)
     return found == document  # the write_id in it is ours alone
 
 

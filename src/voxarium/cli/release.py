@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from voxarium.cli.arguments import AsJson, Quiet, Threads
+from voxarium.cli.draft import draft_app
 from voxarium.cli.log import By, Dataset, agent_of, read_bytes
 from voxarium.cli.output import write_whole
 from voxarium.cli.printing import note, print_json, say
 from voxarium.cli.progress import HashingDisplay
+from voxarium.cli.retention import gc
 from voxarium.cli.verify import LevelName
 from voxarium.errors import Code, InputError
 
@@ -28,9 +30,12 @@ _SHOWN: Final = 20  # objects that are printed of each kind
 
 release_app = typer.Typer(
     name="release",
-    help="Versions of a dataset that never change: publish, list, show, compare, check, withdraw.",
+    help="Versions of a dataset that never change: publish, list, show, compare, check, withdraw, tidy up.",
     no_args_is_help=True,
 )
+
+release_app.command()(gc)
+release_app.add_typer(draft_app)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the release, such as v1.0.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; stays for ever, so name no person.")]
@@ -71,6 +76,10 @@ def create(
     doi: Annotated[str, typer.Option(metavar="DOI", help="Reserved for this version.")] = "",
     concept_doi: Annotated[str, typer.Option(metavar="DOI", help="Of all versions together.")] = "",
     text: Annotated[str, typer.Option("--note", metavar="TEXT", help="What a reader should know.")] = "",
+    draft: Annotated[str, typer.Option(metavar="DRAFT", help="Publish this draft: draft, or draft-…")] = "",
+    consolidate: Annotated[
+        bool, typer.Option("--consolidate", help="Store edited shards whole, not as ranges of published ones.")
+    ] = False,
     by: By = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and count; write nothing.")] = False,
     threads: Threads = None,
@@ -94,11 +103,15 @@ def create(
         concept_doi=concept_doi,
         pins=[_pin(p) for p in pin or ()],
         note=text,
+        draft=draft,
+        consolidate=consolidate,
         agent=agent_of(by),
         key=None if key is None else open_key(key),
         threads=threads,
         dry_run=dry_run,
     )
+    if consolidate and not draft:
+        raise InputError("--consolidate without --draft", code=Code.ARGUMENT_INVALID, fix="name the draft to publish")
     if out is not None and key is None:
         raise InputError("--checkpoint without --key", code=Code.ARGUMENT_INVALID, fix="name the key that signs it")
     silent = as_json or quiet

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from hashlib import sha256
 from typing import Final, TypeVar, cast
 
@@ -19,8 +18,8 @@ from voxarium.core.releases import iter_releases, release_manifest
 from voxarium.errors import Code, ReleaseFrozenError
 from voxarium.model.protocols import ObjectWriter, ReadableStore, WritableStore
 from voxarium.model.wrapping import Operation, StoreWrapper
-from voxarium.spec.manifest import Manifest, Strings, matching
-from voxarium.spec.release import FOLDER
+from voxarium.spec.manifest import Manifest, matching, selected
+from voxarium.spec.release import DATASET_KEY, FOLDER, may_change
 
 __all__ = ["FrozenKeys", "FrozenStore"]
 
@@ -48,7 +47,10 @@ class FrozenKeys:
         return self._store.uri
 
     def find(self, key: str) -> tuple[str, bytes] | None:
-        """Return a release that lists a key, and the SHA-256 of the object; None when no release does."""
+        """Return a release that lists a key, and the SHA-256 of the object there; None when no release does.
+
+        Of an object that lies elsewhere since it was edited, that of the release that has it at its key is meant.
+        """
         for name, manifest in self._manifests():
             i = manifest.find(key)
             if i >= 0:
@@ -71,28 +73,45 @@ class FrozenKeys:
         """Return what each release lists in place and no later one does, the newest first."""
         with self._lock:
             if self._found is None:
+                newest = [
+                    (s.release.name, release_manifest(self._store, s.release))
+                    for s in reversed(list(iter_releases(self._store)))
+                ]
                 found: list[tuple[str, Manifest]] = []
-                for stored in reversed(list(iter_releases(self._store))):
-                    manifest = _in_place(release_manifest(self._store, stored.release))
-                    for _, newer in found:
-                        manifest = _rows(manifest, matching(manifest.keys, newer.keys)[0] < 0)
-                    found.append((stored.release.name, manifest))
+                for part in (_in_place, _edited):
+                    for name, whole in newest:
+                        manifest = part(whole)
+                        for _, newer in found:
+                            manifest = _without(manifest, newer)
+                        found.append((name, manifest))
                 self._found = found
             return self._found
 
 
 def _in_place(manifest: Manifest) -> Manifest:
     """Return the entries whose bytes lie at their keys, keys and digests only."""
-    bare = Manifest(keys=manifest.keys, sizes=manifest.sizes, sha256=manifest.sha256)
-    return bare if manifest.locations is None else _rows(bare, manifest.locations.lengths == 0)
+    bare = _bare(manifest)
+    return bare if manifest.locations is None else selected(bare, np.flatnonzero(manifest.locations.lengths == 0))
 
 
-def _rows(manifest: Manifest, kept: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Manifest:
-    if kept.all():
-        return manifest
-    numbers = np.flatnonzero(kept)
-    keys = Strings.of(manifest.keys[i] for i in numbers.tolist())
-    return replace(manifest, keys=keys, sizes=manifest.sizes[numbers], sha256=manifest.sha256[numbers])
+def _edited(manifest: Manifest) -> Manifest:
+    """Return the entries whose bytes lie elsewhere although they are no descriptions, of which copies are made."""
+    numbers = []
+    if manifest.locations is not None:
+        own = manifest.find(DATASET_KEY) >= 0
+        elsewhere = np.flatnonzero(manifest.locations.lengths).tolist()
+        numbers = [i for i in elsewhere if not may_change(manifest.keys[i], in_dataset=own)]
+    return selected(_bare(manifest), np.array(numbers, np.int64))
+
+
+def _bare(manifest: Manifest) -> Manifest:
+    return Manifest(keys=manifest.keys, sizes=manifest.sizes, sha256=manifest.sha256)
+
+
+def _without(manifest: Manifest, other: Manifest) -> Manifest:
+    """Return the entries whose keys another manifest does not have."""
+    kept = matching(manifest.keys, other.keys)[0] < 0
+    return manifest if kept.all() else selected(manifest, np.flatnonzero(kept))
 
 
 class FrozenStore(StoreWrapper):

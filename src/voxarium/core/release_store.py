@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
+import numpy as np
 from typing_extensions import Buffer
 
-from voxarium.core.releases import find_release, release_manifest, stored_tombstone
-from voxarium.errors import ChecksumError, Code, InputError, NotFoundError, UnsupportedError
+from voxarium.core.composed import ComposedStore
+from voxarium.core.drafts import find_draft
+from voxarium.core.releases import StoredRelease, find_release, iter_releases, release_manifest, stored_tombstone
+from voxarium.errors import ChecksumError, Code, ConflictError, InputError, NotFoundError, StoreError, UnsupportedError
 from voxarium.model.keys import checked_key, checked_prefix, natural_key, resolve_range
 from voxarium.model.protocols import ByteRange, ObjectStat, ReadableStore
-from voxarium.spec.manifest import Manifest
-from voxarium.spec.release import POOL, is_name
+from voxarium.spec.manifest import Manifest, Strings, make_manifest, matching, selected, sorted_strings
+from voxarium.spec.release import PIECES, POOL, DraftState, Edit, is_composed, is_draft_name, is_name
 
-__all__ = ["ReleaseStore", "open_release_store", "split_reference"]
+__all__ = ["ReleaseStore", "draft_base", "open_draft_store", "open_release_store", "split_reference", "with_edits"]
 
+_T = TypeVar("_T")
 _PARTS: Final = re.compile(r"([^/@]+)(?:/(.*))?")
 
 
@@ -44,6 +49,8 @@ class ReleaseStore:
         self.inner = inner
         self.manifest = manifest
         self.name = name
+        # A manifest of version 1 knows no lists of pieces: what looks like one is an object like any other.
+        self._objects = ComposedStore(inner) if manifest.composed else inner
         self._verify = verify
         self._seen: set[int] = set()  # positions of objects that were looked at
 
@@ -73,9 +80,9 @@ class ReleaseStore:
             return None
         place, start, size = self._place(i)
         if self._is_whole(i, place):
-            data = self.inner.get(place)
+            data = self._read(i, lambda: self._objects.get(place))
         else:
-            found = self.inner.get_ranges(place, [ByteRange(start, size)])
+            found = self._read(i, lambda: self._objects.get_ranges(place, [ByteRange(start, size)]))
             data = None if found is None else bytes(found[0])
         if data is None:
             raise self._changed(i, "is gone")
@@ -102,7 +109,7 @@ class ReleaseStore:
         for r in ranges:
             begin, end = resolve_range(r, size)
             wanted.append(ByteRange(start + begin, end - begin))
-        found = self.inner.get_ranges(place, wanted)
+        found = self._read(i, lambda: self._objects.get_ranges(place, wanted))
         if found is None:
             raise self._changed(i, "is gone")
         return found
@@ -156,7 +163,16 @@ class ReleaseStore:
 
     def _is_whole(self, i: int, place: str) -> bool:
         """Tell whether an object is all that is stored at its place, not a part of it."""
-        return place == self.manifest.keys[i] or place.startswith(f"{POOL}/")
+        return place == self.manifest.keys[i] or place.startswith((f"{POOL}/", f"{PIECES}/"))
+
+    def _read(self, i: int, call: Callable[[], _T]) -> _T:
+        """Read something of an object, and say which when it cannot be put together."""
+        try:
+            return call()
+        except StoreError as error:
+            if error.code != Code.CHECKSUM_MISMATCH:
+                raise
+            raise self._changed(i, f"cannot be put together: {error.message}") from error
 
     def _look_at(self, i: int, key: str, place: str, end: int) -> None:
         """Check an object before parts of it are used, once."""
@@ -165,7 +181,7 @@ class ReleaseStore:
         if self._verify:
             self.get(key)
         else:
-            stat = self.inner.stat(place)
+            stat = self._read(i, lambda: self._objects.stat(place))
             if stat is None:
                 raise self._changed(i, "is gone")
             if stat.size != end if self._is_whole(i, place) else stat.size < end:
@@ -183,14 +199,14 @@ class ReleaseStore:
 def open_release_store(
     store: ReadableStore, name: str, *, verify: bool = False, withdrawn: bool = False
 ) -> ReleaseStore:
-    """Open a release of a dataset.
+    """Open a release of a dataset, or an open draft as it is now.
 
     Parameters
     ----------
     store : ReadableStore
         The dataset.
     name : str
-        Of the release.
+        Of the release, or ``draft…``.
     verify : bool
         Check digests; see `ReleaseStore`.
     withdrawn : bool
@@ -199,9 +215,11 @@ def open_release_store(
     Raises
     ------
     NotFoundError
-        If there is no such release, or it was withdrawn.
+        If there is no such release or open draft, or it was withdrawn.
     """
-    found = find_release(store, name)
+    found = _published(store, name) if is_draft_name(name) else find_release(store, name)
+    if found is None:
+        return open_draft_store(store, find_draft(store, name).state)
     tombstone = None if withdrawn else stored_tombstone(store, found.release.sequence)
     if tombstone is not None:
         raise NotFoundError(
@@ -210,6 +228,63 @@ def open_release_store(
             fix="use another release; `voxarium release list` shows them",
         )
     return ReleaseStore(store, release_manifest(store, found.release), name, verify=verify)
+
+
+def _published(store: ReadableStore, name: str) -> StoredRelease | None:
+    """Return a release that was named like a draft before drafts were known."""
+    return next((stored for stored in iter_releases(store) if stored.release.name == name), None)
+
+
+# -------------------------------------------------------------------------------------------------------------- drafts
+def draft_base(store: ReadableStore, state: DraftState) -> StoredRelease:
+    """Return the release that a draft edits.
+
+    Raises
+    ------
+    NotFoundError
+        If it is not there.
+    ConflictError
+        If it is another one than when the draft was created.
+    """
+    found = find_release(store, state.base)
+    if found.digest == state.base_document:
+        return found
+    raise ConflictError(
+        f"release {state.base} of {store.uri} is not the one that {state.name} edits",
+        code=Code.PLAN_CHANGED,
+        fix="find out who changed it: voxarium release verify; or discard the draft",
+    )
+
+
+def open_draft_store(store: ReadableStore, state: DraftState) -> ReleaseStore:
+    """Open what a state of a draft shows: the release it edits, with its edits. Digests are not known yet."""
+    manifest = release_manifest(store, draft_base(store, state).release)
+    return ReleaseStore(store, with_edits(manifest, state.edits), state.name)
+
+
+def with_edits(manifest: Manifest, edits: Mapping[str, Edit]) -> Manifest:
+    """Return a manifest with other objects at some keys. Their digests stand for the location, not for the content."""
+    there = matching(manifest.keys, _sorted(edits))[0]
+    kept = selected(manifest, np.flatnonzero(there < 0))
+    new = {key: edit for key, edit in edits.items() if edit.location}
+    count = len(kept), len(new)
+    digests = [np.frombuffer(sha256(e.location.encode()).digest(), np.uint8) for e in new.values()]
+    old = Strings.of([""] * count[0]) if kept.locations is None else kept.locations
+    starts = np.zeros(count[0], np.int64) if kept.byte_offsets is None else kept.byte_offsets
+    made = make_manifest(
+        Strings.joined([kept.keys, Strings.of(new)]),
+        np.concatenate([kept.sizes, np.array([e.size for e in new.values()], np.int64)]),
+        np.concatenate([kept.sha256, np.array(digests, np.uint8).reshape(-1, 32)]),
+        places=(
+            Strings.joined([old, Strings.of(e.location for e in new.values())]),
+            np.concatenate([starts, np.zeros(count[1], np.int64)]),
+        ),
+    )
+    return replace(made, composed=manifest.composed or any(is_composed(e.location) for e in new.values()))
+
+
+def _sorted(keys: Iterable[str]) -> Strings:
+    return sorted_strings(Strings.of(keys))[0]
 
 
 def split_reference(base: str, *, local: bool) -> Iterator[tuple[str, str, str]]:

@@ -32,6 +32,7 @@ __all__ = [
     "NativeStore",
     "ObjectStat",
     "ObjectWriter",
+    "PartialStore",
     "PatchableWriter",
     "PayloadDriver",
     "ProbeStore",
@@ -43,6 +44,7 @@ __all__ = [
     "SizedDriver",
     "Span",
     "TaggedStore",
+    "TimedStore",
     "WritableArrayDriver",
     "WritableImageDriver",
     "WritableStore",
@@ -195,6 +197,22 @@ class ResumableStore(WritableStore, Protocol):
 
     def clear_partial(self) -> int:
         """Remove objects begun and never committed; return how many. Call only when no writer is at work."""
+
+
+@runtime_checkable
+class TimedStore(ReadableStore, Protocol):
+    """A store that says when an object was written, by its own clock."""
+
+    def modified(self, key: str, /) -> float | None:
+        """Return seconds since 1970 by the clock of the store, or None when the key does not exist."""
+
+
+@runtime_checkable
+class PartialStore(WritableStore, Protocol):
+    """A store that keeps objects being written under keys that no listing shows."""
+
+    def list_partial(self) -> Iterator[tuple[str, int]]:
+        """Yield (key, size) of objects begun and not committed, those of other writers below the same folder too."""
 
 
 @runtime_checkable

@@ -37,6 +37,7 @@ OPERATIONS: Final[dict[str, str]] = {
     "audit": "stored bytes were compared with their digests",
     "publish": "a release was made",
     "tombstone": "a release was withdrawn",
+    "collect": "what nothing names any more was removed",
     "copy": "the dataset came here from another place",
     "delete": "something was removed from the dataset",
     "remove-payload": "details of an earlier entry were removed",

@@ -21,8 +21,10 @@ from voxarium.model.protocols import (
     ListableStore,
     ObjectStat,
     ObjectWriter,
+    PartialStore,
     ReadableStore,
     ResumableStore,
+    TimedStore,
     WritableStore,
 )
 
@@ -31,7 +33,7 @@ __all__ = ["READS", "WRITES", "Operation", "StoreWrapper"]
 _T = TypeVar("_T")
 _Names: TypeAlias = tuple[list[str], list[str]]
 
-READS = frozenset({"get", "get_ranges", "stat", "list", "list_dir", "open_file", "read"})
+READS = frozenset({"get", "get_ranges", "stat", "modified", "list", "list_dir", "list_partial", "open_file", "read"})
 WRITES = frozenset({"put", "put_if_absent", "create", "write", "commit", "append", "delete"})
 
 
@@ -166,6 +168,20 @@ class _ResumableMix(_Mix):
         return int(self.around(Operation("clear_partial", ""), self.inner.clear_partial))
 
 
+class _TimedMix(_Mix):
+    def modified(self, key: str, /) -> float | None:
+        """Return when an object was written, by the clock of the store."""
+        found: float | None = self.around(Operation("modified", key), lambda: self.inner.modified(key))
+        return found
+
+
+class _PartialMix(_Mix):
+    def list_partial(self) -> Iterator[tuple[str, int]]:
+        """Yield (key, size) of objects begun and not committed."""
+        found: Iterator[tuple[str, int]] = self.around(Operation("list_partial", ""), self.inner.list_partial)
+        return found
+
+
 class _FileMix(_Mix):
     def open_file(self, key: str, /) -> BinaryIO:
         """Open an object for reading."""
@@ -185,6 +201,8 @@ _MIXES: tuple[tuple[Any, type], ...] = (  # Any: protocols
     (WritableStore, _WritableMix),
     (AppendableStore, _AppendableMix),
     (ResumableStore, _ResumableMix),
+    (TimedStore, _TimedMix),
+    (PartialStore, _PartialMix),
     (FileStore, _FileMix),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -25,6 +26,7 @@ class MemoryStore:
     def __init__(self, objects: dict[str, bytes] | None = None) -> None:
         self._lock = threading.Lock()
         self._serial = itertools.count(1)
+        self._times: dict[str, float] = {}
         self._objects: dict[str, tuple[bytes, int]] = {}
         for key, data in (objects or {}).items():
             self.put(key, data)
@@ -60,6 +62,10 @@ class MemoryStore:
         found = self._objects.get(checked_key(key))
         return None if found is None else ObjectStat(len(found[0]), str(found[1]))
 
+    def modified(self, key: str, /) -> float | None:
+        """Return when an object was written."""
+        return self._times[key] if self.stat(key) is not None else None
+
     def list(self, prefix: str = "", /) -> Iterator[tuple[str, int]]:
         """Yield (key, size) below a folder, sorted by key."""
         start = f"{checked_prefix(prefix)}/" if prefix else ""
@@ -90,8 +96,7 @@ class MemoryStore:
 
     def put(self, key: str, data: Buffer, /) -> None:
         """Store an object."""
-        key = checked_key(key)
-        self._objects[key] = (bytes(data), next(self._serial))
+        self._set(checked_key(key), bytes(data))
 
     def put_if_absent(self, key: str, data: Buffer, /) -> bool:
         """Store an object unless the key exists."""
@@ -99,7 +104,7 @@ class MemoryStore:
         with self._lock:
             if key in self._objects:
                 return False
-            self._objects[key] = (bytes(data), next(self._serial))
+            self._set(key, bytes(data))
             return True
 
     def create(self, key: str, /) -> ObjectWriter:
@@ -110,7 +115,15 @@ class MemoryStore:
         """Add bytes to the end of an object."""
         with self._lock:
             old = self._objects.get(checked_key(key), (b"", 0))[0]
-            self._objects[key] = (old + bytes(data), next(self._serial))
+            self._set(key, old + bytes(data))
+
+    def clock(self) -> float:
+        """Return seconds since 1970, as objects are stamped with."""
+        return time.time()
+
+    def _set(self, key: str, data: bytes) -> None:
+        self._times[key] = self.clock()
+        self._objects[key] = (data, next(self._serial))
 
     def delete(self, key: str, /) -> None:
         """Remove an object."""

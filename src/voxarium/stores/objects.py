@@ -168,6 +168,18 @@ class ObjectStore(RemoteReader):
             raise remote_error(error, self._name(key)) from None  # the original tells secrets
         return None if result is None else object_stat(result.meta)
 
+    def modified(self, key: str, /) -> float | None:
+        """Return when an object was written, by the clock of the server."""
+        import obstore
+
+        name = checked_key(key)
+        try:
+            return obstore.head(self._client, name)["last_modified"].timestamp()
+        except (OSError, obstore.exceptions.BaseError) as error:
+            if self._is_absent(error):
+                return None
+            raise remote_error(error, self._name(key)) from None  # the original tells secrets
+
     def list(self, prefix: str = "", /) -> Iterator[tuple[str, int]]:
         """Yield (key, size) below a folder, as the server orders them (by key)."""
         import obstore

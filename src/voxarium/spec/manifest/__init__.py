@@ -8,7 +8,7 @@ entries, never over the Parquet file in which they are stored.
 from __future__ import annotations
 
 from voxarium.spec.manifest.comparing import Difference, differences, matching
-from voxarium.spec.manifest.entries import Manifest, make_manifest, sorted_strings
+from voxarium.spec.manifest.entries import Manifest, make_manifest, selected, sorted_strings
 from voxarium.spec.manifest.strings import Strings
 from voxarium.spec.manifest.tables import check_roots, dump_manifest, parse_manifest
 from voxarium.spec.manifest.tree import format_root, manifest_root, parse_root
@@ -26,5 +26,6 @@ __all__ = [
     "matching",
     "parse_manifest",
     "parse_root",
+    "selected",
     "sorted_strings",
 ]

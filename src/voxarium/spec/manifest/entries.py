@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +12,10 @@ from voxarium.errors import Code, FormatError, InputError
 from voxarium.spec.manifest.ordering import first_disorder, first_unsafe, sorting, taken
 from voxarium.spec.manifest.strings import Strings
 
-__all__ = ["ALGORITHMS", "LONGEST_KEY", "MOST_MEDIA", "Manifest", "checked_manifest", "make_manifest", "sorted_strings"]
+__all__ = [
+    "ALGORITHMS", "LONGEST_KEY", "MOST_MEDIA", "Manifest", "checked_manifest", "make_manifest", "selected",
+    "sorted_strings",
+]  # fmt: skip
 
 ALGORITHMS: Final = ("sha256", "blake3")
 LONGEST_KEY: Final = 4096
@@ -42,6 +45,8 @@ class Manifest:
         the key.
     byte_offsets : array of int64 or None
         Where in that object the bytes begin.
+    composed : bool
+        Whether locations may lead to lists of pieces: whoever knows nothing of these must not read it.
     stated_roots : tuple of (str, str)
         Algorithm and hexadecimal digits of the roots that the file states, of a manifest that was read.
     """
@@ -54,6 +59,7 @@ class Manifest:
     media_names: tuple[str, ...] = ()
     locations: Strings | None = None
     byte_offsets: NDArray[np.int64] | None = None
+    composed: bool = False
     stated_roots: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
@@ -207,6 +213,21 @@ def sorted_strings(texts: Strings) -> tuple[Strings, NDArray[np.int64] | None]:
         return texts, None
     order = sorting(texts.offsets, texts.data)
     return _taken(texts, order), order
+
+
+def selected(manifest: Manifest, numbers: NDArray[np.int64]) -> Manifest:
+    """Return some entries of a manifest, by their positions, which ascend."""
+    return replace(
+        manifest,
+        keys=_taken(manifest.keys, numbers),
+        sizes=manifest.sizes[numbers],
+        sha256=manifest.sha256[numbers],
+        blake3=None if manifest.blake3 is None else manifest.blake3[numbers],
+        media=None if manifest.media is None else manifest.media[numbers],
+        locations=None if manifest.locations is None else _taken(manifest.locations, numbers),
+        byte_offsets=None if manifest.byte_offsets is None else manifest.byte_offsets[numbers],
+        stated_roots=(),
+    )
 
 
 def _taken(texts: Strings, order: NDArray[np.int64] | None) -> Strings:

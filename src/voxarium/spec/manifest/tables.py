@@ -30,6 +30,7 @@ _COLUMNS: Final = {"key": "text", "location": "text", "media": "text", "size": "
     "blake3": "digest",
 }
 _WIDTHS: Final = {"size": 8, "sha256": 32, "blake3": 32, "byte_offset": 8}
+_VERSIONS: Final = (1, 2)  # 2: locations may lead to lists of pieces
 _NEEDED: Final = ("key", "size", "sha256")
 
 
@@ -90,7 +91,7 @@ def dump_manifest(manifest: Manifest) -> bytes:
 
 def _summary(manifest: Manifest) -> dict[str, Any]:
     return {
-        "version": 1,
+        "version": 2 if manifest.composed else 1,
         "objects": len(manifest),
         "bytes": manifest.nbytes,
         "roots": {a: manifest_root(manifest, a).hex() for a in manifest.algorithms},
@@ -137,7 +138,7 @@ def parse_manifest(data: Buffer, where: str, *, check: bool = True) -> Manifest:
         limits = {"thrift_string_size_limit": 64 << 20, "thrift_container_size_limit": 1_000_000}
         kinds = ["media"] if any(c.name == "media" for c in footer.columns) else []
         file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(view)), read_dictionary=kinds, **limits)
-        made = _manifest(file, summary["roots"])
+        made = _manifest(file, summary)
     except VoxariumError:
         raise
     except Exception as error:  # noqa: BLE001  whatever pyarrow raises for bytes that are no Parquet file
@@ -154,8 +155,10 @@ def _refuse(where: str, what: str) -> NoReturn:
 
 def _stated(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
     found = json.loads((metadata or {}).get(_METADATA, b"null"))
-    if not isinstance(found, dict) or found.get("version") != 1 or not isinstance(found.get("roots"), dict):
-        raise ValueError("it does not say that it is one of version 1")
+    if not isinstance(found, dict) or type(found.get("version")) is not int or not isinstance(found.get("roots"), dict):
+        raise ValueError("it does not say that it is one")
+    if found["version"] not in _VERSIONS:
+        raise ValueError(f"it is one of version {found['version']}, which needs a newer Voxarium")
     return found
 
 
@@ -174,7 +177,7 @@ def _check_columns(view: memoryview, footer: Footer) -> None:
             raise ValueError("digests are compressed or missing")
 
 
-def _manifest(file: Any, roots: Mapping[str, Any]) -> Manifest:
+def _manifest(file: Any, summary: Mapping[str, Any]) -> Manifest:
     names = file.schema_arrow.names
 
     def column(name: str) -> Any:  # one at a time: what pyarrow decoded goes before the next is
@@ -193,7 +196,8 @@ def _manifest(file: Any, roots: Mapping[str, Any]) -> Manifest:
         media_names=words,
         locations=maybe(_strings, "location"),
         byte_offsets=maybe(_numbers, "byte_offset"),
-        stated_roots=tuple((str(a), str(root)) for a, root in roots.items()),
+        composed=summary["version"] > 1,
+        stated_roots=tuple((str(a), str(root)) for a, root in summary["roots"].items()),
     )
 
 

@@ -11,8 +11,10 @@ from typing import Any, Final
 from voxarium.errors import Code, InputError
 
 __all__ = [
-    "FOLDER", "POOL", "STATES", "LogState", "ManifestReference", "Pin", "PolicyResult", "Release", "Tombstone",
-    "check_name", "entry_id", "is_name", "manifest_key", "pool_key", "release_key", "tombstone_key",
+    "DATASET_KEY", "DRAFTS", "FOLDER", "PIECES", "POOL", "STATES", "LogState", "ManifestReference", "Pin",
+    "PolicyResult", "Release", "Tombstone", "check_draft_name", "check_name", "draft_key", "entry_id",
+    "is_composed", "is_draft_name", "is_name", "manifest_key", "may_change", "pieces_key", "pool_key",
+    "release_key", "tombstone_key",
 ]  # fmt: skip
 
 FOLDER: Final = "releases"
@@ -21,10 +23,23 @@ FOLDER: Final = "releases"
 POOL: Final = f"{FOLDER}/objects"
 """Folder of copies of documents that may change after a release: each under its SHA-256."""
 
+PIECES: Final = f"{FOLDER}/pieces"
+"""Folder of lists of pieces: what a location in here stands for is put together as the list says."""
+
+DRAFTS: Final = f"{FOLDER}/drafts"
+"""Folder of drafts: a folder for each, with a document for each of its states."""
+
 STATES: Final = ("passed", "advised", "accepted", "failed", "off")
 """What may become of a check of the policy; nothing with a failed one is published."""
 
+DATASET_KEY: Final = "dataset.json"
+"""The description of the dataset."""
+
+_LISTS: Final = "labels"  # folders whose own documents only list what is in them
+_DOCUMENTS: Final = (".json", ".zattrs", ".zgroup", ".zmetadata", ".md", ".txt", ".cff", "LICENSE", "README", ".png",
+                     ".jpg", ".webp")  # fmt: skip
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
+_DRAFT: Final = re.compile(r"draft(?:[._+-][A-Za-z0-9._+-]{0,90})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +125,8 @@ class Release:
         What was checked.
     note : str
         For readers.
+    omits : tuple of str
+        Keys of what lies in the dataset, and belongs neither to this release nor to the next.
     extra : mapping
         Whatever later versions put into a document.
     """
@@ -129,6 +146,7 @@ class Release:
     log: LogState | None = None
     policy: tuple[PolicyResult, ...] = ()
     note: str = ""
+    omits: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
 
     def same_content(self, other: Release) -> bool:
@@ -186,6 +204,78 @@ def pool_key(digest: str) -> str:
     return f"{POOL}/{digest}"
 
 
+def may_change(key: str, *, in_dataset: bool) -> bool:
+    """Tell whether later releases may have another object at this key: descriptions of the dataset, and mere lists.
+
+    Parameters
+    ----------
+    in_dataset : bool
+        Whether there is a `DATASET_KEY`.
+
+    Examples
+    --------
+    >>> [may_change(k, in_dataset=True) for k in ("README.md", "em/labels/zarr.json", "em/zarr.json")]
+    [True, True, False]
+    """
+    folder, _, name = key.rpartition("/")
+    return in_dataset and name.endswith(_DOCUMENTS) and (not folder or folder.rpartition("/")[2] == _LISTS)
+
+
+def pieces_key(digest: str) -> str:
+    """Return the key of a list of pieces."""
+    return f"{PIECES}/{digest}"
+
+
+def is_composed(place: str) -> bool:
+    """Tell whether what a location leads to is a list of pieces.
+
+    Examples
+    --------
+    >>> is_composed(pieces_key("ab" * 32)), is_composed("em/s0/c/0")
+    (True, False)
+    """
+    return place.startswith(f"{PIECES}/")
+
+
+def draft_key(name: str, sequence: int) -> str:
+    """Return the key of a state of a draft.
+
+    Examples
+    --------
+    >>> draft_key("draft", 1)
+    'releases/drafts/draft/000001.json'
+    """
+    return f"{DRAFTS}/{name}/{sequence:06d}.json"
+
+
+def is_draft_name(text: str) -> bool:
+    """Tell whether a draft may have this name, and so no release.
+
+    Examples
+    --------
+    >>> is_draft_name("draft"), is_draft_name("draft-cells"), is_draft_name("drafty"), is_draft_name("v1.0")
+    (True, True, False, False)
+    """
+    return _DRAFT.fullmatch(text) is not None
+
+
+def check_draft_name(text: str) -> str:
+    """Return the name of a draft.
+
+    Raises
+    ------
+    InputError
+        If it cannot be one.
+    """
+    if is_draft_name(text):
+        return text
+    raise InputError(
+        f"{text!r} is no name of a draft",
+        code=Code.ARGUMENT_INVALID,
+        fix="call it draft, or draft- and letters, digits and . _ + -, such as draft-cells",
+    )
+
+
 def is_name(text: str) -> bool:
     """Tell whether a release may have this name."""
     return _NAME.fullmatch(text) is not None
@@ -199,12 +289,12 @@ def check_name(text: str) -> str:
     InputError
         If it cannot be one.
     """
-    if is_name(text):
+    if is_name(text) and not is_draft_name(text):
         return text
     raise InputError(
         f"{text!r} is no name of a release",
         code=Code.ARGUMENT_INVALID,
-        fix="use letters, digits and . _ + -, beginning with a letter or digit, such as v1.0",
+        fix="use letters, digits and . _ + -, beginning with a letter or digit, such as v1.0; drafts are called draft…",
     )
 
 

@@ -179,6 +179,15 @@ class LocalStore:
         return ObjectStat(s.st_size, f"{s.st_ino:x}-{s.st_size:x}-{s.st_mtime_ns:x}")
 
     @_guarded
+    def modified(self, key: str, /) -> float | None:
+        """Return when a file was written, by the clock that stamps files of this file system."""
+        try:
+            s = os.stat(self._path(key))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return None if stat.S_ISDIR(s.st_mode) else s.st_mtime
+
+    @_guarded
     def list(self, prefix: str = "", /) -> Iterator[tuple[str, int]]:
         """Yield (key, size) below a folder, folder by folder, sorted."""
         return iter(_walk(self._path(prefix) if prefix else self.root, prefix))
@@ -307,6 +316,11 @@ class LocalStore:
                 self._folders.clear()
         return count
 
+    @_guarded
+    def list_partial(self) -> Iterator[tuple[str, int]]:
+        """Yield (key, size) of files begun and not committed, here and in folders below."""
+        return iter(_walk_partial(self.root, ""))
+
     def remove_partial_folder(self) -> None:
         """Remove the folder of unfinished objects if nothing is in it."""
         folder = self._prefix + PARTIAL_FOLDER
@@ -341,6 +355,23 @@ def _read_exactly(fd: int, start: int, length: int, key: str) -> bytes:
         parts.append(data)
         got += len(data)
     return b"".join(parts)
+
+
+def _walk_partial(folder: str, prefix: str) -> Iterator[tuple[str, int]]:
+    try:
+        with os.scandir(folder) as entries:
+            below = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in below:
+        key, path = f"{prefix}/{name}" if prefix else name, f"{folder}/{name}"
+        if name != PARTIAL_FOLDER:
+            yield from _walk_partial(path, key)
+            continue
+        with contextlib.suppress(FileNotFoundError), os.scandir(path) as entries:
+            for e in entries:
+                with contextlib.suppress(FileNotFoundError):  # committed meanwhile
+                    yield f"{key}/{e.name}", e.stat(follow_symlinks=False).st_size
 
 
 def _walk(folder: str, prefix: str) -> Iterator[tuple[str, int]]:
