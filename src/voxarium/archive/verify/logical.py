@@ -16,7 +16,6 @@ import numpy as np
 
 from voxarium.archive.log_reading import LOG_FOLDER, LogReader
 from voxarium.archive.manifests import HashingProgress
-from voxarium.archive.release_content import DATASET_KEY
 from voxarium.archive.trees import Tree, beside, read_object
 from voxarium.archive.verify.options import is_logical_digest
 from voxarium.archive.verify.report import Problem
@@ -39,6 +38,7 @@ from voxarium.errors import (
 from voxarium.model.protocols import ListableStore
 from voxarium.spec.dataset_document import is_dataset, parse_dataset
 from voxarium.spec.logical_digest import LogicalDigest, parse_tree
+from voxarium.spec.release import DATASET_KEY
 
 __all__ = ["LogicalResult", "check_logical"]
 
