@@ -78,7 +78,7 @@ def test_what_it_can_is_found_out(make_ceph):
     store = make_ceph()
     assert store.put_if_absent("x", b"1") and not store.put_if_absent("x", b"2") and store.get("x") == b"1"
     shared_documents._known.clear()
-    assert not obeys_tags(store), "if this fails, Ceph was repaired: say so in decision 23"
+    assert not obeys_tags(store), "if this fails, Ceph was repaired: say so in decision 24"
     assert [key for key, _ in store.list("")] == ["x"]
 
 
