@@ -32,6 +32,7 @@ __all__ = [
 
 SCOPES: Final = ("read", "annotate", "edit", "publish", "admin")  # each includes those before it
 _RANKS: Final = {scope: rank for rank, scope in enumerate(SCOPES)}
+_TWINS: Final = (".gz", ".br", ".zst")  # compressed objects, which stand for those without the ending
 
 
 def place_of(address: str) -> str:
@@ -135,6 +136,8 @@ class Rules:
         if not place:
             return self.all_public
         spelled = _folded(place) if self._closed else ""
+        if spelled.endswith(_TWINS) and spelled.rpartition(".")[0] in self._closed:
+            return place in self._open
         while place:
             if self._closed and spelled in self._closed:
                 return False

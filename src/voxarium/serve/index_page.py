@@ -107,7 +107,9 @@ def image_json(entry: Entry, base: str) -> dict[str, Any]:
 
 
 # -------------------------------------------------------------------------------------------------------------- HTML
-def index_page(scan: Scan, roots: Sequence[Root], base: str, *, first: int = 0, search: str = "") -> str:
+def index_page(
+    scan: Scan, roots: Sequence[Root], base: str, *, first: int = 0, search: str = "", account: str = ""
+) -> str:
     """Return the page.
 
     Parameters
@@ -122,11 +124,13 @@ def index_page(scan: Scan, roots: Sequence[Root], base: str, *, first: int = 0, 
         Number of the first image on the page.
     search : str
         Show only what has all these words in its address, format or type.
+    account : str
+        HTML: who is signed in, or where to sign in.
     """
     words = search.lower().split()
     shown = [e for e in scan.entries if e.image is not None and all(w in _searched(e) for w in words)]
     problems = [e for e in scan.entries if e.image is None] if not words and not first else []
-    parts = [_head(scan, roots, len(shown), search)]
+    parts = [account, _head(scan, roots, len(shown), search)]
     parts.extend(_article(e, base) for e in shown[first : first + _ON_A_PAGE])
     parts.extend(_problem(e) for e in problems[:_ON_A_PAGE])
     parts.append(_turning(len(shown), first, search))

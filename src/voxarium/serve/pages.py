@@ -12,6 +12,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from voxarium.errors import VoxariumError
+from voxarium.serve.access import current_visitor
+from voxarium.serve.account import account_line
+from voxarium.serve.answers import Answer, failure
+from voxarium.serve.guards import OPEN, Guard, address_guard
 from voxarium.serve.index_page import INDEX_SCRIPT, image_json, index_page
 from voxarium.serve.raw_routes import listed_from_top
 from voxarium.serve.site import Mount, Settings, Site
@@ -41,7 +45,13 @@ _KEPT_BYTES: Final = 32 << 20
 
 
 def base_url(request: Request, settings: Settings) -> str:
-    """Return the address that visitors know the server under."""
+    """Return the address that visitors know the server under; for those who come with a token in it, with the token."""
+    visitor = current_visitor()
+    return plain_url(request, settings) + ("" if visitor is None else visitor.prefix)
+
+
+def plain_url(request: Request, settings: Settings) -> str:
+    """Return the address of the server, without anything secret."""
     if settings.url is not None:
         return settings.url.rstrip("/")
     host = request.headers.get("host", "")
@@ -68,10 +78,11 @@ def mount(site: Site) -> Mount:
         text = await site.run(
             index_page,
             scan,
-            list(site.catalogue.roots.values()),
+            list(site.catalogue.seen_roots().values()),
             base_url(request, site.settings),
             first=int(first) if first.isdecimal() and len(first) < 9 else 0,
             search=request.query_params.get("search", "")[:200],
+            account=account_line(current_visitor()),
         )
         return HTMLResponse(text, headers=_HEADERS)
 
@@ -95,7 +106,12 @@ def mount(site: Site) -> Mount:
         return Response(picture.png, media_type="image/png", headers=headers)
 
     routes = [Route("/", index), Route("/images.json", images), Route("/thumbnail/{address:path}", thumbnail)]
-    return Mount(name="pages", routes=routes)
+    guards = {"": OPEN, "images.json": OPEN, "thumbnail": Guard(address_guard("thumbnail"), _absent)}
+    return Mount(name="pages", routes=routes, guards=guards)
+
+
+def _absent() -> Answer:
+    return failure(404, "not found")
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,8 @@ class Layer:
         What is left to say of its place: dataset = layer × stretch + shift.
     mags : mapping
         Mag → number of the level.
+    address : str
+        Of the image.
     """
 
     name: str
@@ -131,6 +133,7 @@ class Layer:
     stretch: tuple[float, float, float]
     shift: tuple[float, float, float]
     mags: Mapping[Triple, int]
+    address: str = ""
 
     def shape(self, mag: Triple) -> Triple:
         """Return the voxels of a mag from 0 to its end."""
