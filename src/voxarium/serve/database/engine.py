@@ -132,7 +132,7 @@ def _engine(address: str, *, create: bool) -> Engine:
 
     try:
         url = make_url(address if _URL.match(address) else f"sqlite:///{os.path.abspath(address)}")
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise _not_understood() from error
     if url.drivername in ("postgresql", "postgres"):
         url = url.set(drivername="postgresql+psycopg")
