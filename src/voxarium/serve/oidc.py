@@ -95,7 +95,7 @@ def finish(gate: Gate, oidc: Oidc, back: str, pending: str, given: Mapping[str, 
     """
     text = _checked(server_secret(gate.database), pending)
     kept = {} if text is None else json.loads(text)
-    if not kept or time.time() > kept["until"] or not hmac.compare_digest(kept["state"], given["state"]):
+    if not kept or time.time() > kept["until"] or not _same(kept["state"], given["state"]):
         raise _refused("nobody here began this")
     if given["error"] or not given["code"]:
         raise _refused("the provider refused")
@@ -129,35 +129,36 @@ def _person(oidc: Oidc, claims: Mapping[str, Any], then: str) -> Person:
 # -------------------------------------------------------------------------------------------------------- provider
 def _client(oidc: Oidc, back: str) -> Any:  # Any: a client of authlib, which is optional
     try:
-        from authlib.integrations.httpx_client import OAuth2Client
+        from authlib.integrations.requests_client import OAuth2Session
     except ImportError as error:
         raise UnsupportedError(
             f"signing in elsewhere needs {error.name}, which is not installed",
             code=Code.EXTRA_NOT_INSTALLED,
             fix="pip install 'voxarium[login]'",
         ) from error
-    return OAuth2Client(
+    session = OAuth2Session(
         client_id=oidc.client_id,
         client_secret=oidc.client_secret or None,
         scope=oidc.scopes,
         redirect_uri=back,
         code_challenge_method="S256",
         token_endpoint_auth_method="client_secret_basic" if oidc.client_secret else "none",
-        timeout=_TIMEOUT,
-        follow_redirects=False,
+        default_timeout=_TIMEOUT,
     )
+    session.max_redirects = 0
+    return session
 
 
 def _asked(ask: Any) -> Any:  # Any: JSON
     """Ask the provider; whatever goes wrong with it is told in one way."""
     from authlib.common.errors import AuthlibBaseError
-    from httpx import HTTPError
+    from requests import RequestException
 
     try:
         return ask()
     except AuthlibBaseError as error:
         raise _refused(f"the provider refused: {error.error}") from error
-    except (HTTPError, ValueError) as error:
+    except (RequestException, ValueError) as error:
         raise StoreError(
             f"the provider does not answer: {type(error).__name__}",
             code=Code.STORE_UNREADABLE,
@@ -166,13 +167,14 @@ def _asked(ask: Any) -> Any:  # Any: JSON
 
 
 def _document(url: str) -> Any:  # Any: JSON
-    import httpx
+    import requests
 
     def ask() -> Any:  # Any: JSON
-        with httpx.stream("GET", url, timeout=_TIMEOUT, follow_redirects=False) as answer:
-            answer.raise_for_status()
+        with requests.get(url, timeout=_TIMEOUT, allow_redirects=False, stream=True) as answer:
+            if answer.status_code != 200:
+                raise ValueError("no document")
             raw = b""
-            for part in answer.iter_bytes():
+            for part in answer.iter_content(1 << 16):
                 raw += part
                 if len(raw) > _LARGEST:
                     raise ValueError("too large")
@@ -233,12 +235,16 @@ def _signed(key: str, text: str) -> str:
     return f"{body}.{_signature(key, body)}"
 
 
+def _same(a: str, b: str) -> bool:
+    return hmac.compare_digest(a.encode("utf-8", "replace"), b.encode("utf-8", "replace"))
+
+
 def _signature(key: str, body: str) -> str:
     return hmac.new(key.encode(), body.encode("ascii", "replace"), hashlib.sha256).hexdigest()
 
 
 def _checked(key: str, cookie: str) -> str | None:
     body, _, signature = cookie.partition(".")
-    if not body or not hmac.compare_digest(_signature(key, body), signature.encode("ascii", "replace").decode()):
+    if not body or not _same(_signature(key, body), signature):
         return None
     return base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode()

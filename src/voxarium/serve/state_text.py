@@ -21,9 +21,8 @@ _DATASET: Final = re.compile(r"(?:/zarr/|/datasets/)(?:[^/\s]*-)?((?:[0-9a-f]{2}
 _UNKNOWN: Final = "*"  # an address that cannot be understood: only for those who see everything
 
 
-def portable(state: Any) -> str:  # Any: JSON, or a text of it
-    """Return a state as a text without tokens: each visitor's own is put in when it is read."""
-    text = state if isinstance(state, str) else json.dumps(state, ensure_ascii=False, separators=(",", ":"))
+def portable(text: str) -> str:
+    """Return the JSON of a state without tokens: each visitor's own is put in when it is read."""
     return without_tokens(_TOKEN.sub("", text))
 
 

@@ -185,7 +185,7 @@ class Viewer:
             return self._saved.save(state)
         from voxarium.serve.database.states import FullError, StateLimits, save_state
 
-        text = portable(state)
+        text = portable(json.dumps(state, separators=(",", ":")))
         shown = places_in(text, self._site.catalogue.roots)
         allowed = visitor.grants.anywhere("annotate") and all(
             visitor.rules.public(place) or visitor.may(place, "annotate") for place in shown
