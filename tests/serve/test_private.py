@@ -335,3 +335,28 @@ def test_settings_are_told_to_other_servers_too(folder, tmp_path):
     site = Site((), Settings(private=True, database=str(tmp_path / "x.db")))
     assert site.gate is not None and not site.gate.rules.default
     site.close()
+
+
+def test_links_show_no_dataset_under_another_name(folder, tmp_path, serve):
+    from voxarium.serve.database import open_database
+    from voxarium.serve.database.rules import set_rule
+
+    lab = tmp_path / "lab"
+    (lab / "open").mkdir(parents=True)
+    np.save(lab / "secret.npy", np.zeros((2, 3, 4), np.uint8))
+    (lab / "secret").mkdir()
+    np.save(lab / "secret/x.npy", np.zeros((2, 3, 4), np.uint8))
+    (lab / "open/a.npy").symlink_to("../secret.npy")
+    (lab / "open/b").symlink_to("../secret")
+    database = open_database(str(tmp_path / "server.db"))
+    for place in ("lab/secret.npy", "lab/secret"):
+        set_rule(database, place, False)
+    database.close()
+    client = serve(lab, database=str(tmp_path / "server.db"))
+    for path in ("/raw/lab/open/a.npy", "/raw/lab/open/b/x.npy", "/raw/lab/open/b/", "/value/lab/open/a.npy?at=0,0,0",
+                 "/as/ome-zarr-0.5/lab/open/b/x.npy/s0/zarr.json", "/thumbnail/lab/open/a.npy"):  # fmt: skip
+        assert client.get(path).status == 404, path
+    for path in ("/images.json", "/raw/lab/open/?format=json", "/raw/lab?list-type=2"):
+        body = client.get(path).body
+        assert b"secret" not in body and b"a.npy" not in body and b"x.npy" not in body and b'"b"' not in body
+    assert serve(lab).get("/raw/lab/open/a.npy").status == 200

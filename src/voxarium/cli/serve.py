@@ -100,9 +100,8 @@ def serve(
     """Serve images to viewers, scripts and browsers, until it is stopped with Ctrl-C."""
     from voxarium.serve.access_log import AccessLog
     from voxarium.serve.index_page import image_json
-    from voxarium.serve.roots import open_roots
     from voxarium.serve.running import bound, run, url_of
-    from voxarium.serve.site import Settings, Site
+    from voxarium.serve.site import Settings, open_site
     from voxarium.serve.workers import Work, run_workers
 
     del read_only
@@ -122,7 +121,7 @@ def serve(
         rate_bytes=rate_megabytes * 1e6,
         proxies=tuple(proxy or ()),
     )
-    site = Site(open_roots(roots, hidden=hidden, follow=follow_links), settings)
+    site = open_site(roots, settings)
     log = None if access_log is None else AccessLog(access_log)
     logging.getLogger("voxarium.serve").addHandler(logging.StreamHandler(sys.stderr))
     listening = bound(host, port)
@@ -136,6 +135,8 @@ def serve(
             sys.stdout.flush()
         elif not quiet:
             say(f"{address}  serves {', '.join(site.catalogue.roots)}; the page there has the URLs of every image")
+            if private:
+                say("  datasets are private: voxarium token create NAME --may 'read:*' makes a token to see them")
             sys.stdout.flush()
             threading.Thread(target=_say_images, args=(site, address), daemon=True).start()
 

@@ -76,6 +76,7 @@ class Application:
         self._requests = Buckets(site.settings.rate)
         self._bytes = Buckets(site.settings.rate_bytes)
         self._guards: dict[str, Guard] = {}
+        self._asks = bool(site.gate is not None or site.settings.rate or site.settings.rate_bytes)
         self._bare: dict[str, tuple[str, ASGIApp]] = {}
         routes: list[Any] = []  # Any: BaseRoute
         self._names: dict[str, str] = {}
@@ -138,6 +139,8 @@ class Application:
         first = _first(scope["path"])
         name, app = self._bare.get(first, ("", self._router))
         route = name or self._names.get(first, "other")
+        if self._log is not None:
+            sent.client = client_of(scope, self.site.settings.proxies)
         metrics.in_flight += 1
         try:
             await self._guarded(app, scope, receive, sent, prefix)
@@ -161,7 +164,10 @@ class Application:
             return
         limited = partial(_limited, receive, [self.site.settings.most_body])
         try:
-            admitted = await self._admitted(scope, prefix, send)
+            admitted = await self._admitted(scope, prefix, send) if self._asks else None
+            if admitted is None:
+                await app(scope, limited, send)
+                return
             if isinstance(admitted, Answer):
                 await send_answer(self.site, admitted, receive, send)
                 return

@@ -267,7 +267,7 @@ def open_gate(settings: Settings) -> Gate | None:
     InputError, StoreError
         If its file or database cannot be used.
     """
-    if not (settings.private or settings.access or settings.database):
+    if not settings.guarded:
         return None
     from voxarium.serve.database import default_database, open_database
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
@@ -13,13 +13,13 @@ from voxarium.serve.catalogue import Catalogue, Scan
 from voxarium.serve.gate import open_gate
 from voxarium.serve.guards import Guard
 from voxarium.serve.metrics import Metrics
-from voxarium.serve.roots import Root
+from voxarium.serve.roots import Root, open_roots
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp
 
-__all__ = ["Mount", "Settings", "Site"]
+__all__ = ["Mount", "Settings", "Site", "open_site"]
 
 _FRESH: Final = 30.0  # seconds for which what was found is shown again
 _P = ParamSpec("_P")
@@ -89,6 +89,11 @@ class Settings:
     rate: float = 0.0
     rate_bytes: float = 0.0
     proxies: tuple[str, ...] = ()
+
+    @property
+    def guarded(self) -> bool:
+        """Whether access is controlled."""
+        return bool(self.private or self.access or self.database)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,3 +174,16 @@ class Site:
         self._slow.shutdown(wait=False, cancel_futures=True)
         if self.gate is not None:
             self.gate.close()
+
+
+def open_site(uris: Iterable[str], settings: Settings | None = None) -> Site:
+    """Open what is to be served.
+
+    Raises
+    ------
+    NotFoundError, InputError
+        As `open_roots` and `open_gate` do.
+    """
+    settings = settings or Settings()
+    roots = open_roots(uris, hidden=settings.hidden, follow=settings.follow, links=not settings.guarded)
+    return Site(roots, settings)
