@@ -163,8 +163,8 @@ def test_what_cannot_be_opened_says_why_and_tells_no_password(tmp_path):
 
 def test_the_database_is_named_by_the_environment_or_is_the_users_own(monkeypatch):
     monkeypatch.delenv("VOXARIUM_DATABASE", raising=False)
-    monkeypatch.setenv("XDG_DATA_HOME", "/home/ada/.data")
-    assert default_database() == "/home/ada/.data/voxarium/server.db"
+    monkeypatch.setenv("XDG_DATA_HOME", "/srv/ada/.data")
+    assert default_database() == "/srv/ada/.data/voxarium/server.db"
     monkeypatch.setenv("VOXARIUM_DATABASE", "postgresql://db/x")
     assert default_database() == "postgresql://db/x"
 
