@@ -30,21 +30,7 @@ from voxarium.serve.database.tokens import (  # noqa: E402
     verify_token,
 )
 
-from . import postgresql  # noqa: E402
-
 REVISIONS = ["0001", "0002", "0003"]
-
-
-@pytest.fixture(scope="session")
-def postgresql_url():
-    """Start a server, once."""
-    if postgresql.programs() is None:
-        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
-    if postgresql.account() is None:
-        pytest.skip("PostgreSQL does not run as root, and there is no other user")
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    with postgresql.running("/tmp", postgresql.account()) as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

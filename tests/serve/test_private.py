@@ -6,6 +6,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
@@ -360,3 +362,45 @@ def test_links_show_no_dataset_under_another_name(folder, tmp_path, serve):
         body = client.get(path).body
         assert b"secret" not in body and b"a.npy" not in body and b"x.npy" not in body and b'"b"' not in body
     assert serve(lab).get("/raw/lab/open/a.npy").status == 200
+
+
+PIECES = st.sampled_from([
+    "raw", "as", "precomputed", "ome-zarr-0.5", "lab", "secret.zarr", "open.zarr", "zarr.json", "..", ".", "%2e%2e",
+    "::", "", "%2F", "labels", "cells", "t", "view", "view.json", "thumbnail", "value", "tile", "cutout", "0", "info",
+    "v1", "api", "data", "v15", "zarr", "datasets", dataset_id("lab/secret.zarr"), "SECRET.zarr", "%73ecret.zarr", "s",
+    "collection", "coord", "secret_zarr", "experiment", "part.h5", "em", "datasource-properties.json", "?list-type=2",
+    "?image=lab/secret.zarr", "?prefix=lab/secret.zarr", "?at=0,0,0", "&delimiter=/", "?format=json", "%00", "metrics",
+    "images.json", "secret.zarr.gz",
+])  # fmt: skip
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(PIECES, max_size=8), st.sampled_from([None, "open", "other"]), st.sampled_from(["GET", "HEAD", "POST"]))
+def test_no_path_that_somebody_makes_up_shows_them(servers, parts, visitor, method):
+    path = "/" + "/".join(parts).replace("/?", "?").replace("/&", "&").replace("/::", "::").replace("/%2F/", "%2F")
+    for client, tokens in servers.values():
+        answer = client.request(path, method, token_of(tokens, visitor))
+        assert answer.status < 500 or answer.status == 501, path
+        if answer.status < 300 and "prefix" not in path:
+            assert b"secret" not in answer.body and b"part.h5" not in answer.body, path
+            assert b'"node_type"' not in answer.body or "open" in path, path
+
+
+def test_a_server_keeps_its_tokens_in_postgresql(folder, serve, postgresql_url):
+    from voxarium.serve.database import open_database
+    from voxarium.serve.database.audit import list_events
+    from voxarium.serve.database.tokens import create_token
+
+    database = open_database(postgresql_url)
+    token, about = create_token(database, "x", [("annotate", f"lab/{NAME}")])
+    client = serve(folder, private=True, database=postgresql_url)
+    assert client.get(f"/raw/lab/{NAME}/zarr.json").status == 404
+    assert client.get(f"/t/{token}/raw/lab/{NAME}/zarr.json").status == 200
+    state = client.get(f"/t/{token}/view.json?image=lab/{NAME}").body
+    link = json.loads(client.request(f"/t/{token}/states", "POST", {}, state).body)
+    path = link.removeprefix(client.url)
+    assert token not in link and client.get(path).status == 404
+    assert client.get(f"/t/{token}{path}").status == 302
+    client.server.stop()
+    assert {e.action for e in list_events(database) if e.who == f"token:{about.id}"} == {"read", "state-saved"}
+    database.close()

@@ -45,7 +45,7 @@ _CLOSE: Final = (b"connection", b"close")
 # Under access control: an answer is for those who ask so, and no page of another site learns an address with a token.
 _GUARDED: Final[tuple[Header, ...]] = (
     (b"vary", b"authorization, cookie, x-auth-token"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # with none at all, browsers say of forms that no page sends them
 )
 
 

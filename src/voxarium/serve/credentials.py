@@ -110,11 +110,11 @@ def own_page(scope: Scope, url: str | None) -> bool:
     """Tell whether a browser says that a page of this server makes a request; where it says nothing, no page does."""
     headers = dict(scope["headers"])
     site = headers.get(b"sec-fetch-site")
-    if site is not None and site != b"same-origin":
-        return False
+    if site is not None:
+        return site == b"same-origin"  # no page can change it; plain http has it on this machine only
     origin = headers.get(b"origin")
     if origin is None:
-        return site == b"same-origin"
+        return False
     host = urlsplit(url).netloc if url is not None else headers.get(b"host", b"").decode("latin-1")
     netloc = urlsplit(origin.decode("latin-1")).netloc
     return bool(netloc) and netloc in (host, headers.get(b"host", b"").decode("latin-1"))

@@ -176,7 +176,8 @@ class Viewer:
             name = await self._site.run(self._keep, state)
         except RefusedError as refused:
             return _told(refused)
-        return JSONResponse(f"{base_url(request, self._site.settings)}/s/{name}", status_code=201)
+        # Without the token of who saved it: others open it with their own.
+        return JSONResponse(f"{plain_url(request, self._site.settings)}/s/{name}", status_code=201)
 
     def _keep(self, state: dict[str, Any]) -> str:
         """Keep a state and return its name; under access control, for those who may annotate what it shows."""
@@ -319,7 +320,8 @@ class Viewer:
         """Return the JSON of a body, None when it is none; pages of other sites may not change anything."""
         origin = request.headers.get("origin")
         own = urlsplit(plain_url(request, self._site.settings)).netloc
-        if origin is not None and urlsplit(origin).netloc not in (own, request.headers.get("host")):
+        same = request.headers.get("sec-fetch-site") == "same-origin"
+        if origin is not None and not same and urlsplit(origin).netloc not in (own, request.headers.get("host")):
             return None, 0
         raw = await request.body()
         try:

@@ -2,8 +2,7 @@
 
 Contract: the routes of https://github.com/scalableminds/webknossos that its Python client asks, versions 13 to 16.
 The id of a dataset is its address in hexadecimal digits; an image is a dataset of one layer (and of its labels), a
-folder or file with several images is one of several layers. Without access control, tokens are accepted, whatever they
-are.
+folder or file with several images is one of several layers. Without access control, any token is accepted.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxarium.errors import Code, UnsupportedError
+from voxarium.serve.access import current_visitor
 from voxarium.serve.volumes import Triple, Volume
 from voxarium.spec.webknossos import mag_literal
 
@@ -248,13 +249,14 @@ class Dataset:
 
     def document(self, url: str) -> dict[str, Any]:
         """Return what the API tells of the dataset, whose data the server at `url` has."""
+        visitor = current_visitor()
         source = self.source()
         source["scale"] = {"factor": source["scale"], "unit": "nanometer"}
         return {
             "id": dataset_id(self.address),
             "name": self.address,
             "directoryName": self.address,
-            "isPublic": True,
+            "isPublic": visitor is None or visitor.rules.public(self.address),
             "isActive": True,
             "isEditable": False,
             "folderId": "",

@@ -137,12 +137,12 @@ def _engine(address: str, *, create: bool) -> Engine:
     if url.drivername in ("postgresql", "postgres"):
         url = url.set(drivername="postgresql+psycopg")
     backend = url.get_backend_name()
+    # Connections are opened when they are needed: that is rare, since what was checked is remembered for a while.
     if backend == "postgresql":
-        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        return create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 10})
     if backend != "sqlite" or not url.database or url.database == ":memory:":
         raise _not_understood()
     _make_file(url.database, create=create)
-    # Connections are opened when they are needed: that is rare, since what was checked is remembered for a while.
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _PATIENCE})
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
