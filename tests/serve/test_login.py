@@ -149,6 +149,9 @@ def test_wrong_tokens_do_not_sign_in(client, token):
         answer = browser.post("/login", {"token": text})
         assert answer.status in (400, 401) and browser.cookies == {} and b"<script>" not in answer.body
         assert b'role="alert"' in answer.body
+    for body in (b"a=b&" * 100, b"\xff\x00=%zz&token", b"token=x" * 100_000):
+        answer = browser.request("/login", "POST", {"origin": client.url}, body)
+        assert answer.status in (400, 413)
     for i in range(30):
         answer = browser.post("/login", {"token": f"vx_{i:012d}_{'A' * 43}"})
     assert answer.status == 429 and int(answer.getheader("retry-after")) > 0

@@ -77,7 +77,10 @@ class _Login:
         """Take a token, and begin a session."""
         if not own_page(request.scope, self._site.settings.url):
             return self._told("/", "Please send this form from the page of this server.", 403)
-        form = parse_qs((await request.body())[:_LARGEST].decode("latin-1"), max_num_fields=8)
+        try:
+            form = parse_qs((await request.body())[:_LARGEST].decode("latin-1"), max_num_fields=8)
+        except ValueError:
+            form = {}
         then = local_path(form.get("next", ["/"])[0])
         text = form.get("token", [""])[0].strip()
         visitor = current_visitor()
