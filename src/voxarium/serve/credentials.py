@@ -111,7 +111,7 @@ def own_page(scope: Scope, url: str | None) -> bool:
     headers = dict(scope["headers"])
     site = headers.get(b"sec-fetch-site")
     if site is not None:
-        return site == b"same-origin"  # no page can change it; plain http has it on this machine only
+        return bool(site == b"same-origin")  # no page can change it; plain http has it on this machine only
     origin = headers.get(b"origin")
     if origin is None:
         return False
