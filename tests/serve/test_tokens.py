@@ -179,6 +179,28 @@ def test_it_is_known_when_a_token_was_used_and_what_was_read(client, make, datab
     ]
 
 
+def test_public_data_are_served_while_the_database_is_gone(client, make, database, tmp_path, monkeypatch):
+    from voxarium.errors import Code, StoreError
+    from voxarium.serve.database.rules import set_rule
+
+    set_rule(database, "lab/em.zarr", True)
+    assert until(lambda: client.get(PATH).status == 200)
+    token, gate = make(), client.server.site.gate
+
+    def gone():
+        raise StoreError("gone", code=Code.STORE_UNREADABLE, fix="wait")
+
+    monkeypatch.setattr(
+        gate,
+        "database",
+        type("Gone", (), {"reading": staticmethod(gone), "writing": staticmethod(gone), "close": lambda _: None})(),
+    )
+    gate._until = 0.0
+    assert client.get(PATH).status == 200 and client.get("/raw/lab/x.npy").status == 404
+    answer = client.get("/raw/lab/x.npy", headers={"x-auth-token": token})
+    assert answer.status == 500 and b"gone" not in answer.body
+
+
 # ----------------------------------------------------------------------------------------------------------- guessing
 def test_guessing_is_stopped_and_tells_nothing(client, make):
     token = make()

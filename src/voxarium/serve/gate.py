@@ -99,6 +99,14 @@ class Gate:
         self.rules = Rules(public=public and not self._private, datasets=told)
         self._until = monotonic() + _FRESH
 
+    def _renew(self) -> None:
+        """Look up the rules; while the database does not answer, nobody can change them there."""
+        try:
+            self.refresh()
+        except VoxariumError as error:
+            _LOG.error("the rules about datasets cannot be looked up, those from before hold: %s", error)
+            self._until = monotonic() + _FRESH
+
     def _reread(self) -> None:
         """Read the file again when it changed; while it is wrong, what it said before holds."""
         if self._path is None:
@@ -133,7 +141,7 @@ class Gate:
             What stands before their paths.
         """
         if self.stale:
-            self.refresh()
+            self._renew()
         if credential is None:
             return Visitor(rules=self.rules, client=client)
         network = network_of(client)

@@ -62,14 +62,18 @@ class Guard:
         Takes the scope of a request; returns None when it cannot tell.
     absent : callable
         Returns what the route answers where nothing is: nobody is to see the difference.
+    methods : tuple of str
+        With which requests come; others are refused before anything is looked at. Empty: the route decides.
     """
 
     asks: Callable[[Scope], Asked | None]
     absent: Callable[[], Answer] = _not_found
+    methods: tuple[str, ...] = ("GET", "HEAD")
 
 
-OPEN: Final = Guard(seen_inside)
-_CLOSED: Final = Guard(lambda _: None)
+OPEN: Final = Guard(seen_inside, methods=())
+_CLOSED: Final = Guard(lambda _: None, methods=())
+_REFUSED: Final = [(b"allow", b"GET, HEAD, OPTIONS"), (b"connection", b"close")]
 
 
 def permits(visitor: Visitor, guard: Guard | None, scope: Scope) -> tuple[Asked, Answer | None]:
@@ -78,6 +82,8 @@ def permits(visitor: Visitor, guard: Guard | None, scope: Scope) -> tuple[Asked,
     All requests under access control come through here.
     """
     guard = guard or _CLOSED
+    if guard.methods and scope["method"] not in guard.methods:
+        return Asked(), failure(405, "only GET and HEAD are possible here", _REFUSED)
     asked = guard.asks(scope) or _EVERYTHING
     for address in asked.addresses:
         allowed = visitor.leads_to(address) if asked.folders else visitor.may(address, asked.scope)

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from voxarium.errors import VoxariumError
-from voxarium.serve.access import current_visitor
+from voxarium.serve.access import current_visitor, may_see
 from voxarium.serve.account import account_line
 from voxarium.serve.answers import Answer, failure
 from voxarium.serve.guards import OPEN, Guard, address_guard
@@ -142,6 +142,8 @@ class Thumbnails:
 
     def get(self, address: str, size: int) -> _Picture:
         """Return a picture; an empty one where there is no image, or drawing it takes too much."""
+        if not may_see(address):
+            return _Picture(b"", "", 0.0)
         with self._lock:
             kept = self._kept.get((address, size))
         if kept is not None and monotonic() < kept.until:
