@@ -77,18 +77,23 @@ def until(check: Any, browser: Any) -> None:
         time.sleep(0.1)
 
 
-def lit(browser: Any) -> int:
-    """Return how many pixels are as bright as the block, once Neuroglancer has drawn everything."""
+def seen(browser: Any) -> bool:
+    """Tell whether Neuroglancer draws the bright block; wait until it does."""
     from PIL import Image
 
     ready = (
         "const v = window.viewer; return !!v && v.layerManager.managedLayers.length > 0 && v.isReady() &&"
         " v.layerManager.managedLayers.every(l => l.isReady())"
     )
-    until(lambda: browser.execute_script(ready), browser)
-    time.sleep(0.5)  # the last frame
-    picture = np.asarray(Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")).astype(int)
-    return int((picture.min(axis=-1) > 200).sum())
+
+    def bright() -> bool:
+        if not browser.execute_script(ready):
+            return False
+        picture = np.asarray(Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")).astype(int)
+        return int((picture.min(axis=-1) > 200).sum()) > 5000
+
+    until(bright, browser)
+    return True
 
 
 def signed_in(browser: Any, url: str, token: str, then: str = "/") -> None:
@@ -110,7 +115,7 @@ def test_a_person_signs_in_sees_a_private_image_and_signs_out(lab: tuple[str, st
     until(lambda: browser.execute_script("return document.querySelector('.picture img').naturalWidth > 100"), browser)
     assert browser.execute_script("return document.cookie") == ""  # no script reads it
     browser.get(f"{url}/view/lab/em.zarr")
-    assert lit(browser) > 5000 and token not in browser.current_url
+    assert seen(browser) and token not in browser.current_url
     browser.get(f"{url}/login")
     browser.find_element("xpath", "//button[text()='Sign out']").click()
     until(lambda: "Sign out" not in browser.page_source, browser)
@@ -130,13 +135,13 @@ def test_a_wrong_token_is_told(lab: tuple[str, str, str], browser: Any) -> None:
 def test_a_link_shows_a_private_image_to_whoever_has_it(lab: tuple[str, str, str], browser: Any) -> None:
     url, _, shared = lab
     browser.get(f"{url}/t/{shared}/view/lab/em.zarr")
-    assert lit(browser) > 5000
+    assert seen(browser)
     browser.get(f"{url}/t/{shared}/")
-    assert "lab/em.zarr" in browser.page_source
+    until(lambda: "lab/em.zarr" in browser.page_source, browser)
     browser.find_element("link text", "View").click()
-    assert lit(browser) > 5000 and f"/t/{shared}/v/view/" in browser.current_url
+    assert seen(browser) and f"/t/{shared}/v/view/" in browser.current_url
     browser.get(f"{url}/view/lab/em.zarr")
-    assert "no image is at this address" in browser.page_source
+    until(lambda: "no image is at this address" in browser.page_source, browser)
 
 
 def test_the_viewer_saves_a_state_that_others_open_with_their_own_token(
@@ -145,13 +150,13 @@ def test_the_viewer_saves_a_state_that_others_open_with_their_own_token(
     url, token, shared = lab
     signed_in(browser, url, token)
     browser.get(f"{url}/view/lab/em.zarr")
-    assert lit(browser) > 5000
+    assert seen(browser)
     save = "return fetch('/states', {method: 'POST', body: JSON.stringify(viewer.state.toJSON())}).then(r => r.json())"
     link = browser.execute_script(save)
     assert link.startswith(f"{url}/s/")
     browser.delete_all_cookies()
     browser.get("about:blank")
     browser.get(link)
-    assert "not found" in browser.page_source
+    until(lambda: "not found" in browser.page_source, browser)
     browser.get(link.replace("/s/", f"/t/{shared}/s/"))
-    assert lit(browser) > 5000
+    assert seen(browser)
