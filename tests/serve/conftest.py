@@ -76,3 +76,17 @@ def serve():
     yield start
     for server in running:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql_url():
+    """Start a server of PostgreSQL, once."""
+    from . import postgresql
+
+    if postgresql.programs() is None:
+        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
+    if postgresql.account() is None:
+        pytest.skip("PostgreSQL does not run as root, and there is no other user")
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    with postgresql.running("/tmp", postgresql.account()) as url:
+        yield url

@@ -299,15 +299,26 @@ def test_ids_stand_for_addresses(text):
 
 
 # ------------------------------------------------------------------------------------------------- the real client
-def test_the_real_client_reads_exact_voxels(lab, tmp_path):
+@pytest.mark.parametrize("private", [False, True])
+def test_the_real_client_reads_exact_voxels(lab, tmp_path, serve, private):
     interpreter = os.environ.get("VOXARIUM_WEBKNOSSOS_PYTHON")
     if not interpreter:
         pytest.skip("VOXARIUM_WEBKNOSSOS_PYTHON names no interpreter that has the webknossos client (it is AGPL)")
-    client, truth, _ = lab
+    client, truth, folder = lab
+    token = "anything"
+    if private:
+        pytest.importorskip("sqlalchemy", reason="SQLAlchemy is not installed")
+        from voxarium.serve.database import open_database
+        from voxarium.serve.database.tokens import create_token
+
+        database = open_database(str(tmp_path / "server.db"))
+        token, _ = create_token(database, "script", [("read", "lab")])
+        database.close()
+        client = serve(folder, private=True, database=str(tmp_path / "server.db"))
     np.savez(tmp_path / "truth.npz", **truth)
     script = Path(__file__).with_name("webknossos_script.py")
     done = subprocess.run(
-        [interpreter, str(script), client.url.rstrip("/"), str(tmp_path / "truth.npz")],
+        [interpreter, str(script), client.url.rstrip("/"), str(tmp_path / "truth.npz"), token],
         capture_output=True, text=True, timeout=300, check=False,
         env={k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "WK_TOKEN", "WK_URL")},
     )  # fmt: skip

@@ -10,9 +10,9 @@ warnings.simplefilter("ignore")
 import webknossos as wk  # noqa: E402
 
 
-def main(url: str, truth: str) -> None:
+def main(url: str, truth: str, token: str) -> None:
     data = np.load(truth)
-    with wk.webknossos_context(url, token="anything"):
+    with wk.webknossos_context(url, token=token):
         for name in ("lab/em.h5", "lab/slices", "lab/em.npy", "lab/wk/em", "lab/em.ome.zarr"):
             dataset = wk.Dataset.open_remote(name)
             (layer,) = dataset.layers.values()

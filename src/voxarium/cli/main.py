@@ -10,6 +10,7 @@ from typing import Annotated, Final, cast
 
 import typer
 
+from voxarium.cli.access import access_app
 from voxarium.cli.compare import compare
 from voxarium.cli.convert import convert
 from voxarium.cli.copy import copy
@@ -26,6 +27,7 @@ from voxarium.cli.release_icechunk import icechunk
 from voxarium.cli.resample import resample
 from voxarium.cli.scene import scene
 from voxarium.cli.serve import serve
+from voxarium.cli.token import token_app
 from voxarium.cli.transform import transform
 from voxarium.cli.tree import tree
 from voxarium.cli.upgrade import upgrade
@@ -57,7 +59,7 @@ for _command in (
 ):  # fmt: skip
     app.command()(_command)
 release_app.command()(icechunk)
-for _group in (dataset_app, release_app, log_app, key_app):
+for _group in (dataset_app, release_app, log_app, key_app, token_app, access_app):
     app.add_typer(_group)
 
 

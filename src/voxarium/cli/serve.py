@@ -21,7 +21,8 @@ __all__ = ["serve"]
 
 _MOST_LINES: Final = 30
 _FRESH: Final = 3600.0  # seconds: the first look, which the server begins by itself, is meant
-_LIMITS: Final = "Access and limits"
+_LIMITS: Final = "Limits"
+_WHO: Final = "Who may see what"
 
 
 def serve(
@@ -59,6 +60,39 @@ def serve(
     max_requests: Annotated[
         int, typer.Option(min=1, metavar="N", help="Requests answered at a time.", rich_help_panel=_LIMITS)
     ] = 1024,
+    private: Annotated[
+        bool,
+        typer.Option("--private", help="Show datasets only to those who were given a token.", rich_help_panel=_WHO),
+    ] = False,
+    access: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Which datasets are public, and what users may.", rich_help_panel=_WHO),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|URL",
+            help="Tokens, sessions, saved states: SQLite or PostgreSQL; also VOXARIUM_DATABASE.",
+            rich_help_panel=_WHO,
+        ),
+    ] = None,
+    audit_log: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Who did what, as JSON lines too; - for stderr.", rich_help_panel=_WHO),
+    ] = None,
+    rate: Annotated[
+        float, typer.Option(min=0, metavar="N", help="Requests a second for each client.", rich_help_panel=_LIMITS)
+    ] = 0,
+    rate_megabytes: Annotated[
+        float, typer.Option(min=0, metavar="MB", help="Megabytes a second for each client.", rich_help_panel=_LIMITS)
+    ] = 0,
+    max_cutout: Annotated[
+        int, typer.Option(min=1, metavar="MiB", help="Voxels of one request.", rich_help_panel=_LIMITS)
+    ] = 256,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="Proxy in front, which says where clients are.", rich_help_panel=_LIMITS),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Processes that answer.")] = 1,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -66,9 +100,8 @@ def serve(
     """Serve images to viewers, scripts and browsers, until it is stopped with Ctrl-C."""
     from voxarium.serve.access_log import AccessLog
     from voxarium.serve.index_page import image_json
-    from voxarium.serve.roots import open_roots
     from voxarium.serve.running import bound, run, url_of
-    from voxarium.serve.site import Settings, Site
+    from voxarium.serve.site import Settings, open_site
     from voxarium.serve.workers import Work, run_workers
 
     del read_only
@@ -79,8 +112,16 @@ def serve(
         follow=follow_links,
         url=url,
         most_requests=max_requests,
+        most_cutout=max_cutout << 20,
+        private=private,
+        access=access,
+        database=database,
+        audit_log=audit_log,
+        rate=rate,
+        rate_bytes=rate_megabytes * 1e6,
+        proxies=tuple(proxy or ()),
     )
-    site = Site(open_roots(roots, hidden=hidden, follow=follow_links), settings)
+    site = open_site(roots, settings)
     log = None if access_log is None else AccessLog(access_log)
     logging.getLogger("voxarium.serve").addHandler(logging.StreamHandler(sys.stderr))
     listening = bound(host, port)
@@ -94,6 +135,8 @@ def serve(
             sys.stdout.flush()
         elif not quiet:
             say(f"{address}  serves {', '.join(site.catalogue.roots)}; the page there has the URLs of every image")
+            if private:
+                say("  datasets are private: voxarium token create NAME --may 'read:*' makes a token to see them")
             sys.stdout.flush()
             threading.Thread(target=_say_images, args=(site, address), daemon=True).start()
 

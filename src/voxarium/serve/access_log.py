@@ -11,11 +11,13 @@ from typing import Any, Final, TextIO
 from urllib.parse import parse_qsl
 
 from voxarium.errors import Code, StoreError
+from voxarium.serve.secret_text import redacted
 
 __all__ = ["AccessLog", "shown_path", "shown_query"]
 
-# What comes behind these in a path is a token: /t/{token}/…, and /v/{token}/ of viewers.
-_TOKENS: Final = re.compile(r"^/(t|v)/[^/]+")
+# What comes behind these in a path is a token: /t/{token}/…, and those of viewers that share their view.
+_TOKEN: Final = re.compile(r"^(/+t/)[^/]+")
+_SHARED: Final = re.compile(r"^(/+(?:t/[*]{3}/+)?(?:v|events|state|action|credentials)/)[^/]+")
 # Arguments whose values say what was asked for and are nobody's secret. Of all others only the names are logged.
 _PLAIN: Final = frozenset({"box", "level", "at", "format", "size", "list-type", "prefix", "delimiter", "max-keys"})
 _LONGEST: Final = 2048
@@ -30,7 +32,7 @@ def shown_path(path: str) -> str:
     >>> shown_path("/t/abc/raw/em/0")
     '/t/***/raw/em/0'
     """
-    return _TOKENS.sub(r"/\1/***", path)[:_LONGEST]
+    return redacted(_SHARED.sub(r"\1***", _TOKEN.sub(r"\1***", path)))[:_LONGEST]
 
 
 def shown_query(query: bytes) -> str:
@@ -42,7 +44,7 @@ def shown_query(query: bytes) -> str:
     'level=2&token=***'
     """
     pairs = parse_qsl(query.decode("utf-8", "replace")[:_LONGEST], keep_blank_values=True)
-    return "&".join(f"{name}={value if name in _PLAIN else '***'}" for name, value in pairs)
+    return redacted("&".join(f"{name}={value if name in _PLAIN else '***'}" for name, value in pairs))
 
 
 class AccessLog:
@@ -74,12 +76,22 @@ class AccessLog:
                 fix="name a file in a folder that the server may write, or - for the standard error stream",
             ) from error
 
-    def add(self, scope: Mapping[str, Any], *, route: str, status: int, sent: int, seconds: float) -> None:
+    def add(
+        self,
+        scope: Mapping[str, Any],
+        *,
+        route: str,
+        status: int,
+        sent: int,
+        seconds: float,
+        client: str = "",
+        who: str = "",
+    ) -> None:
         """Note a request. `scope` is that of ASGI."""
         headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
         line: dict[str, Any] = {  # Any: JSON
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "client": (scope.get("client") or ("",))[0],
+            "client": client or (scope.get("client") or ("",))[0],
             "method": scope["method"],
             "path": shown_path(scope["path"]),
             "status": status,
@@ -87,11 +99,17 @@ class AccessLog:
             "seconds": round(seconds, 6),
             "route": route,
         }
+        if who:
+            line["who"] = who
         if scope["query_string"]:
             line["query"] = shown_query(scope["query_string"])
         for name, value in headers:
             if name in (b"range", b"user-agent"):
-                line[name.decode()] = value.decode("latin-1")[:256]
+                line[name.decode()] = redacted(value.decode("latin-1"))[:256]
+        self.write(line)
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Note a document that has nothing secret in it."""
         self._lines.append(json.dumps(line, separators=(",", ":")))
         if len(self._lines) >= _LINES:
             self.flush()

@@ -1,8 +1,8 @@
 """``/v1/``: every image as channels of a Boss, for ``intern`` and others that read from such a service.
 
 Contract: https://docs.theboss.io/docs, the routes that reading needs: collections, experiments, channels, coordinate
-frames, levels, and cutouts in blosc. Which image is which channel: see `voxarium.serve.bossdb_channels`. Tokens are
-accepted, whatever they are.
+frames, levels, and cutouts in blosc. Which image is which channel: see `voxarium.serve.bossdb_channels`. Without access
+control, tokens are accepted, whatever they are.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ import numpy as np
 
 from voxarium.codecs.blosc import Blosc
 from voxarium.errors import InputError, NotFoundError, UnsupportedError
+from voxarium.serve.access import current_visitor, leads_to, may_see
 from voxarium.serve.addresses import key_of
 from voxarium.serve.answers import Answer, json_answer
 from voxarium.serve.bossdb_channels import BossNames, Experiment, experiment_of
 from voxarium.serve.catalogue import Scan
+from voxarium.serve.guards import OPEN
 from voxarium.serve.sending import send_answer
 from voxarium.serve.site import Mount, Site
 from voxarium.serve.volumes import Volumes
@@ -33,13 +35,13 @@ __all__ = ["BossApp", "mount"]
 _FRESH: Final = 30.0
 _SPAN: Final = re.compile(r"([0-9]{1,15}):([0-9]{1,15})\Z", re.ASCII)
 _LARGE: Final = 64 << 20  # bytes of a cutout that has to wait for other such ones
-_LARGEST: Final = 512 << 20
 _BLOSC: Final = b"application/blosc"
 
 
 def mount(site: Site) -> Mount:
     """Return the routes."""
-    return Mount(name="bossdb", bare={"v1": BossApp(site)})
+    # Names follow from all images together: what a request is about is known only when they were looked up.
+    return Mount(name="bossdb", bare={"v1": BossApp(site)}, guards={"v1": OPEN})
 
 
 class BossApp:
@@ -84,12 +86,13 @@ class BossApp:
 
     # ------------------------------------------------------------------------------------------------- documents
     def _names(self) -> BossNames:
-        scan = self._site.catalogue.scan(_FRESH)
+        self._site.catalogue.scan(_FRESH)
+        scan = self._site.catalogue.unfiltered
         named = self._named
         if named is None or named[0] is not scan:
             images = [(e.root.name, e.address) for e in scan.entries if e.image is not None]
             named = self._named = (scan, BossNames.of(self._site.catalogue.roots, images))
-        return named[1]
+        return named[1] if current_visitor() is None else named[1].seen(leads_to, may_see)
 
     def _experiment(self, collection: str, experiment: str) -> Experiment | None:
         names = self._names()
@@ -142,7 +145,7 @@ class BossApp:
             return _failure(406, "cutouts are sent as application/blosc")
         if b"filter=" in scope["query_string"]:
             return _failure(400, "cutouts are not filtered by ids")
-        box = _box(found, int(parts[3]), parts[4:])
+        box = _box(found, int(parts[3]), parts[4:], self._site.settings.most_cutout * 2)
         if isinstance(box, Answer):
             return box
         if math.prod(e - s for s, e in box) * found.dtype.itemsize <= _LARGE:
@@ -151,7 +154,7 @@ class BossApp:
             return _voxels(found, channel, int(parts[3]), box)
 
 
-def _box(found: Experiment, level: int, ranges: Sequence[str]) -> list[tuple[int, int]] | Answer:
+def _box(found: Experiment, level: int, ranges: Sequence[str], largest: int) -> list[tuple[int, int]] | Answer:
     """Return first and stop along x, y, z and perhaps t; what is answered where they cannot be."""
     if level >= len(found.levels):
         return _failure(400, f"the channel has {len(found.levels)} levels")
@@ -159,8 +162,8 @@ def _box(found: Experiment, level: int, ranges: Sequence[str]) -> list[tuple[int
     limits = _limits(found, level)
     if len(box) != len(ranges) or any(not a <= s < e <= b for (s, e), (a, b) in zip(box, limits, strict=False)):
         return _failure(400, "ranges are first:stop, inside the coordinate frame")
-    if math.prod(e - s for s, e in box) * found.dtype.itemsize > _LARGEST:
-        return _failure(413, f"a cutout has at most {_LARGEST} bytes")
+    if math.prod(e - s for s, e in box) * found.dtype.itemsize > largest:
+        return _failure(413, f"a cutout has at most {largest} bytes")
     return box
 
 

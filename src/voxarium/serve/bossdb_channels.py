@@ -7,7 +7,7 @@ its address; each of its channels is a channel: ``image`` or ``labels``, with a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,10 +39,13 @@ class BossNames:
         Collection → experiment → address of the image.
     frames : mapping
         Coordinate frame → (collection, experiment).
+    roots : mapping
+        Collection → root.
     """
 
     experiments: Mapping[str, Mapping[str, str]]
     frames: Mapping[str, tuple[str, str]]
+    roots: Mapping[str, str]
 
     @classmethod
     def of(cls, roots: Iterable[str], addresses: Iterable[tuple[str, str]]) -> BossNames:
@@ -65,7 +68,17 @@ class BossNames:
             name = _unique(_sound(address[len(root) :].strip("/:") or root), held)
             held[name] = address
             frames[_unique(f"{collection}-{name}", frames)] = (collection, name)
-        return cls(experiments=experiments, frames=frames)
+        return cls(experiments=experiments, frames=frames, roots={name: root for root, name in collections.items()})
+
+    def seen(self, root: Callable[[str], bool], address: Callable[[str], bool]) -> BossNames:
+        """Return the names of those roots and images that are shown; they are the same for everybody."""
+        shown = {
+            collection: {name: place for name, place in held.items() if address(place)}
+            for collection, held in self.experiments.items()
+            if root(self.roots[collection])
+        }
+        frames = {frame: place for frame, place in self.frames.items() if place[1] in shown.get(place[0], ())}
+        return BossNames(experiments=shown, frames=frames, roots=self.roots)
 
     def frame(self, collection: str, experiment: str) -> str:
         """Return the name of the coordinate frame of an experiment."""

@@ -20,6 +20,7 @@ from voxarium.core.hierarchy import Node, walk
 from voxarium.core.image import Image
 from voxarium.core.opening import open_image
 from voxarium.errors import Code, InputError, NotFoundError, VoxariumError
+from voxarium.serve.access import current_visitor, leads_to, may_see
 from voxarium.serve.addresses import is_shown
 from voxarium.serve.releases import ReleaseEntry, ReleaseRoots
 from voxarium.serve.roots import Root
@@ -80,6 +81,8 @@ class Found:
 class Catalogue:
     """Images by address. Thread-safe; everything here may wait for disks and networks.
 
+    A request finds only what its visitor may see; to all others nothing is there.
+
     Parameters
     ----------
     roots : sequence of Root
@@ -91,7 +94,7 @@ class Catalogue:
     def __init__(self, roots: Sequence[Root], *, hidden: bool = False) -> None:
         self.roots = {root.name: root for root in roots}
         self.releases = ReleaseRoots(self.roots, hidden=hidden)
-        self.latest = Scan()
+        self._all = Scan()
         self._scanned_releases: OrderedDict[str, tuple[Root, Scan]] = OrderedDict()
         self._scanning = threading.Lock()
         self._lock = threading.Lock()
@@ -102,12 +105,29 @@ class Catalogue:
     def scan(self, fresh: float = 0.0) -> Scan:
         """Look through all roots, unless that was done less than `fresh` seconds ago; return what is found."""
         with self._scanning:
-            latest = self.latest
-            if latest.at is None or time() - latest.at >= fresh:
-                found = tuple(e for root in self.roots.values() for e in _entries(root))
-                latest = Scan(found, time(), self._releases(found))
-                self.latest = latest
-        return latest
+            found = self._all
+            if found.at is None or time() - found.at >= fresh:
+                entries = tuple(e for root in self.roots.values() for e in _entries(root))
+                self._all = Scan(entries, time(), self._releases(entries))
+        return self.latest
+
+    @property
+    def latest(self) -> Scan:
+        """What was found last, as far as the request that is being answered may see it."""
+        visitor, found = current_visitor(), self._all
+        if visitor is None or visitor.may("*"):
+            return found
+        entries = tuple(e for e in found.entries if visitor.may(e.address))
+        return Scan(entries, found.at, tuple(e for e in found.releases if visitor.may(e.address)))
+
+    @property
+    def unfiltered(self) -> Scan:
+        """What was found last, also what a visitor must not be told of: for names that are the same for all."""
+        return self._all
+
+    def seen_roots(self) -> dict[str, Root]:
+        """Return the roots that the request that is being answered may see something of."""
+        return {name: root for name, root in self.roots.items() if leads_to(name)}
 
     def _releases(self, found: Sequence[Entry]) -> tuple[ReleaseEntry, ...]:
         try:
@@ -124,7 +144,7 @@ class Catalogue:
         NotFoundError
             If there is no such release, or it was withdrawn.
         """
-        found = self.releases.find(address)
+        found = self.releases.find(address) if may_see(address) else None
         if found is None or found[1]:
             raise _nothing(address)
         root = found[0]
@@ -166,6 +186,8 @@ class Catalogue:
         FormatError, UnsupportedError, StoreError
             If it cannot be opened.
         """
+        if not may_see(address):
+            raise _nothing(address)
         with self._lock:
             known = self._known.get(address)
             if known is not None and monotonic() < known[0]:

@@ -18,6 +18,7 @@ from voxarium.model.box import Box
 from voxarium.serve.answers import Answer, failure, json_answer
 from voxarium.serve.arguments import RefusedError, arguments_of, image_at, parse_box, parse_index, too_large
 from voxarium.serve.cutout_files import FORMATS, Cutout, encode
+from voxarium.serve.guards import Guard, address_guard
 from voxarium.serve.sending import send_answer
 from voxarium.serve.site import Mount, Site
 from voxarium.serve.tiles import tile
@@ -34,7 +35,12 @@ _MOST_BINS: Final = 4096
 def mount(site: Site) -> Mount:
     """Return the routes of voxels."""
     routes = {"cutout": _cutout, "tile": tile, "value": _value, "histogram": _histogram}
-    return Mount(name="voxels", bare={name: _app(site, name, answer) for name, answer in routes.items()})
+    apps = {name: _app(site, name, answer) for name, answer in routes.items()}
+    return Mount(name="voxels", bare=apps, guards={n: Guard(address_guard(n), _absent) for n in routes})
+
+
+def _absent() -> Answer:
+    return failure(404, "no image is at this address")
 
 
 def _app(site: Site, name: str, make: Callable[[Site, Scope, bytes], Answer]) -> ASGIApp:

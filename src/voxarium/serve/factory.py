@@ -13,8 +13,7 @@ from typing import Final
 
 from voxarium.errors import Code, InputError
 from voxarium.serve.application import Application
-from voxarium.serve.roots import open_roots
-from voxarium.serve.site import Settings, Site
+from voxarium.serve.site import Settings, open_site
 
 __all__ = ["VARIABLE", "application"]
 
@@ -42,4 +41,4 @@ def application() -> Application:
             code=Code.ARGUMENT_INVALID,
             fix=f'set it to a document such as {{"roots": ["/data"]}}; settings are {", ".join(sorted(known))}',
         ) from error
-    return Application(Site(open_roots(roots, hidden=settings.hidden, follow=settings.follow), settings))
+    return Application(open_site(roots, settings))

@@ -124,7 +124,14 @@ def release_json(entry: ReleaseEntry, base: str) -> dict[str, Any]:
 
 # -------------------------------------------------------------------------------------------------------------- HTML
 def index_page(
-    scan: Scan, roots: Sequence[Root], base: str, *, first: int = 0, search: str = "", release: str = ""
+    scan: Scan,
+    roots: Sequence[Root],
+    base: str,
+    *,
+    first: int = 0,
+    search: str = "",
+    release: str = "",
+    account: str = "",
 ) -> str:
     """Return the page.
 
@@ -142,11 +149,13 @@ def index_page(
         Show only what has all these words in its address, format or type.
     release : str
         Address of the release whose images are shown; empty for all that is served.
+    account : str
+        HTML: who is signed in, or where to sign in.
     """
     words = search.lower().split()
     shown = [e for e in scan.entries if e.image is not None and all(w in _searched(e) for w in words)]
     problems = [e for e in scan.entries if e.image is None] if not words and not first else []
-    parts = [_head(scan, roots, len(shown), search, release)]
+    parts = [account, _head(scan, roots, len(shown), search, release)]
     parts.extend(_article(e, base) for e in shown[first : first + _ON_A_PAGE])
     parts.extend(_problem(e) for e in problems[:_ON_A_PAGE])
     parts.append(_turning(len(shown), first, search, release))

@@ -57,9 +57,12 @@ class FolderLister:
         The outermost.
     hidden, follow : bool
         Show names that begin with a dot; follow links that lead out of the folder.
+    links : bool
+        Follow links at all.
     """
 
-    def __init__(self, folder: str, *, hidden: bool = False, follow: bool = False) -> None:
+    def __init__(self, folder: str, *, hidden: bool = False, follow: bool = False, links: bool = True) -> None:
+        self._links = links
         self._prefix = os.path.abspath(folder).rstrip("/") + "/"
         self._real = os.path.realpath(folder).rstrip("/") + "/"
         self._hidden = hidden
@@ -74,7 +77,7 @@ class FolderLister:
         except OSError:
             return None
         try:
-            if not self._follow and not (opened_path(fd) + "/").startswith(self._real):
+            if not self._follow and not self._is_inside(opened_path(fd) + "/", folder):
                 return None
             with os.scandir(fd) as found:
                 return [e for item in found if (e := self._entry(fd, item)) is not None]
@@ -89,13 +92,18 @@ class FolderLister:
             if not (self._hidden or is_shown(item.name)):
                 return None
             status = item.stat()
-            if item.is_symlink() and not self._follow and not self._leads_inside(folder, item.name):
+            if item.is_symlink() and not self._follow and not (self._links and self._leads_inside(folder, item.name)):
                 return None
         except (OSError, ValueError):
             return None  # gone meanwhile, a link to nowhere, or a name that is no key
         if stat.S_ISDIR(status.st_mode):
             return Entry(item.name + "/", None, status.st_mtime)
         return Entry(item.name, status.st_size, status.st_mtime) if stat.S_ISREG(status.st_mode) else None
+
+    def _is_inside(self, real: str, folder: str) -> bool:
+        return (
+            real.startswith(self._real) if self._links else real == (f"{self._real}{folder}/" if folder else self._real)
+        )
 
     def _leads_inside(self, folder: int, name: str) -> bool:
         return (os.path.realpath(f"{opened_path(folder)}/{name}") + "/").startswith(self._real)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from voxarium.serve.guards import OPEN, Asked, Guard
 from voxarium.serve.site import Mount, Site
 
 if TYPE_CHECKING:
@@ -27,4 +28,8 @@ def mount(site: Site) -> Mount:
     async def metrics(_: Request) -> Response:
         return PlainTextResponse(site.metrics.text(), media_type="text/plain; version=0.0.4", headers=fresh)
 
-    return Mount(name="operation", routes=[Route("/healthz", healthz), Route("/metrics", metrics)])
+    return Mount(
+        name="operation",
+        routes=[Route("/healthz", healthz), Route("/metrics", metrics)],
+        guards={"healthz": OPEN, "metrics": Guard(lambda _: Asked(("*",), scope="admin"))},
+    )

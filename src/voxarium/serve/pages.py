@@ -12,6 +12,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from voxarium.errors import NotFoundError, VoxariumError
+from voxarium.serve.access import current_visitor, may_see
+from voxarium.serve.account import account_line
+from voxarium.serve.answers import Answer, failure
+from voxarium.serve.guards import OPEN, Guard, address_guard
 from voxarium.serve.index_page import INDEX_SCRIPT, image_json, index_page, release_json
 from voxarium.serve.raw_routes import listed_from_top
 from voxarium.serve.site import Mount, Settings, Site
@@ -42,7 +46,13 @@ _KEPT_BYTES: Final = 32 << 20
 
 
 def base_url(request: Request, settings: Settings) -> str:
-    """Return the address that visitors know the server under."""
+    """Return the address that visitors know the server under; for those who come with a token in it, with the token."""
+    visitor = current_visitor()
+    return plain_url(request, settings) + ("" if visitor is None else visitor.prefix)
+
+
+def plain_url(request: Request, settings: Settings) -> str:
+    """Return the address of the server, without anything secret."""
     if settings.url is not None:
         return settings.url.rstrip("/")
     host = request.headers.get("host", "")
@@ -73,17 +83,21 @@ def mount(site: Site) -> Mount:
         text = await site.run(
             index_page,
             scan,
-            list(site.catalogue.roots.values()),
+            list(site.catalogue.seen_roots().values()),
             base_url(request, site.settings),
             first=int(first) if first.isdecimal() and len(first) < 9 else 0,
             search=request.query_params.get("search", "")[:200],
             release=release,
+            account=account_line(current_visitor()),
         )
         return HTMLResponse(text, headers=_HEADERS)
 
     async def images(request: Request) -> Response:
         release = request.query_params.get("release", "")[:_LONGEST]
-        scan = await (site.run_slow(site.catalogue.scan_release, release) if release else site.look())
+        try:
+            scan = await (site.run_slow(site.catalogue.scan_release, release) if release else site.look())
+        except NotFoundError:
+            return Response("no such release\n", 404, media_type="text/plain", headers={"cache-control": "no-store"})
         base = base_url(request, site.settings)
         return JSONResponse(
             {
@@ -106,7 +120,12 @@ def mount(site: Site) -> Mount:
         return Response(picture.png, media_type="image/png", headers=headers)
 
     routes = [Route("/", index), Route("/images.json", images), Route("/thumbnail/{address:path}", thumbnail)]
-    return Mount(name="pages", routes=routes)
+    guards = {"": OPEN, "images.json": OPEN, "thumbnail": Guard(address_guard("thumbnail"), _absent)}
+    return Mount(name="pages", routes=routes, guards=guards)
+
+
+def _absent() -> Answer:
+    return failure(404, "not found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +156,8 @@ class Thumbnails:
 
     def get(self, address: str, size: int) -> _Picture:
         """Return a picture; an empty one where there is no image, or drawing it takes too much."""
+        if not may_see(address):
+            return _Picture(b"", "", 0.0)
         with self._lock:
             kept = self._kept.get((address, size))
         if kept is not None and monotonic() < kept.until:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from voxarium.errors import ChecksumError, Code, NotFoundError
+from voxarium.serve.access import current_visitor, leads_to, may_see
 from voxarium.serve.addresses import key_of
 from voxarium.serve.answers import Answer, WouldWait, failure
-from voxarium.serve.listing import Entry, folder_page
+from voxarium.serve.guards import Asked, Guard, address_below
+from voxarium.serve.listing import Entry, Lister, folder_page
 from voxarium.serve.listing_pages import html_listing, json_listing, s3_listing
 from voxarium.serve.raw import RawRequest, absent, answer_raw
 from voxarium.serve.roots import Root
@@ -36,7 +38,17 @@ _LOG: Final = logging.getLogger("voxarium.serve")
 def mount(site: Site) -> Mount:
     """Return the routes of raw bytes."""
     app = RawApp(site)
-    return Mount(name="raw", bare={"raw": app})
+    return Mount(name="raw", bare={"raw": app}, guards={"raw": Guard(_asked)})
+
+
+def _asked(scope: Scope) -> Asked | None:
+    """Return whose bytes a request is for; lists are of what may be seen."""
+    path: bytes = scope["raw_path"]
+    listed = path.endswith(b"/") or b"list-type" in scope["query_string"]
+    if path.strip(b"/") == b"raw":
+        return Asked()
+    address = address_below(scope, "raw")
+    return None if address is None else Asked((address,), folders=listed)
 
 
 class RawApp:
@@ -143,7 +155,8 @@ class RawApp:
             return failure(502, "the release lists this object, and what is stored in its place is gone or another one")
 
     async def _is_folder(self, root: Root, key: str) -> bool:
-        return root.lister is not None and await self._site.run(root.lister.entries, key) is not None
+        lister = _seen(root)
+        return lister is not None and await self._site.run(lister.entries, key) is not None
 
     def _root(self, raw: bytes) -> Root | None:
         root = self._roots.get(raw)
@@ -156,9 +169,10 @@ class RawApp:
         self, root: Root, rest: bytes, headers: Mapping[bytes, bytes], query: Mapping[str, str]
     ) -> Answer:
         folder = key_of(rest[:-1], hidden=self._site.settings.hidden) if rest else ""
-        if folder is None or root.lister is None:
+        lister = _seen(root)
+        if folder is None or lister is None:
             return absent()
-        entries = await self._site.run_slow(folder_page, root.lister, folder)
+        entries = await self._site.run_slow(folder_page, lister, folder)
         if entries is None:
             return absent()
         return self._folder_answer(f"{root.name}/{folder}".rstrip("/"), entries, headers, query)
@@ -186,7 +200,8 @@ class RawApp:
         if root is None and address is not None:
             released = self._site.catalogue.releases.find(address)
             root = None if released is None else released[0]
-        return absent() if root is None or root.lister is None else s3_listing(root.name, root.lister, query)
+        lister = None if root is None else _seen(root)
+        return absent() if root is None or lister is None else s3_listing(root.name, lister, query)
 
 
 def listed_from_top(site: Site, query: Mapping[str, str]) -> Answer:
@@ -225,6 +240,31 @@ def _query(raw: bytes) -> dict[str, str]:
     return dict(pairs)
 
 
+def _seen(root: Root) -> Lister | None:
+    """Return the lister of a root: of what the request may see."""
+    return root.lister if root.lister is None or current_visitor() is None else _SeenLister(root.name, root.lister)
+
+
+class _SeenLister:
+    """Lists what the request that is being answered may see of a root, and what leads there."""
+
+    def __init__(self, name: str, lister: Lister) -> None:
+        self._name = name
+        self._lister = lister
+
+    def entries(self, folder: str) -> list[Entry] | None:
+        """Return what is in a folder."""
+        above = f"{self._name}/{folder}" if folder else self._name
+        found = self._lister.entries(folder) if leads_to(above) else None
+        if found is None:
+            return None
+        return [e for e in found if (leads_to if e.name.endswith("/") else may_see)(f"{above}/{e.name}")]
+
+    def size(self, key: str) -> int:
+        """Return the size of an object."""
+        return self._lister.size(key) if may_see(f"{self._name}/{key}") else 0
+
+
 class _RootsLister:
     """All roots as the folders of one."""
 
@@ -238,9 +278,10 @@ class _RootsLister:
     def entries(self, folder: str) -> list[Entry] | None:
         """Return the roots, or what is in one of them."""
         if not folder:
-            return [Entry(f"{name}/" if root.lister else name) for name, root in self._roots.items()]
+            return [Entry(f"{n}/" if root.lister else n) for n, root in self._roots.items() if leads_to(n)]
         root, below = self._split(folder)
-        return None if root is None or root.lister is None else root.lister.entries(below)
+        lister = None if root is None else _seen(root)
+        return None if lister is None else lister.entries(below)
 
     def size(self, key: str) -> int:
         """Return the size of an object, or of a root that is a file."""

@@ -78,22 +78,34 @@ class Root:
 
 
 class ConfinedStore(LocalStore):
-    """A folder of this machine in which links that lead out of it are dead."""
+    """A folder of this machine in which links that lead out of it are dead, or all links.
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    Parameters
+    ----------
+    root : str or path
+        The folder.
+    links : bool
+        Follow links that stay inside.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], *, links: bool = True) -> None:
         super().__init__(root)
+        self._links = links
         self._real = os.path.realpath(self.root).rstrip("/") + "/"
         self._inside: dict[str, float] = {}
 
     def _path(self, key: str) -> str:
         path = super()._path(key)
         if os.path.islink(path):
-            if not (os.path.realpath(path) + "/").startswith(self._real):
+            if not self._links or not (os.path.realpath(path) + "/").startswith(self._real):
                 raise FileNotFoundError(f"{key} leads out of the folder")
             return path
         folder = os.path.dirname(path)
         if self._inside.get(folder, 0.0) < monotonic():
-            if not (os.path.realpath(folder) + "/").startswith(self._real):
+            real = os.path.realpath(folder) + "/"
+            below = key.rstrip("/").rpartition("/")[0]
+            whole = f"{self._real}{below}/" if below else self._real
+            if not real.startswith(self._real) or not (self._links or real == whole):
                 raise FileNotFoundError(f"{key} leads out of the folder")
             if len(self._inside) > 4096:
                 self._inside.clear()
@@ -122,7 +134,9 @@ class ConfinedStore(LocalStore):
             return None
 
 
-def open_roots(uris: Iterable[str], *, hidden: bool = False, follow: bool = False) -> tuple[Root, ...]:
+def open_roots(
+    uris: Iterable[str], *, hidden: bool = False, follow: bool = False, links: bool = True
+) -> tuple[Root, ...]:
     """Open what is to be served.
 
     Parameters
@@ -133,6 +147,8 @@ def open_roots(uris: Iterable[str], *, hidden: bool = False, follow: bool = Fals
         Serve names that begin with a dot too.
     follow : bool
         Follow symbolic links that lead out of a root.
+    links : bool
+        Follow those that stay in it. With access control they are dead: they would show a dataset under another name.
 
     Raises
     ------
@@ -147,7 +163,7 @@ def open_roots(uris: Iterable[str], *, hidden: bool = False, follow: bool = Fals
         name, uri = _name_of(given)
         unique = _unique(name or _last_part(uri), taken, stated=name is not None)
         taken.add(unique)
-        roots.append(_opened(unique, uri, hidden=hidden, follow=follow))
+        roots.append(_opened(unique, uri, hidden=hidden, follow=follow, links=links))
     return tuple(roots)
 
 
@@ -172,7 +188,7 @@ def _unique(name: str, taken: set[str], *, stated: bool) -> str:
     return next(f"{name}-{i}" for i in range(2, len(taken) + 3) if f"{name}-{i}" not in taken)
 
 
-def _opened(name: str, uri: str, *, hidden: bool, follow: bool) -> Root:
+def _opened(name: str, uri: str, *, hidden: bool, follow: bool, links: bool) -> Root:
     where = parse_uri(uri)
     whole: tuple[ByteSource, str] | None = None
     if where.scheme == "file" and os.path.isfile(where.base):
@@ -181,12 +197,13 @@ def _opened(name: str, uri: str, *, hidden: bool, follow: bool) -> Root:
         whole = (FolderSource(os.path.dirname(real)), os.path.basename(real))
     store, path = open_source_store(uri)
     if type(store) is LocalStore and not follow:
-        store = ConfinedStore(store.root)
+        store = ConfinedStore(store.root, links=links)
     shown = "/".join(p for p in (store.uri, path) if p)
     known: dict[str, Any] = {"name": name, "uri": shown, "store": store, "path": path}  # Any: of `Root`
     if isinstance(store, LocalStore) and not path:
-        source = FolderSource(store.root, follow=follow)
-        return Root(**known, source=source, lister=FolderLister(store.root, hidden=hidden, follow=follow))
+        source = FolderSource(store.root, follow=follow, links=links)
+        lister = FolderLister(store.root, hidden=hidden, follow=follow, links=links)
+        return Root(**known, source=source, lister=lister)
     if isinstance(store, ReleaseStore) and _is_published(store):
         return _release_root(known, store, path, hidden=hidden)
     object_key = path.partition("::")[0]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxarium.errors import Code, StoreError, UnsupportedError
 from voxarium.serve.access_log import AccessLog
-from voxarium.serve.site import Settings, Site
+from voxarium.serve.site import Settings, Site, open_site
 
 if TYPE_CHECKING:
     import uvicorn
@@ -183,10 +183,7 @@ class BackgroundServer:
         settings: Settings | None = None,
         access_log: AccessLog | None = None,
     ) -> None:
-        from voxarium.serve.roots import open_roots
-
-        settings = settings or Settings()
-        self.site = Site(open_roots(uris, hidden=settings.hidden, follow=settings.follow), settings)
+        self.site = open_site(uris, settings)
         self._ready = threading.Event()
         self._server: Any = make_server(self.site, access_log, self._ready.set)  # Any: uvicorn is optional
         self._socket = bound(host, port)

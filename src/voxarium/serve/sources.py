@@ -103,11 +103,14 @@ class FolderSource:
         Nothing outside it is ever sent, whatever links say, unless `follow` is set.
     follow : bool
         Follow symbolic links that lead out of the folder.
+    links : bool
+        Follow symbolic links at all; without it, a file is found under one name only.
     """
 
     nearby = True
 
-    def __init__(self, folder: str, *, follow: bool = False) -> None:
+    def __init__(self, folder: str, *, follow: bool = False, links: bool = True) -> None:
+        self._links = links
         self._prefix = os.path.abspath(folder).rstrip("/") + "/"
         self._real = os.path.realpath(folder).rstrip("/") + "/"
         self._follow = follow
@@ -137,9 +140,10 @@ class FolderSource:
     def _is_inside(self, fd: int, key: str) -> bool:
         """Tell whether an open file lies in the folder. The file is asked, not its path, which may change meanwhile."""
         try:
-            return opened_path(fd).startswith(self._real)
+            real = opened_path(fd)
         except OSError:
-            return os.path.realpath(self._prefix + key).startswith(self._real)
+            real = os.path.realpath(self._prefix + key)
+        return real.startswith(self._real) if self._links else real == self._real + key
 
 
 def opened_path(fd: int) -> str:

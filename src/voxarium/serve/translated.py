@@ -18,6 +18,7 @@ from voxarium.model.axes import Axis
 from voxarium.serve.addresses import key_of
 from voxarium.serve.answers import Answer, failure
 from voxarium.serve.catalogue import Found
+from voxarium.serve.guards import Asked, Guard, address_below
 from voxarium.serve.raw import RawRequest, absent, answer_raw
 from voxarium.serve.sending import send_answer
 from voxarium.serve.site import Mount, Site
@@ -89,7 +90,12 @@ VIEWS: Final[dict[str, View]] = {
 
 def mount(site: Site) -> Mount:
     """Return the routes of translated images."""
-    return Mount(name="translated", bare={"as": TranslatedApp(Presentations(site))})
+    return Mount(name="translated", bare={"as": TranslatedApp(Presentations(site))}, guards={"as": Guard(_asked)})
+
+
+def _asked(scope: Scope) -> Asked | None:
+    address = address_below(scope, "as", skipped=1)
+    return None if address is None else Asked((address,))
 
 
 class Presentations:

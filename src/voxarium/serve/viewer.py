@@ -11,19 +11,23 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from voxarium.errors import Code, UnsupportedError
+from voxarium.serve.access import current_visitor
 from voxarium.serve.addresses import key_of
+from voxarium.serve.answers import Answer, failure
 from voxarium.serve.arguments import RefusedError
+from voxarium.serve.guards import OPEN, Guard, images_asked
 from voxarium.serve.layers import state_of
-from voxarium.serve.pages import base_url
+from voxarium.serve.pages import base_url, plain_url
 from voxarium.serve.saved_states import SavedStates, Sessions
 from voxarium.serve.site import Mount, Site
+from voxarium.serve.state_text import places_in, portable, prefixed
 from voxarium.spec.neuroglancer_state import dump_link
 
 if TYPE_CHECKING:
@@ -92,13 +96,21 @@ def mount(site: Site) -> Mount:
         Route("/v/{token}", viewer.page),
         Route("/v/{token}/{name:path}", viewer.page),
         Route("/s", viewer.save, methods=["POST"]),
+        Route("/states", viewer.save, methods=["POST"]),
         Route("/s/{name}", viewer.saved),
         Route("/events/{token}", viewer.events),
         Route("/state/{token}", viewer.change, methods=["POST"]),
         Route("/action/{token}", viewer.action, methods=["POST"]),
         Route("/credentials/{token}", viewer.credentials, methods=["POST"]),
     ]
-    return Mount(name="viewer", routes=routes)
+    shown = {name: Guard(partial(images_asked, first=name), _absent) for name in ("view", "view.json")}
+    # What states show is known when they were found: they are looked up as far as the visitor may see all of it.
+    others = dict.fromkeys(("v", "s", "states", "events", "state", "action", "credentials"), OPEN)
+    return Mount(name="viewer", routes=routes, guards={**shown, **others})
+
+
+def _absent() -> Answer:
+    return failure(404, "no image is at this address")
 
 
 class Viewer:
@@ -160,19 +172,67 @@ class Viewer:
         state, _ = await self._document(request)
         if not isinstance(state, dict):
             return _plain(400, "a state is a JSON object")
-        name = await self._site.run(self._saved.save, state)
-        return JSONResponse(f"{base_url(request, self._site.settings)}/s/{name}", status_code=201)
+        try:
+            name = await self._site.run(self._keep, state)
+        except RefusedError as refused:
+            return _told(refused)
+        # Without the token of who saved it: others open it with their own.
+        return JSONResponse(f"{plain_url(request, self._site.settings)}/s/{name}", status_code=201)
+
+    def _keep(self, state: dict[str, Any]) -> str:
+        """Keep a state and return its name; under access control, for those who may annotate what it shows."""
+        gate, visitor = self._site.gate, current_visitor()
+        if gate is None or visitor is None:
+            return self._saved.save(state)
+        from voxarium.serve.database.states import FullError, StateLimits, save_state
+
+        text = portable(json.dumps(state, separators=(",", ":")))
+        shown = places_in(text, self._site.catalogue.roots)
+        allowed = visitor.grants.anywhere("annotate") and all(
+            visitor.rules.public(place) or visitor.may(place, "annotate") for place in shown
+        )
+        if not allowed:
+            raise RefusedError(403, "saving a state needs a token with the scope annotate for what it shows")
+        try:
+            return save_state(gate.database, text, who=visitor.who, client=visitor.client, limits=StateLimits())
+        except FullError as error:
+            raise RefusedError(507, "there is no room for one more state") from error
+
+    def _found(self, name: str, base: str) -> bytes | None:
+        """Return a saved state, as the visitor may see it; None when there is none, or they may not."""
+        found = self._saved.get(name)
+        gate = self._site.gate
+        if found is None and gate is not None:
+            from voxarium.serve.database.states import get_state
+
+            text = get_state(gate.database, name)
+            found = None if text is None else text.encode()
+        if found is None:
+            return None
+        text = self._shown(found.decode(), base)
+        return None if text is None else text.encode()
+
+    def _shown(self, text: str, base: str) -> str | None:
+        """Return a state as the visitor may see it: with their own token in its addresses, if they need one there."""
+        visitor = current_visitor()
+        if visitor is None:
+            return text
+        text = portable(text)
+        if not all(visitor.may(place) for place in places_in(text, self._site.catalogue.roots)):
+            return None
+        return prefixed(text, base, visitor.prefix)
 
     async def saved(self, request: Request) -> Response:
         """Answer with a saved state: ``/s/NAME`` is the viewer with it, ``/s/NAME.json`` the state."""
         from starlette.responses import Response
 
         name, dot, kind = request.path_params["name"].partition(".")
-        found = await self._site.run(self._saved.get, name)
+        found = await self._site.run(self._found, name, plain_url(request, self._site.settings))
         if found is None or (dot and kind != "json"):
             return _plain(404, "not found")
         if dot:
-            return Response(found, media_type="application/json", headers={"cache-control": "max-age=3600"})
+            keep = "max-age=3600" if self._site.gate is None else "no-cache"
+            return Response(found, media_type="application/json", headers={"cache-control": keep})
         base = base_url(request, self._site.settings)
         return Response(status_code=302, headers={"location": f"{base}/v/view/#!{base}/s/{name}.json"})
 
@@ -208,7 +268,7 @@ class Viewer:
         return StreamingResponse(self._stream(request), media_type="text/event-stream", headers=headers)
 
     async def _stream(self, request: Request) -> AsyncIterator[str]:
-        query = request.query_params
+        query, base = request.query_params, plain_url(request, self._site.settings)
         client, known = query.get("c", "")[:64], query.get("gs")
         self._streams += 1
         try:
@@ -218,8 +278,9 @@ class Viewer:
                 changed = session.changed
                 if known is not None and session.generation != known:
                     known = session.generation
-                    if not known.startswith(f"{client}/"):
-                        yield f"data: {json.dumps({'k': 's', 's': session.state, 'g': known})}\n\n"
+                    state = self._shown(json.dumps(session.state), base)
+                    if not known.startswith(f"{client}/") and state is not None:
+                        yield f'data: {{"k": "s", "s": {state}, "g": {json.dumps(known)}}}\n\n'
                 waits = [asyncio.ensure_future(e.wait()) for e in (changed, self._site.stopping)]
                 done, _ = await asyncio.wait(waits, timeout=_PING, return_when=asyncio.FIRST_COMPLETED)
                 for wait in waits:
@@ -238,6 +299,9 @@ class Viewer:
         texts = [told.get(k) for k in ("c", "pg")] if isinstance(told, dict) else []
         if _TOKEN.fullmatch(token) is None or not texts or not all(isinstance(t, str) and len(t) < 200 for t in texts):
             return _plain(400, "a change of a state has s, pg and c")
+        visitor = current_visitor()
+        if visitor is not None and not visitor.who:
+            return _plain(404, "not found")  # what browsers share may show what not everybody sees
         client, before = str(texts[0]).replace("/", ""), str(texts[1])
         generation = self._sessions.change(token, told.get("s"), client=client, before=before, size=size)
         return _plain(412, "changed meanwhile") if generation is None else JSONResponse({"g": generation})
@@ -255,8 +319,9 @@ class Viewer:
     async def _document(self, request: Request) -> tuple[Any, int]:  # Any: JSON
         """Return the JSON of a body, None when it is none; pages of other sites may not change anything."""
         origin = request.headers.get("origin")
-        own = urlsplit(base_url(request, self._site.settings)).netloc
-        if origin is not None and urlsplit(origin).netloc not in (own, request.headers.get("host")):
+        own = urlsplit(plain_url(request, self._site.settings)).netloc
+        same = request.headers.get("sec-fetch-site") == "same-origin"
+        if origin is not None and not same and urlsplit(origin).netloc not in (own, request.headers.get("host")):
             return None, 0
         raw = await request.body()
         try:

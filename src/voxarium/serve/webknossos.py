@@ -2,7 +2,7 @@
 
 Contract: the routes of https://github.com/scalableminds/webknossos that its Python client asks, versions 13 to 16.
 The id of a dataset is its address in hexadecimal digits; an image is a dataset of one layer (and of its labels), a
-folder or file with several images is one of several layers. Tokens are accepted, whatever they are.
+folder or file with several images is one of several layers. Without access control, any token is accepted.
 """
 
 from __future__ import annotations
@@ -11,20 +11,23 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import Buffer
 
 from voxarium.errors import Code, NotFoundError, VoxariumError
+from voxarium.serve.access import current_visitor, leads_to, may_see
 from voxarium.serve.addresses import key_of, quoted
 from voxarium.serve.answers import Answer, WouldWait, failure, json_answer
+from voxarium.serve.guards import OPEN, Guard
 from voxarium.serve.pages import base_url
 from voxarium.serve.raw import absent
 from voxarium.serve.sending import send_answer
 from voxarium.serve.site import Mount, Site
 from voxarium.serve.volumes import Triple, Volume, Volumes
+from voxarium.serve.webknossos_asked import ABSENT, CUBOID, DATA, api_absent, api_asked, data_asked
 from voxarium.serve.webknossos_datasets import (
     Dataset,
     Layer,
@@ -43,13 +46,10 @@ if TYPE_CHECKING:
 __all__ = ["Datasets", "mount"]
 
 _VERSIONS: Final = range(13, 17)
-_DATA: Final = re.compile(r"v(?P<version>1[3-6])/zarr/(?P<id>[0-9a-f]+)/(?P<key>.+)\Z", re.ASCII)
-_CUBOID: Final = re.compile(r"v(?P<version>1[3-6])/datasets/(?P<id>[0-9a-f]+)/layers/(?P<layer>[^/]+)/data\Z", re.ASCII)
 _NUMBER: Final = re.compile(r"-?[0-9]{1,13}\Z", re.ASCII)
 _INDEX: Final = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,10}){3,4}\Z", re.ASCII)
 _DOCUMENT: Final = "datasource-properties.json"
 _LONGEST: Final = 1 << 16  # voxels of a cuboid along an axis
-_LARGEST: Final = 2 << 30  # bytes of a cuboid
 _PIECE: Final = 8 << 20  # read at once: chunks are decoded anew for each piece that they reach into
 _MOST_LAYERS: Final = 64
 _FRESH: Final = 30.0
@@ -70,7 +70,7 @@ class Datasets:
         self._site = site
         self._volumes = Volumes(site.catalogue)
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, tuple[float, Dataset]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], tuple[float, Dataset]] = OrderedDict()
 
     def addresses(self) -> list[str]:
         """Return the addresses of all datasets that were found: images, and what holds several of them."""
@@ -88,16 +88,28 @@ class Datasets:
         Raises
         ------
         NotFoundError
-            If nothing there can be shown as one.
+            If nothing there can be shown as one, to the visitor who asks.
         """
+        if not leads_to(address):
+            raise _no_dataset(address)
+        found = self._found(address)
+        layers = {name: layer for name, layer in found.layers.items() if may_see(layer.address)}
+        if not layers:
+            raise _no_dataset(address)
+        return found if len(layers) == len(found.layers) else replace(found, layers=layers)
+
+    def _found(self, address: str) -> Dataset:
+        """Return a dataset with the layers that the visitor may see."""
+        visitor = current_visitor()
+        key = (address, "" if visitor is None else visitor.who)  # its mags follow from the layers that are shown
         with self._lock:
-            kept = self._kept.get(address)
+            kept = self._kept.get(key)
         if kept is not None and monotonic() < kept[0]:
             return kept[1]
         made = self._made(address)
         with self._lock:
-            self._kept[address] = (monotonic() + _FRESH, made)
-            self._kept.move_to_end(address)
+            self._kept[key] = (monotonic() + _FRESH, made)
+            self._kept.move_to_end(key)
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return made
@@ -107,21 +119,28 @@ class Datasets:
         entries = (catalogue.latest if catalogue.latest.at is not None else catalogue.scan()).entries
         members = [e.address for e in entries if e.image is not None and _holder(e.address) == address]
         volumes: dict[str, Volume] = {}
+        places: dict[str, str] = {}
         for member in [address, *members[:_MOST_LAYERS]]:
             try:
-                volumes[layer_title(member, volumes)] = self._volumes.get(member)
+                name = layer_title(member, volumes)
+                volumes[name] = self._volumes.get(member)
+                places[name] = member
             except VoxariumError:
                 continue  # what is no image, or none that a layer can be, is left out
         if not volumes:
-            raise NotFoundError(f"no dataset at {address}", code=Code.PATH_MISSING, fix="see the list of images at /")
+            raise _no_dataset(address)
         finest = min((v.voxel_size for v in volumes.values()), key=lambda size: size[0] * size[1] * size[2])
         layers: dict[str, Layer] = {}
         for name, volume in volumes.items():
             try:
-                layers[name] = layer_of(name, volume, finest)
+                layers[name] = replace(layer_of(name, volume, finest), address=places[name])
             except VoxariumError:
                 continue
         return Dataset(address=address, voxel_size=finest, layers=layers)
+
+
+def _no_dataset(address: str) -> NotFoundError:
+    return NotFoundError(f"no dataset at {address}", code=Code.PATH_MISSING, fix="see the list of images at /")
 
 
 def _holder(address: str) -> str:
@@ -153,7 +172,8 @@ def mount(site: Site) -> Mount:
         Route(f"{api}/datasets/{{id}}", answers.dataset),
         Route("/datasets/{name:path}", answers.page),
     ]
-    return Mount(name="webknossos", bare={"data": DataApp(site, datasets)}, routes=routes)
+    guards = {"api": Guard(api_asked, api_absent), "data": Guard(data_asked), "datasets": OPEN}
+    return Mount(name="webknossos", bare={"data": DataApp(site, datasets)}, routes=routes, guards=guards)
 
 
 class _Api:
@@ -196,14 +216,16 @@ class _Api:
         from starlette.responses import RedirectResponse
 
         address = address_of(request.path_params["name"].removesuffix("/view").rpartition("-")[2])
-        return RedirectResponse("/" if address is None else f"/?search={quoted(address)}", 307)
+        visitor = current_visitor()
+        start = "/" if visitor is None else f"{visitor.prefix}/"
+        return RedirectResponse(start if address is None else f"{start}?search={quoted(address)}", 307)
 
 
 def _told(request: Request, document: Any) -> Response:  # Any: JSON
     from starlette.responses import JSONResponse
 
     if document is None or request.path_params.get("version", _VERSIONS[-1]) not in _VERSIONS:
-        return JSONResponse({"messages": [{"error": "not found"}]}, 404, headers=_UNKEPT)
+        return JSONResponse(ABSENT, 404, headers=_UNKEPT)
     return JSONResponse(document, headers=_UNKEPT)
 
 
@@ -242,6 +264,7 @@ class DataApp:
     def __init__(self, site: Site, datasets: Datasets) -> None:
         self._site = site
         self._datasets = datasets
+        self._most = site.settings.most_cutout
         age = site.settings.max_age
         self._cache = b"public, max-age=%d" % age if age else b"no-cache"
 
@@ -260,14 +283,14 @@ class DataApp:
         path = key_of(scope["raw_path"].removeprefix(b"/data/"))
         if path is None:
             return absent()
-        match = _DATA.match(path)
+        match = DATA.match(path)
         if match is not None:
             dataset = self._dataset(match)
             return absent() if dataset is None else self._object(dataset, match["key"])
-        match = _CUBOID.match(path)
+        match = CUBOID.match(path)
         dataset = None if match is None else self._dataset(match)
         layer = None if match is None or dataset is None else dataset.layers.get(match["layer"])
-        return absent() if layer is None else _cuboid_answer(layer, _query(scope["query_string"]))
+        return absent() if layer is None else _cuboid_answer(layer, _query(scope["query_string"]), 8 * self._most)
 
     def _dataset(self, match: re.Match[str]) -> Dataset | None:
         address = address_of(match["id"])
@@ -325,7 +348,7 @@ class _Cuboid:
         return self.row * self.shape[0] * self.shape[1]
 
 
-def _cuboid_answer(layer: Layer, query: Mapping[str, str]) -> Answer:
+def _cuboid_answer(layer: Layer, query: Mapping[str, str], largest: int) -> Answer:
     """Return the voxels of a box, raw, channels and x fastest; read slab by slab as they are sent."""
     mag = parsed_mag(query.get("mag", ""))
     if mag is None or mag not in layer.mags:
@@ -340,8 +363,8 @@ def _cuboid_answer(layer: Layer, query: Mapping[str, str]) -> Answer:
         return failure(400, "x, y and z are multiples of the mag; bytes are whole")
     origin = (z // mag[0], y // mag[1], x // mag[2])
     cuboid = _Cuboid(layer, mag, origin, (depth, height, width))
-    if max(cuboid.shape) > _LONGEST or cuboid.bytes > _LARGEST:
-        return failure(413, f"a box has at most {_LONGEST} voxels along an axis and {_LARGEST} bytes")
+    if max(cuboid.shape) > _LONGEST or cuboid.bytes > largest:
+        return failure(413, f"a box has at most {_LONGEST} voxels along an axis and {largest} bytes")
     headers = [
         (b"content-type", b"application/octet-stream"),
         (b"content-length", b"%d" % cuboid.bytes),

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxarium.errors import Code, UnsupportedError
+from voxarium.serve.access import current_visitor
 from voxarium.serve.volumes import Triple, Volume
 from voxarium.spec.webknossos import mag_literal
 
@@ -122,6 +123,8 @@ class Layer:
         What is left to say of its place: dataset = layer × stretch + shift.
     mags : mapping
         Mag → number of the level.
+    address : str
+        Of the image.
     """
 
     name: str
@@ -131,6 +134,7 @@ class Layer:
     stretch: tuple[float, float, float]
     shift: tuple[float, float, float]
     mags: Mapping[Triple, int]
+    address: str = ""
 
     def shape(self, mag: Triple) -> Triple:
         """Return the voxels of a mag from 0 to its end."""
@@ -245,13 +249,14 @@ class Dataset:
 
     def document(self, url: str) -> dict[str, Any]:
         """Return what the API tells of the dataset, whose data the server at `url` has."""
+        visitor = current_visitor()
         source = self.source()
         source["scale"] = {"factor": source["scale"], "unit": "nanometer"}
         return {
             "id": dataset_id(self.address),
             "name": self.address,
             "directoryName": self.address,
-            "isPublic": True,
+            "isPublic": visitor is None or visitor.rules.public(self.address),
             "isActive": True,
             "isEditable": False,
             "folderId": "",

@@ -14,9 +14,8 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import TYPE_CHECKING, Final
 
 from voxarium.serve.access_log import AccessLog
-from voxarium.serve.roots import open_roots
 from voxarium.serve.running import run
-from voxarium.serve.site import Settings, Site
+from voxarium.serve.site import Settings, open_site
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -48,8 +47,7 @@ class Work:
 
 def _work(work: Work, listening: socket.socket) -> None:
     """Be one of the processes."""
-    settings = work.settings
-    site = Site(open_roots(work.uris, hidden=settings.hidden, follow=settings.follow), settings)
+    site = open_site(work.uris, work.settings)
     listening.setblocking(False)
     run(site, listening, access_log=None if work.access_log is None else AccessLog(work.access_log))
 
