@@ -17,6 +17,7 @@ from voxarium.cli.digest import digest
 from voxarium.cli.info import info
 from voxarium.cli.key import key_app
 from voxarium.cli.log import log_app
+from voxarium.cli.portal import portal_app
 from voxarium.cli.preview import preview
 from voxarium.cli.printing import exit_code, print_error
 from voxarium.cli.read import read
@@ -53,7 +54,7 @@ for _command in (
     virtualize, serve, view, link, manifest, verify,
 ):  # fmt: skip
     app.command()(_command)
-for _group in (dataset_app, release_app, log_app, key_app):
+for _group in (dataset_app, release_app, portal_app, log_app, key_app):
     app.add_typer(_group)
 
 
