@@ -18,6 +18,7 @@ __all__ = ["Checked", "check_dataset", "stored_summary"]
 
 _MOST_ROWS: Final = 12
 _MOST_BYTES: Final = 8 << 20
+_COLUMNS: Final = {"rule": "rule", "message": "message", "where": "key"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,7 @@ def _read(document: Any) -> dict[str, Any] | None:  # Any: JSON of anybody
     return {
         "valid": document["valid"],
         "words": f"Profile {profile}, depth {depth}: {counted or 'nothing is wrong'}. As a report in the dataset says.",
-        "rows": [
-            {
-                name: str(f.get(key, ""))[:400]
-                for name, key in (("rule", "rule"), ("message", "message"), ("where", "key"))
-            }
-            for f in rows
-        ],
+        "rows": [{name: str(f.get(key, ""))[:400] for name, key in _COLUMNS.items()} for f in rows],
     }
 
 

@@ -130,13 +130,9 @@ def _drawn(
 
 
 def _box(panel: _Panel, frame: _Frame, extents: Sequence[float], placed: PlacedLayer, number: int) -> str:
+    ends = ((panel.across, panel.left), (panel.down, panel.top))
     points = np.stack(
-        [
-            panel.left
-            + frame.at(panel.across, 0, extents[panel.across])
-            + placed.corners[:, panel.across] * frame.scale,
-            panel.top + frame.at(panel.down, 0, extents[panel.down]) + placed.corners[:, panel.down] * frame.scale,
-        ],
+        [edge + frame.at(axis, 0, extents[axis]) + placed.corners[:, axis] * frame.scale for axis, edge in ends],
         axis=1,
     )
     low, high = points.min(axis=0), points.max(axis=0)

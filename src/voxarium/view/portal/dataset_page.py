@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from voxarium.core.report import bytes_text
 from voxarium.spec.dataset_document import FILE_NAME, DatasetView
 from voxarium.view.portal.coordinate_picture import coordinate_picture, kind_class
-from voxarium.view.portal.coordinates import Coordinates, PlacedLayer, coordinates_of, extent_of
+from voxarium.view.portal.coordinates import Coordinates, coordinates_of, extent_of
 from voxarium.view.portal.facts import DatasetFacts, LayerFacts, PublishedRelease
 from voxarium.view.portal.snippets import shell
 from voxarium.view.portal.words import identifier_link, length_text, licence_link, safe_link, times
@@ -168,13 +168,17 @@ def _length(value: float, measured: bool) -> str:
 def _view(links: Links, facts: DatasetFacts, view: DatasetView) -> dict[str, str]:
     names = set(view.members)
     layers = [layer for layer in facts.rasters if layer.name in names]
-    position = view.extra.get("position")
-    plain = isinstance(position, (list, tuple)) and len(position) == 3
-    at = [float(v) for v in position] if plain and all(isinstance(v, (int, float)) for v in position) else None
+    at = _position(view.extra.get("position"))
     words = ", ".join(view.members[:8]) + (f" and {len(view.members) - 8} more" if len(view.members) > 8 else "")
     where = f" · at {', '.join(f'{v:g}' for v in at)}" if at else ""
     nm = None if at is None else [v * f for v, f in zip(at, _view_units(facts), strict=True)]
     return {"name": view.name, "note": words + where, "href": links.view(layers, nm) if layers else ""}
+
+
+def _position(found: Any) -> list[float] | None:  # Any: JSON of anybody
+    if not isinstance(found, (list, tuple)) or len(found) != 3:
+        return None
+    return [float(v) for v in found] if all(isinstance(v, (int, float)) and abs(v) < 1e18 for v in found) else None
 
 
 def _view_units(facts: DatasetFacts) -> list[float]:
@@ -204,10 +208,7 @@ def _about(facts: DatasetFacts, coordinates: Coordinates) -> list[tuple[str, lis
         ("Organism", [_text(t) for t in facts.organisms]),
         ("Modality", [_text(t) for t in facts.modalities]),
         ("Voxel size", [_text(main.voxel_text)] if main is not None else []),
-        (
-            "Extent (z, y, x)",
-            [_text(_extent(coordinates.layers))] if coordinates.layers and coordinates.measured else [],
-        ),
+        ("Extent (z, y, x)", [_text(_extent(coordinates))]),
         ("Data", [_text(f"{bytes_text(facts.nbytes)} in {len(facts.layers):,} layers")] if facts.nbytes else []),
         ("Formats", [_text(", ".join(facts.formats))] if facts.formats else []),
     ]
@@ -223,8 +224,10 @@ def _about(facts: DatasetFacts, coordinates: Coordinates) -> list[tuple[str, lis
     return [(name, [v for v in values if v["text"]]) for name, values in out if any(v["text"] for v in values)]
 
 
-def _extent(layers: Sequence[PlacedLayer]) -> str:
-    low, high = extent_of(layers)
+def _extent(coordinates: Coordinates) -> str:
+    if not coordinates.layers or not coordinates.measured:
+        return ""
+    low, high = extent_of(coordinates.layers)
     return " × ".join(length_text(h - a) for a, h in zip(low, high, strict=True))
 
 

@@ -11,7 +11,7 @@ from voxarium.errors import VoxariumError
 from voxarium.model.protocols import ReadableStore
 from voxarium.spec.dataset_document import FILE_NAME, is_dataset
 from voxarium.spec.neuroglancer_state import dump_link
-from voxarium.view.neuroglancer_state import SHOWN_TYPES, Layer, neuroglancer_state, shown_role
+from voxarium.view.neuroglancer_state import SHOWN_TYPES, Layer, neuroglancer_state
 from voxarium.view.portal.catalogue import Summary, summary_of
 from voxarium.view.portal.facts import DatasetFacts, LayerFacts
 from voxarium.view.portal.gathering import joined
@@ -22,6 +22,7 @@ from voxarium.view.portal.snippets import Snippet, here, layer_snippets
 __all__ = ["DataPlace", "StaticLinks", "dataset_files"]
 
 _CODECS: Final = frozenset({"bytes", "blosc", "gzip", "zstd", "crc32c", "transpose", "sharding_indexed"})
+_FOLDERS: Final = frozenset({"zarr2", "zarr3", "n5", "wkw", "precomputed-scale"})
 _NOWHERE: Final = "ADDRESS-OF-THE-DATA"
 _NOTE: Final = (
     "Where the data lie was not said when this page was made. Put their address in the place of ADDRESS-OF-THE-DATA."
@@ -177,8 +178,9 @@ class StaticLinks:
             format = container
         else:
             return None
-        name = (layer.name or image.name) + ("" if shown_role(image) == "image" else "")
-        return Layer(name=name, image=image, url=self._located(layer.path), format=format, axes=image.axes)
+        return Layer(
+            name=layer.name or image.name, image=image, url=self._located(layer.path), format=format, axes=image.axes
+        )
 
     def snippets(self, layer: LayerFacts) -> list[Snippet]:
         """Return what can be copied for a layer."""
@@ -195,14 +197,7 @@ def _read_as_is(image: Any) -> bool:  # Any: an image
 
 def _is_folder(layer: LayerFacts) -> bool:
     image = layer.image
-    return image is not None and image.levels[0].array.format in (
-        "zarr2",
-        "zarr3",
-        "n5",
-        "precomputed",
-        "wkw",
-        "precomputed-scale",
-    )
+    return image is not None and image.levels[0].array.format in _FOLDERS
 
 
 def _move(state: dict[str, Any], position: Sequence[float]) -> None:
@@ -260,7 +255,7 @@ def _extras(
     from voxarium.view.portal.checking import check_dataset, stored_summary
 
     reports = [(f"Report {name}", href) for name in facts.reports if (href := links.files(name))]
-    summary = stored_summary(place.store, facts)
+    summary: Mapping[str, Any] | None = stored_summary(place.store, facts)
     if validate:
         checked = check_dataset(place.store, facts)
         if checked is not None:
