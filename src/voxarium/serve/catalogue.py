@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from time import monotonic, time
 from typing import Final
 
-from voxarium.core.hierarchy import Node, walk
+from voxarium.core.hierarchy import walk
 from voxarium.core.image import Image
 from voxarium.core.opening import open_image
 from voxarium.errors import Code, InputError, NotFoundError, VoxariumError
 from voxarium.serve.addresses import is_shown
 from voxarium.serve.roots import Root
+from voxarium.view.portal.gathering import Thing, iter_things
 
 __all__ = ["Catalogue", "Entry", "Found", "Scan"]
 
@@ -46,6 +47,10 @@ class Entry:
         The opened image.
     problem : str
         Why it did not open.
+    group : str
+        Address of the dataset that it belongs to: the outermost image or collection around it.
+    thing : Thing or None
+        The same as it lies in the store of the root.
     """
 
     address: str
@@ -53,14 +58,17 @@ class Entry:
     kind: str
     image: Image | None = None
     problem: str = ""
+    group: str = ""
+    thing: Thing | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What was found, and when (seconds since 1970; None: not yet)."""
+    """What was found, and when (seconds since 1970; None: not yet); apart from it what only lists others."""
 
     entries: tuple[Entry, ...] = ()
     at: float | None = None
+    datasets: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,9 @@ class Catalogue:
         with self._scanning:
             latest = self.latest
             if latest.at is None or time() - latest.at >= fresh:
-                latest = Scan(tuple(e for root in self.roots.values() for e in _entries(root)), time())
+                found = [e for root in self.roots.values() for e in _entries(root)]
+                entries = tuple(e for e in found if e.kind != "dataset")
+                latest = Scan(entries, time(), tuple(e for e in found if e.kind == "dataset"))
                 self.latest = latest
         return latest
 
@@ -213,25 +223,19 @@ def _entries(root: Root) -> Iterator[Entry]:
         except VoxariumError as error:
             yield Entry(address=root.name, root=root, kind="broken", problem=error.message)
             return
-        yield from _flat(found, root, root.path)
+        for thing in iter_things(found, root.path):
+            yield Entry(
+                address=_address(root, thing.path),
+                root=root,
+                kind=thing.kind,
+                image=thing.image,
+                problem=thing.problem,
+                group=_address(root, thing.group),
+                thing=thing,
+            )
         return
     problem = "too much is in here to look through; name folders further down"
     yield Entry(address=root.name, root=root, kind="broken", problem=problem)
-
-
-def _flat(node: Node, root: Root, path: str) -> Iterator[Entry]:
-    """Yield a node and what is below it; `path` is that of the node, where no image says its own."""
-    if node.image is not None:
-        path = node.image.path
-        yield Entry(address=_address(root, path), root=root, kind=node.kind, image=node.image)
-    elif node.problem:
-        yield Entry(address=_address(root, path), root=root, kind=node.kind, problem=node.problem)
-    for child in node.children:
-        yield from _flat(child, root, _joined(path, child.name))
-
-
-def _joined(path: str, name: str) -> str:
-    return f"{path}{name}" if name.startswith("::") else f"{path}/{name}".lstrip("/")
 
 
 def _address(root: Root, path: str) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from typing_extensions import Buffer
 
 from voxarium.errors import Code, NotFoundError, VoxariumError
-from voxarium.serve.addresses import key_of, quoted
+from voxarium.serve.addresses import key_of
 from voxarium.serve.answers import Answer, WouldWait, failure, json_answer
 from voxarium.serve.pages import base_url
 from voxarium.serve.raw import absent
@@ -151,7 +151,6 @@ def mount(site: Site) -> Mount:
         Route(f"{api}/datasets", answers.datasets),
         Route(f"{api}/datasets/disambiguate/{{organization}}/{{name:path}}/toId", answers.identified),
         Route(f"{api}/datasets/{{id}}", answers.dataset),
-        Route("/datasets/{name:path}", answers.page),
     ]
     return Mount(name="webknossos", bare={"data": DataApp(site, datasets)}, routes=routes)
 
@@ -190,13 +189,6 @@ class _Api:
         name = request.path_params["name"]
         known = name in await self._site.run_slow(self._datasets.addresses)
         return _told(request, {"id": dataset_id(name)} if known else None)
-
-    async def page(self, request: Request) -> Response:
-        """Lead people to the page of all images."""
-        from starlette.responses import RedirectResponse
-
-        address = address_of(request.path_params["name"].removesuffix("/view").rpartition("-")[2])
-        return RedirectResponse("/" if address is None else f"/?search={quoted(address)}", 307)
 
 
 def _told(request: Request, document: Any) -> Response:  # Any: JSON

@@ -142,7 +142,7 @@ def build_portal(
     groups, problems = [], []
     for place in places:
         for key, things in _groups(place):
-            opened = any(t.image is not None for t in things) or place.is_dataset(key)
+            opened = any(t.image is not None or t.kind == "dataset" for t in things)
             groups.append((place, key, things)) if opened else problems.append(_problem(place, key, things))
     slugs = _slugs([place.address(key) for place, key, _ in groups])
     brand = "Voxarium" if options.title == PortalOptions().title else options.title

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from voxarium.errors import VoxariumError
 from voxarium.model.protocols import ReadableStore
+from voxarium.model.rules import Finding
 from voxarium.validation.report import Report
 from voxarium.validation.running import validate_in
 from voxarium.view.portal.facts import DatasetFacts
@@ -39,8 +40,27 @@ def check_dataset(store: ReadableStore, facts: DatasetFacts) -> Checked | None:
     except VoxariumError:
         return None
     # The report names the dataset as its page does: where it lies on this machine is nobody's business.
-    named = replace(report, uri=facts.address)
+    named = replace(report, uri=facts.address, findings=tuple(_placeless(f, store.uri) for f in report.findings))
     return Checked(html_page([named], all_rules()), _summary(named))
+
+
+def _placeless(finding: Finding, uri: str) -> Finding:
+    """Return a finding that does not say where the store is."""
+    places = (f"{uri}/", uri, f"{uri.removeprefix('file://')}/", uri.removeprefix("file://"))
+
+    def clean(value: Any) -> Any:  # Any: of a finding
+        if isinstance(value, str):
+            for place in places if uri else ():
+                value = value.replace(place, "")
+        return value
+
+    return replace(
+        finding,
+        message=clean(finding.message),
+        fix=clean(finding.fix),
+        expected=clean(finding.expected),
+        found=clean(finding.found),
+    )
 
 
 def _summary(report: Report) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from voxarium.view.portal.coordinates import Coordinates, PlacedLayer, extent_of
 from voxarium.view.portal.facts import LayerFacts
-from voxarium.view.portal.words import length_text
+from voxarium.view.portal.words import length_text, lengths_text, times
 
 __all__ = ["coordinate_picture", "kind_class"]
 
@@ -105,10 +105,10 @@ def _area(placed: PlacedLayer) -> float:
 
 def _words(layers: Sequence[PlacedLayer], title: str, measured: bool) -> str:
     low, high = extent_of(layers)
-    sizes = [length_text(h - a) if measured else f"{h - a:g}" for a, h in zip(low, high, strict=True)]
-    unit = "" if measured else " voxels"
+    sizes = [h - a for a, h in zip(low, high, strict=True)]
+    together = lengths_text(sizes) if measured else f"{times([round(s) for s in sizes])} voxels"
     count = f"{len(layers):,} layer{'' if len(layers) == 1 else 's'}"
-    return f"Boxes of {count} of {title} in three planes; together {' × '.join(sizes)}{unit} along z, y, x"
+    return f"Boxes of {count} of {title} in three planes; together {together} along z, y, x"
 
 
 def _drawn(

@@ -79,7 +79,11 @@ class _UnplacedError(Exception):
 
 def _space(image: Image) -> list[int]:
     """Return the positions of up to three axes of space, in the order z, y, x."""
-    space = [i for i, a in enumerate(image.axes) if a.type == "space"][-3:]
+    axes = list(enumerate(image.axes))
+    space = [i for i, a in axes if a.type == "space"]
+    if len(space) < 2:  # nothing stated: the last axes are space by custom
+        space = [i for i, a in axes if a.type not in ("channel", "time")]
+    space = space[-3:]
     names = [image.axes[i].name.lower() for i in space]
     if len(set(names)) == len(names) and set(names) <= set("zyx"):  # files may store x first
         space.sort(key=lambda i: "zyx".index(image.axes[i].name.lower()))

@@ -12,7 +12,7 @@ from voxarium.view.portal.coordinate_picture import coordinate_picture, kind_cla
 from voxarium.view.portal.coordinates import Coordinates, coordinates_of, extent_of
 from voxarium.view.portal.facts import DatasetFacts, LayerFacts, PublishedRelease
 from voxarium.view.portal.snippets import shell
-from voxarium.view.portal.words import identifier_link, length_text, licence_link, safe_link, times
+from voxarium.view.portal.words import identifier_link, length_text, lengths_text, licence_link, safe_link, times
 
 if TYPE_CHECKING:
     from voxarium.view.portal.pages import Extras, Links
@@ -153,7 +153,7 @@ def _places(coordinates: Coordinates) -> Iterator[dict[str, Any]]:
             "number": i,
             "name": placed.layer.name or "the image",
             "color": kind_class(placed.layer),
-            "size": " × ".join(_length(s, coordinates.measured) for s in sizes),
+            "size": lengths_text(sizes) if coordinates.measured else times([round(s) for s in sizes]),
             "spans": [
                 f"{_length(a, coordinates.measured)} … {_length(h, coordinates.measured)}"
                 for a, h in zip(low, high, strict=True)
@@ -228,7 +228,7 @@ def _extent(coordinates: Coordinates) -> str:
     if not coordinates.layers or not coordinates.measured:
         return ""
     low, high = extent_of(coordinates.layers)
-    return " × ".join(length_text(h - a) for a, h in zip(low, high, strict=True))
+    return lengths_text([h - a for a, h in zip(low, high, strict=True)])
 
 
 def _funding(found: Mapping[str, Any]) -> str:

@@ -41,7 +41,7 @@ class Thing:
     path : str
         In the store.
     kind : str
-        image or array; or why it is none: incomplete, unsupported, broken.
+        image or array; or why it is none: incomplete, unsupported, broken; or dataset: what lists others.
     group : str
         Path of what it belongs to: the outermost image or collection around it.
     image : Image or None
@@ -73,10 +73,13 @@ def iter_things(node: Node, path: str, group: str | None = None) -> Iterator[Thi
         path = node.image.path
     if group is None and (node.image is not None or node.dataset is not None or node.problem):
         group = path
+    own = path if group is None else group
     if node.image is not None:
-        yield Thing(path=path, kind=node.kind, group=group or path, image=node.image)
+        yield Thing(path=path, kind=node.kind, group=own, image=node.image)
     elif node.problem:
-        yield Thing(path=path, kind=node.kind, group=group or path, problem=node.problem)
+        yield Thing(path=path, kind=node.kind, group=own, problem=node.problem)
+    elif node.dataset is not None and node.dataset.info.format == "dataset":
+        yield Thing(path=path, kind="dataset", group=own)
     for child in node.children:
         yield from iter_things(child, joined(path, child.name), group)
 
@@ -160,7 +163,7 @@ def _layers(
         listed.add(member.path)
         yield _member_layer(store, joined(path, member.path), member, found.get(member.path))
     for below, thing in found.items():
-        own = document is not None and (not below or below.split("/")[0] in _OWN)
+        own = thing.kind == "dataset" or (document is not None and (not below or below.split("/")[0] in _OWN))
         if below not in listed and not own:
             yield _found_layer(below, thing, document is None)
 

@@ -9,9 +9,8 @@ from urllib.parse import quote
 
 from voxarium.errors import VoxariumError
 from voxarium.model.protocols import ReadableStore
-from voxarium.spec.dataset_document import FILE_NAME, is_dataset
 from voxarium.spec.neuroglancer_state import dump_link
-from voxarium.view.neuroglancer_state import SHOWN_TYPES, Layer, neuroglancer_state
+from voxarium.view.neuroglancer_state import SHOWN_TYPES, Layer, moved, neuroglancer_state
 from voxarium.view.portal.catalogue import Summary, summary_of
 from voxarium.view.portal.facts import DatasetFacts, LayerFacts
 from voxarium.view.portal.gathering import joined
@@ -63,16 +62,6 @@ class DataPlace:
         if not below:
             return self.name
         return below if self.alone and not below.startswith("::") else f"{self.name}{joined('', below) and _sep(below)}"
-
-    def is_dataset(self, path: str) -> bool:
-        """Tell whether there is a document of a dataset, although nothing in it opens."""
-        if "::" in path:
-            return False
-        try:
-            data = self.store.get(joined(path, FILE_NAME))
-        except VoxariumError:
-            return False
-        return data is not None and is_dataset(data)
 
     def located(self, path: str, up: str) -> str:
         """Return where what lies at a path of the store is, seen from a page `up` below the portal; or empty."""
@@ -163,9 +152,7 @@ class StaticLinks:
             state = neuroglancer_state(shown, title="" if self.facts is None else self.facts.title)
         except VoxariumError:
             return ""
-        if position is not None:
-            _move(state, position)
-        return dump_link(state, self.viewer)
+        return dump_link(state if position is None else moved(state, position), self.viewer)
 
     def _viewed(self, layer: LayerFacts) -> Layer | None:
         image = layer.image
@@ -198,16 +185,6 @@ def _read_as_is(image: Any) -> bool:  # Any: an image
 def _is_folder(layer: LayerFacts) -> bool:
     image = layer.image
     return image is not None and image.levels[0].array.format in _FOLDERS
-
-
-def _move(state: dict[str, Any], position: Sequence[float]) -> None:
-    """Move a state to a position along z, y, x in nanometres."""
-    at = dict(zip("zyx", position, strict=True))
-    dimensions = state.get("dimensions") or {}
-    if isinstance(state.get("position"), list) and set(at) <= set(dimensions):
-        for i, (name, (size, _)) in enumerate(dimensions.items()):
-            if name in at and size:
-                state["position"][i] = at[name] * 1e-9 / size
 
 
 # ------------------------------------------------------------------------------------------------------------ writing

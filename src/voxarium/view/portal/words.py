@@ -9,12 +9,13 @@ from urllib.parse import quote, urlsplit
 
 from voxarium.core.image import Image
 from voxarium.errors import InputError, VoxariumError
-from voxarium.model.axes import SPACE_UNITS, unit_factor
+from voxarium.model.axes import unit_factor
 
 __all__ = [
     "axes_text",
     "identifier_link",
     "length_text",
+    "lengths_text",
     "licence_link",
     "nanometres",
     "safe_link",
@@ -99,9 +100,17 @@ def length_text(nm: float) -> str:
     return f"{nm / size:.4g} {unit}"
 
 
-def is_length(unit: str | None) -> bool:
-    """Tell whether something is a unit of length."""
-    return unit in SPACE_UNITS
+def lengths_text(nm: Sequence[float]) -> str:
+    """Return lengths in the unit of the longest.
+
+    Examples
+    --------
+    >>> lengths_text([1536, 80, 12])
+    '1.536 × 0.08 × 0.012 µm'
+    """
+    longest = max((abs(v) for v in nm), default=0.0)
+    unit, size = next(((u, s) for u, s in _LENGTHS if longest >= s), _LENGTHS[-1])
+    return f"{' × '.join(f'{v / size:.4g}' for v in nm)} {unit}"
 
 
 # -------------------------------------------------------------------------------------------------------------- links
