@@ -276,10 +276,12 @@ function catalogue(form) {
     changed();
   });
   let waiting = 0;
-  form.addEventListener("input", (event) => {
-    clearTimeout(waiting);
-    waiting = setTimeout(changed, event.target.type === "checkbox" || event.target.tagName === "SELECT" ? 0 : 120);
-  });
+  for (const what of ["input", "change"]) {
+    form.addEventListener(what, (event) => {
+      clearTimeout(waiting);
+      waiting = setTimeout(changed, event.target.type === "checkbox" || event.target.tagName === "SELECT" ? 0 : 120);
+    });
+  }
   for (const link of $$(".clear, #nothing a", form)) {
     link.addEventListener("click", (event) => {
       event.preventDefault();
