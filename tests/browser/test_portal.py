@@ -42,7 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):  # fmt: skip
         place = folder / ("hostile" if name == HOSTILE else name)
         run("dataset", "create", place, "--name", name, "--specimen", f"organism={organism}", "--specimen",
-            f"modality={modality}", "--license", "CC0-1.0" if voxel == 4 else "CC-BY-4.0", "--description", name)  # fmt: skip
+            f"modality={modality}", "--description", name, "--license", "CC0-1.0" if voxel == 4 else "CC-BY-4.0",
+        )  # fmt: skip
         run("convert", source, place / "em", "--axes", "zyx", "--voxel-size", voxel, "--unit", "nm", "--levels", "1")
     run("convert", folder.parent / "cells.npy", folder / "cortex/labels/cells", "--role", "label", "--axes", "zyx",
         "--voxel-size", "8", "--unit", "nm", "--levels", "1")  # fmt: skip
@@ -146,10 +147,8 @@ def texts(browser: Any, selector: str) -> list[str]:
 
 
 def inside(browser: Any, selector: str) -> list[str]:
-    """Return texts of elements, also of those that the driver takes for hidden: it knows nothing of ::details-content."""
-    return [
-        " ".join(e.get_attribute("textContent").split()) for e in browser.find_elements("css selector", selector)
-    ]
+    """Return texts of elements, also of those that the driver takes for hidden, not knowing ::details-content."""
+    return [" ".join(e.get_attribute("textContent").split()) for e in browser.find_elements("css selector", selector)]
 
 
 def click(browser: Any, element: Any) -> None:
@@ -435,7 +434,7 @@ def test_thousands_of_datasets_stay_quick_to_search(folder: Path, tmp_path: Path
             find(browser, "#q").clear()
             find(browser, "input[name=voxel_min]").send_keys("100")
             until(browser, lambda b: texts(b, "#total") == ["4,900 of 5,000 datasets"])
-            find(browser, "#pages button").click()
+            click(browser, find(browser, "#pages button"))
             until(browser, lambda b: len(names(b)) == 96)
             assert browser.execute_script("return document.activeElement.textContent") == "Set 00148"
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -46,7 +47,8 @@ BLOCKS = frozenset(
 )
 # What an element may only stand in.
 PARENTS = {
-    "li": {"ul", "ol", "template"}, "dt": {"dl", "div"}, "dd": {"dl", "div"}, "tr": {"thead", "tbody"}, "td": {"tr"}, "th": {"tr"},
+    "li": {"ul", "ol", "template"}, "dt": {"dl", "div"}, "dd": {"dl", "div"}, "tr": {"thead", "tbody"}, "td": {"tr"},
+    "th": {"tr"},
     "thead": {"table"}, "tbody": {"table"}, "option": {"select"}, "legend": {"fieldset"}, "summary": {"details"},
 }  # fmt: skip
 CHILDREN = {"ul": {"li"}, "ol": {"li"}, "dl": {"dt", "dd", "div"}, "tr": {"td", "th"}, "table": {"thead", "tbody"}}
@@ -155,7 +157,7 @@ class Page(HTMLParser):
         headings = [
             int(t[1]) for t, _, around in self.elements if t in ("h1", "h2", "h3", "h4") and "template" not in around
         ]
-        missing += [f"h{b} after h{a}" for a, b in zip(headings, headings[1:], strict=False) if b > a + 1]
+        missing += [f"h{b} after h{a}" for a, b in pairwise(headings) if b > a + 1]
         return missing
 
 

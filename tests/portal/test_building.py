@@ -238,9 +238,9 @@ def test_object_stores_are_told_what_the_files_are(archive, s3_bucket):
         built = build_portal([archive / "loose"], "s3://portal/site")
         again = build_portal([archive / "loose"], "s3://portal/site")
     assert "datasets/stack.h5/index.html" in built.written and again.written == ()
-    for key, kind in {"index.html": "text/html; charset=utf-8", "assets/portal.css": "text/css; charset=utf-8",
-                      "assets/portal.js": "text/javascript; charset=utf-8", "index.json": "application/json"}.items():  # fmt: skip
-        assert client.head_object(Bucket="portal", Key=f"site/{key}")["ContentType"] == kind
+    kinds = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "json": "application/json"}
+    for key, kind in (("index.html", "html"), ("assets/portal.css", "css"), ("index.json", "json")):
+        assert client.head_object(Bucket="portal", Key=f"site/{key}")["ContentType"] == kinds[kind]
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ def summary(name, **known):
 ALL = [
     summary("cortex", organism=("Mus musculus",), modality=("FIB-SEM",), format=("ome-zarr",), license=("CC-BY-4.0",),
             voxel=8.0, nbytes=300, published="2026-01-02T00:00:00.000Z", more="Ada Lovelace layer 4"),
-    summary("lobe", organism=("Drosophila",), modality=("FIB-SEM",), format=("precomputed", "n5"), voxel=4.0, nbytes=900),
+    summary("lobe", organism=("Drosophila",), modality=("FIB-SEM",), format=("precomputed", "n5"), voxel=4.0,
+            nbytes=900),
     summary("fish", title="A fish", organism=("Danio rerio",), modality=("LM",), format=("ome-zarr",), voxel=650.0,
             license=("CC0-1.0",), nbytes=100, published="2026-03-01T00:00:00.000Z"),
     summary("scan", format=("hdf5",), nbytes=200),
