@@ -68,7 +68,7 @@ def texts(browser: Any, selector: str) -> list[str]:
 
 
 def test_images_have_pictures_and_nothing_is_blocked_or_missing(url: str, browser: Any) -> None:
-    loaded(browser, url)
+    loaded(browser, f"{url}/images")
     assert texts(browser, "h2") == ["lab/em.zarr", "lab/slices.npy"]
     widths = browser.execute_script("return [...document.images].map(i => i.naturalWidth)")
     assert widths == [256, 256]
@@ -77,7 +77,7 @@ def test_images_have_pictures_and_nothing_is_blocked_or_missing(url: str, browse
 
 
 def test_lines_are_shown_when_wanted_and_can_be_copied(url: str, browser: Any) -> None:
-    loaded(browser, url)
+    loaded(browser, f"{url}/images")
     browser.execute_cdp_cmd(
         "Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": url}
     )
@@ -93,13 +93,13 @@ def test_lines_are_shown_when_wanted_and_can_be_copied(url: str, browser: Any) -
 
 
 def test_the_page_is_searched_from_its_field(url: str, browser: Any) -> None:
-    loaded(browser, url)
+    loaded(browser, f"{url}/images")
     field = browser.find_element("css selector", "input[type=search]")
     field.send_keys("npy\n")
     from selenium.webdriver.support.ui import WebDriverWait
 
     WebDriverWait(browser, 20).until(lambda b: "search" in b.current_url)
-    assert browser.current_url.endswith("/?search=npy") and texts(browser, "h2") == ["lab/slices.npy"]
+    assert browser.current_url.endswith("/images?search=npy") and texts(browser, "h2") == ["lab/slices.npy"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -110,7 +110,7 @@ def test_the_page_fits_a_telephone_and_both_schemes(url: str, browser: Any, sche
     size = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
-        loaded(browser, url)
+        loaded(browser, f"{url}/images")
         browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
         red = int(
@@ -127,5 +127,5 @@ def test_folders_are_walked_by_following_links(url: str, browser: Any) -> None:
     browser.find_element("link text", "em.zarr/").click()
     assert browser.current_url == f"{url}/raw/lab/em.zarr/" and "zarr.json" in texts(browser, "td a")
     browser.find_element("link text", "../").click()
-    browser.find_element("link text", "All images").click()
+    browser.find_element("link text", "All datasets").click()
     assert browser.current_url == f"{url}/"

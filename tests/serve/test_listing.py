@@ -41,11 +41,11 @@ def test_people_get_links_that_lead_to_everything(client):
     assert "z z&amp;&lt;&gt;" in text
 
 
-def test_pages_of_folders_lead_back_to_all_images(client):
+def test_pages_of_folders_lead_back_to_all_datasets(client):
     from urllib.parse import urljoin
 
     for path in ("/raw/", "/raw/em/", "/raw/em/a/1/"):
-        link = re.search(r'href="([^"]+)">All images', client.get(path).body.decode())[1]
+        link = re.search(r'href="([^"]+)">All datasets', client.get(path).body.decode())[1]
         assert urljoin(f"http://x{path}", link) == "http://x/"
 
 

@@ -105,7 +105,7 @@ def test_every_url_and_line_to_copy_works(client):
 
 
 def test_the_page_shows_images_and_loads_nothing_from_elsewhere(client):
-    answer = client.get("/")
+    answer = client.get("/images")
     text = answer.body.decode()
     assert answer.headers["Content-Type"].startswith("text/html")
     assert "lab/cells.ome.zarr" in text and "40 × 8 × 8 nm" in text and "12 × 21 × 31" in text
@@ -123,7 +123,8 @@ def test_the_page_shows_images_and_loads_nothing_from_elsewhere(client):
 
 
 def test_the_page_and_the_list_do_not_say_where_things_are_on_the_machine(client, folder):
-    for path in ("/", "/images.json", "/metrics", "/raw/lab/", "/raw/lab/nothing", "/healthz"):
+    for path in ("/", "/images", "/index.json", "/datasets/lab/cells.ome.zarr", "/images.json", "/metrics", "/raw/lab/",
+                 "/raw/lab/nothing", "/healthz"):  # fmt: skip
         assert str(folder.parent).encode() not in client.get(path).body
 
 
@@ -143,12 +144,12 @@ def test_names_in_files_do_not_run_when_they_are_pasted(tmp_path):
 
 
 def test_the_page_is_searched_and_turned(client):
-    text = client.get("/?search=precomputed").body.decode()
+    text = client.get("/images?search=precomputed").body.decode()
     assert "lab/deep/er/seg" in text and "lab/cells.ome.zarr</a>" not in text
-    hostile = client.get("/?search=%22%3E%3Cscript%3Ealert(1)%3C/script%3E").body.decode()
+    hostile = client.get("/images?search=%22%3E%3Cscript%3Ealert(1)%3C/script%3E").body.decode()
     assert "<script>alert" not in hostile
-    assert client.get("/?from=99999999999999999999").status == 200
-    assert client.get("/?from=7").status == 200
+    assert client.get("/images?from=99999999999999999999").status == 200
+    assert client.get("/images?from=7").status == 200
 
 
 def test_pictures_show_the_image(client):
@@ -205,7 +206,7 @@ def test_new_images_are_found_later(tmp_path, serve):
 
 def test_the_address_of_the_server_can_be_stated(folder, serve):
     client = serve(folder, url="https://data.example/em/")
-    assert b"zarr3://https://data.example/em/raw/lab/cells.ome.zarr" in client.get("/").body
+    assert b"zarr3://https://data.example/em/raw/lab/cells.ome.zarr" in client.get("/images").body
 
 
 # --------------------------------------------------------------------------------------------------------- operation

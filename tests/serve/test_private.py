@@ -40,6 +40,12 @@ SAMPLES = {
     "value": ["/value/lab/{name}?at=0,0,0"],
     "histogram": ["/histogram/lab/{name}"],
     "thumbnail": ["/thumbnail/lab/{name}?size=128", "/thumbnail/lab/{name}/labels/cells?size=128"],
+    "datasets": ["/datasets/lab/{name}"],
+    "cover": ["/cover/lab/{name}?size=128"],
+    "validation": ["/validation/lab/{name}"],
+    "/datasets/{address:path}": "datasets",
+    "/cover/{address:path}": "cover",
+    "/validation/{address:path}": "validation",
     "view": ["/view/lab/{name}", "/view?image=lab/{name}"],
     "view.json": ["/view.json?image=lab/{name}", "/view.json?image=lab/{name}/labels/cells"],
     "data": [
@@ -61,10 +67,10 @@ SAMPLES = {
     "/view/{address:path}": "view",
     "/view.json": "view.json",
     # lists
-    "/": None, "/images.json": None, "/api/v{version:int}/datasets": None,
+    "/": None, "/index.json": None, "/images": None, "/images.json": None, "/api/v{version:int}/datasets": None,
     # nothing of any dataset
     "/healthz": None, "/metrics": None, "/api/buildinfo": None, "/api/v{version:int}/buildinfo": None,
-    "/api/v{version:int}/health": None, "/api/v{version:int}/user": None, "/datasets/{name:path}": None,
+    "/api/v{version:int}/health": None, "/api/v{version:int}/user": None, "/assets/{name}": None,
     "/v/{token}": None, "/v/{token}/{name:path}": None, "/credentials/{token}": None, "/action/{token}": None,
     "/login": None, "/login/start": None, "/login/done": None, "/logout": None,
     # states: test_saved_states.py

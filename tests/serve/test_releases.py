@@ -169,11 +169,11 @@ def test_a_withdrawn_release_says_why(tmp_path, serve):
     client = serve(root)
     answer = client.get("/raw/brain@v1.0/dataset.json")
     assert (answer.status, answer.body) == (410, b"release v1.0 of brain was withdrawn: two slices were swapped\n")
-    assert client.get("/raw/brain@v1.0/").status == 410 and client.get("/?release=brain@v1.0").status == 404
+    assert client.get("/raw/brain@v1.0/").status == 410 and client.get("/images?release=brain@v1.0").status == 404
     assert client.get("/as/n5/brain@v1.0/zarr2/attributes.json").status == 404
     found = json.loads(client.get("/images.json").body)["releases"]
     assert [(r["name"], r["withdrawn"]) for r in found] == [("v1.0", "two slices\nwere swapped"), ("v2.0", None)]
-    page = client.get("/").body
+    page = client.get("/images").body
     assert b"release=brain%40v2.0" in page and b"release=brain%40v1.0" not in page
 
 
@@ -229,14 +229,14 @@ def test_pages_name_releases_and_show_their_images(client):
     assert {r["address"] for r in found} == {f"{d}@{n}" for d in ("brain", "lab/brain") for n in ("v1.0", "v2.0")}
     (first,) = (r for r in found if r["address"] == "brain@v1.0")
     assert first["url"] == f"{client.url}/raw/brain@v1.0" and first["objects"] > 5 and first["bytes"] > 1000
-    page = client.get("/").body.decode()
+    page = client.get("/images").body.decode()
     assert "Releases of brain: " in page and page.index("brain%40v2.0") < page.index("brain%40v1.0")
-    page = client.get("/?release=brain%40v1.0&search=uint16").body.decode()
+    page = client.get("/images?release=brain%40v1.0&search=uint16").body.decode()
     assert "Images of brain@v1.0" in page and "brain@v1.0/zarr2" in page and "later" not in page
     images = json.loads(client.get("/images.json?release=brain@v1.0").body)["images"]
     assert {i["address"] for i in images if "levels" in i} == {f"brain@v1.0/{name}" for name in FORMATS}
     for release_ in ("brain@v9", "brain", "brain@v1.0/zarr2", "<script>"):
-        assert client.get(f"/?release={release_.replace('<', '%3C')}").status == 404
+        assert client.get(f"/images?release={release_.replace('<', '%3C')}").status == 404
         assert client.get(f"/images.json?release={release_.replace('<', '%3C')}").status == 404
 
 

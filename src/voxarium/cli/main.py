@@ -19,6 +19,7 @@ from voxarium.cli.digest import digest
 from voxarium.cli.info import info
 from voxarium.cli.key import key_app
 from voxarium.cli.log import log_app
+from voxarium.cli.portal import portal_app
 from voxarium.cli.preview import preview
 from voxarium.cli.printing import exit_code, print_error
 from voxarium.cli.read import read
@@ -59,7 +60,7 @@ for _command in (
 ):  # fmt: skip
     app.command()(_command)
 release_app.command()(icechunk)
-for _group in (dataset_app, release_app, log_app, key_app, token_app, access_app):
+for _group in (dataset_app, release_app, portal_app, log_app, key_app, token_app, access_app):
     app.add_typer(_group)
 
 

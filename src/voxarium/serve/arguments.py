@@ -18,7 +18,16 @@ from voxarium.serve.site import Site
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-__all__ = ["Arguments", "RefusedError", "arguments_of", "image_at", "parse_box", "parse_index", "too_large"]
+__all__ = [
+    "Arguments",
+    "RefusedError",
+    "arguments_of",
+    "image_at",
+    "parse_box",
+    "parse_index",
+    "position_of",
+    "too_large",
+]
 
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _RANGE: Final = re.compile(r"([0-9]{0,18}):([0-9]{0,18})")
@@ -36,6 +45,21 @@ class RefusedError(Exception):
     def answer(self) -> Answer:
         """What is sent."""
         return failure(self.status, str(self))
+
+
+def position_of(text: str) -> list[float]:
+    """Return a position along z, y, x.
+
+    Raises `RefusedError` if it is none.
+    """
+    parts = text.split(",")
+    try:
+        found = [float(p) for p in parts] if len(text) < 200 else []
+    except ValueError:
+        found = []
+    if len(found) != 3 or not all(abs(v) < 1e18 for v in found):  # NaN is not below anything
+        raise RefusedError(400, "position is three numbers, Z,Y,X in nanometers")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from time import monotonic, time
 from typing import Final
 
-from voxarium.core.hierarchy import Node, walk
+from voxarium.core.hierarchy import walk
 from voxarium.core.image import Image
 from voxarium.core.opening import open_image
 from voxarium.errors import Code, InputError, NotFoundError, VoxariumError
@@ -24,6 +24,7 @@ from voxarium.serve.access import current_visitor, leads_to, may_see
 from voxarium.serve.addresses import is_shown
 from voxarium.serve.releases import ReleaseEntry, ReleaseRoots
 from voxarium.serve.roots import Root
+from voxarium.view.portal.gathering import Thing, iter_things
 
 __all__ = ["Catalogue", "Entry", "Found", "Scan"]
 
@@ -51,6 +52,10 @@ class Entry:
         The opened image.
     problem : str
         Why it did not open.
+    group : str
+        Address of the dataset that it belongs to: the outermost image or collection around it.
+    thing : Thing or None
+        The same as it lies in the store of the root.
     """
 
     address: str
@@ -58,15 +63,18 @@ class Entry:
     kind: str
     image: Image | None = None
     problem: str = ""
+    group: str = ""
+    thing: Thing | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What was found, and when (seconds since 1970; None: not yet)."""
+    """What was found, and when (seconds since 1970; None: not yet); apart from it what only lists others."""
 
     entries: tuple[Entry, ...] = ()
     at: float | None = None
     releases: tuple[ReleaseEntry, ...] = ()
+    datasets: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +115,10 @@ class Catalogue:
         with self._scanning:
             found = self._all
             if found.at is None or time() - found.at >= fresh:
-                entries = tuple(e for root in self.roots.values() for e in _entries(root))
-                self._all = Scan(entries, time(), self._releases(entries))
+                everything = [e for root in self.roots.values() for e in _entries(root)]
+                entries = tuple(e for e in everything if e.kind != "dataset")
+                datasets = tuple(e for e in everything if e.kind == "dataset")
+                self._all = Scan(entries, time(), self._releases(everything), datasets)
         return self.latest
 
     @property
@@ -117,8 +127,12 @@ class Catalogue:
         visitor, found = current_visitor(), self._all
         if visitor is None or visitor.may("*"):
             return found
-        entries = tuple(e for e in found.entries if visitor.may(e.address))
-        return Scan(entries, found.at, tuple(e for e in found.releases if visitor.may(e.address)))
+        return Scan(
+            tuple(e for e in found.entries if visitor.may(e.address)),
+            found.at,
+            tuple(e for e in found.releases if visitor.may(e.address)),
+            tuple(e for e in found.datasets if visitor.may(e.address)),
+        )
 
     @property
     def unfiltered(self) -> Scan:
@@ -151,7 +165,7 @@ class Catalogue:
         with self._scanning:
             kept = self._scanned_releases.get(address)
             if kept is None or kept[0] is not root:
-                kept = (root, Scan(tuple(_entries(root)), time()))
+                kept = (root, Scan(tuple(e for e in _entries(root) if e.kind != "dataset"), time()))
             self._scanned_releases[address] = kept
             self._scanned_releases.move_to_end(address)
             while len(self._scanned_releases) > _KEPT_SCANS:
@@ -277,25 +291,19 @@ def _entries(root: Root) -> Iterator[Entry]:
         except VoxariumError as error:
             yield Entry(address=root.name, root=root, kind="broken", problem=error.message)
             return
-        yield from _flat(found, root, root.path)
+        for thing in iter_things(found, root.path):
+            yield Entry(
+                address=_address(root, thing.path),
+                root=root,
+                kind=thing.kind,
+                image=thing.image,
+                problem=thing.problem,
+                group=_address(root, thing.group),
+                thing=thing,
+            )
         return
     problem = "too much is in here to look through; name folders further down"
     yield Entry(address=root.name, root=root, kind="broken", problem=problem)
-
-
-def _flat(node: Node, root: Root, path: str) -> Iterator[Entry]:
-    """Yield a node and what is below it; `path` is that of the node, where no image says its own."""
-    if node.image is not None:
-        path = node.image.path
-        yield Entry(address=_address(root, path), root=root, kind=node.kind, image=node.image)
-    elif node.problem:
-        yield Entry(address=_address(root, path), root=root, kind=node.kind, problem=node.problem)
-    for child in node.children:
-        yield from _flat(child, root, _joined(path, child.name))
-
-
-def _joined(path: str, name: str) -> str:
-    return f"{path}{name}" if name.startswith("::") else f"{path}/{name}".lstrip("/")
 
 
 def _address(root: Root, path: str) -> str:

@@ -7,21 +7,19 @@ from html import escape
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from voxarium.core.image import Image
 from voxarium.core.report import bytes_text
-from voxarium.errors import VoxariumError
 from voxarium.serve.addresses import quoted
 from voxarium.serve.catalogue import Entry, Scan
 from voxarium.serve.page import page
 from voxarium.serve.releases import ReleaseEntry
 from voxarium.serve.roots import Root
 from voxarium.serve.snippets import raw_url, snippets
+from voxarium.view.portal.words import axes_text, times, voxel_size_of, voxel_text
 
 __all__ = ["INDEX_SCRIPT", "image_json", "index_page", "release_json"]
 
 _ON_A_PAGE: Final = 100
 _RELEASES_SHOWN: Final = 20  # of one dataset; images.json names all
-_SYMBOLS: Final = {"nanometer": "nm", "micrometer": "µm", "millimeter": "mm", "meter": "m", "angstrom": "Å"}
 
 _STYLE: Final = """
 header{margin-bottom:1.25rem}
@@ -55,36 +53,6 @@ if(i.complete&&!i.naturalWidth)gone();else i.addEventListener('error',gone)}
 """.strip()
 
 
-def _times(shape: Sequence[int]) -> str:
-    return " × ".join(f"{n:,}" for n in shape)
-
-
-def _voxel_size(image: Image) -> tuple[float, ...] | None:
-    try:
-        return image.voxel_size()
-    except VoxariumError:
-        return None
-
-
-def _size_text(image: Image) -> str:
-    """Return the size of a voxel along the axes of space, with the unit once where it is the same for all."""
-    size = _voxel_size(image)
-    if size is None:
-        return "voxels are rotated or sheared"
-    space = [i for i, a in enumerate(image.axes) if a.type == "space"]
-    units = {image.axes[i].unit for i in space}
-    if not space or units == {None}:
-        return "voxel size not stated" if all(size[i] == 1 for i in space) else _joined(size, space)
-    if len(units) == 1:
-        unit = str(units.pop())
-        return f"{_joined(size, space)} {_SYMBOLS.get(unit, unit)}"
-    return ", ".join(f"{image.axes[i].name} {size[i]:g} {image.axes[i].unit or ''}".strip() for i in space)
-
-
-def _joined(size: Sequence[float], space: Sequence[int]) -> str:
-    return " × ".join(f"{float(f'{size[i]:.6g}'):g}" for i in space)
-
-
 # -------------------------------------------------------------------------------------------------------------- JSON
 def image_json(entry: Entry, base: str) -> dict[str, Any]:
     """Return what is known of an image, and its addresses, for programs."""
@@ -92,7 +60,7 @@ def image_json(entry: Entry, base: str) -> dict[str, Any]:
     image = entry.image
     if image is None:
         return out
-    size = _voxel_size(image)
+    size = voxel_size_of(image)
     return out | {
         "name": image.name,
         "format": image.info.format,
@@ -184,13 +152,13 @@ def _head(scan: Scan, roots: Sequence[Root], count: int, search: str, release: s
         "</label></form>"
     )
     if release:
-        files = f'<a href="raw/{quoted(release)}/">{escape(release)}</a> · <a href="./">all images</a>'
+        files = f'<a href="raw/{quoted(release)}/">{escape(release)}</a> · <a href="images">all images</a>'
         title = f"Images of {escape(release)}"
     else:
         files, title = f'{links} · <a href="images.json">images.json</a>', "Images"
     return (
-        f'<header><h1>{title}</h1><p>{state}</p><p class="small faint">Files: {files}</p>'
-        f"{_releases(scan.releases)}</header>{field if scan.entries else ''}"
+        f'<header><p class="small"><a href="./">All datasets</a></p><h1>{title}</h1><p>{state}</p>'
+        f'<p class="small faint">Files: {files}</p>{_releases(scan.releases)}</header>{field if scan.entries else ""}'
     )
 
 
@@ -217,8 +185,7 @@ def _article(entry: Entry, base: str) -> str:
     if image is None:  # pragma: no cover  only images are shown so
         return ""
     version = f" {image.info.spec_version}" if image.info.spec_version else ""
-    names = [a.name for a in image.axes]
-    axes = ("" if all(len(n) == 1 for n in names) else " ").join(names)
+    axes = axes_text([a.name for a in image.axes])
     levels = f" · {len(image.levels)} levels" if len(image.levels) > 1 else ""
     nbytes = bytes_text(image.level(0).nbytes)
     where = raw_url(".", entry.address) + ("/" if entry.root.lister and "::" not in entry.address else "")
@@ -231,8 +198,8 @@ def _article(entry: Entry, base: str) -> str:
     return (
         f'<article><div class="picture"><img loading="lazy" alt="" src="thumbnail/{quoted(entry.address)}?size=256">'
         f'</div><div><h2><a href="{where}">{escape(entry.address)}</a></h2>'
-        f"<p>{escape(axes)} {_times(image.shape)} · {escape(image.dtype.name)} · {nbytes}{levels}</p>"
-        f'<p class="faint">{escape(f"{image.info.format}{version} · {image.role} · {_size_text(image)}")}</p>'
+        f"<p>{escape(axes)} {times(image.shape)} · {escape(image.dtype.name)} · {nbytes}{levels}</p>"
+        f'<p class="faint">{escape(f"{image.info.format}{version} · {image.role} · {voxel_text(image)}")}</p>'
         f'<p><a href="view/{quoted(entry.address)}">View</a></p>'
         f"<details><summary>Open in …</summary><dl>{copies}</dl></details></div></article>"
     )

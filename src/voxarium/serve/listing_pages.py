@@ -49,7 +49,7 @@ def html_listing(title: str, entries: Sequence[Entry], *, up: bool) -> Answer:
     note = f"<p class=faint>{more:,} more: ask for JSON, or list the folder as S3 does.</p>" if more > 0 else ""
     top = "../" * (title.count("/") + (2 if up else 1))
     body = (
-        f'<p class="small"><a href="{top}">All images</a></p><h1>{escape(title)}</h1>'
+        f'<p class="small"><a href="{top}">All datasets</a></p><h1>{escape(title)}</h1>'
         '<table><thead><tr><th>Name</th><th class="n">Size</th><th class="n">Changed (UTC)</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>{note}"
     )

@@ -1,4 +1,4 @@
-"""``/``: all images with pictures, addresses and lines to copy; ``/images.json``; ``/thumbnail/``."""
+"""``/images``: all images with pictures, addresses and lines to copy; ``/images.json``; ``/thumbnail/``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -17,14 +18,14 @@ from voxarium.serve.account import account_line
 from voxarium.serve.answers import Answer, failure
 from voxarium.serve.guards import OPEN, Guard, address_guard
 from voxarium.serve.index_page import INDEX_SCRIPT, image_json, index_page, release_json
-from voxarium.serve.raw_routes import listed_from_top
 from voxarium.serve.site import Mount, Settings, Site
+from voxarium.view.thumbnail import thumbnail_png
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-__all__ = ["Thumbnails", "mount"]
+__all__ = ["Pictures", "base_url", "mount"]
 
 _LONGEST: Final = 4096  # of the address of a release
 _PATIENCE: Final = 2.0  # seconds that a page waits for what is new
@@ -64,17 +65,16 @@ def plain_url(request: Request, settings: Settings) -> str:
 
 def mount(site: Site) -> Mount:
     """Return the routes."""
-    from starlette.responses import HTMLResponse, JSONResponse, Response
+    from starlette.responses import HTMLResponse, JSONResponse
     from starlette.routing import Route
 
-    thumbnails = Thumbnails(site)
+    def drawn(address: str, size: int) -> bytes:
+        return thumbnail_png(site.catalogue.image(address), size=size)
+
+    thumbnails = Pictures(drawn)
 
     async def index(request: Request) -> Response:
-        query = dict(request.query_params)
-        if query.get("list-type") == "2":
-            answer = await site.run(listed_from_top, site, query)
-            return Response(bytes(answer.first), answer.status, headers=_texts(answer.headers))
-        release = query.get("release", "")[:_LONGEST]
+        release = request.query_params.get("release", "")[:_LONGEST]
         try:
             scan = await site.run_slow(site.catalogue.scan_release, release) if release else await site.look(_PATIENCE)
         except NotFoundError:
@@ -108,19 +108,10 @@ def mount(site: Site) -> Mount:
         )
 
     async def thumbnail(request: Request) -> Response:
-        size = request.query_params.get("size", "256")
-        if not size.isdecimal() or len(size) > 4 or int(size) not in _SIZES:
-            return Response(f"size is one of {_SIZES}\n", 400, media_type="text/plain")
-        picture = await site.run_slow(thumbnails.get, request.path_params["address"], int(size))
-        if not picture.png:
-            return Response("not found\n", 404, media_type="text/plain", headers={"cache-control": "no-store"})
-        headers = {"etag": picture.tag, "cache-control": "max-age=60"}
-        if request.headers.get("if-none-match") == picture.tag:
-            return Response(status_code=304, headers=headers)
-        return Response(picture.png, media_type="image/png", headers=headers)
+        return await thumbnails.answer(site, request)
 
-    routes = [Route("/", index), Route("/images.json", images), Route("/thumbnail/{address:path}", thumbnail)]
-    guards = {"": OPEN, "images.json": OPEN, "thumbnail": Guard(address_guard("thumbnail"), _absent)}
+    routes = [Route("/images", index), Route("/images.json", images), Route("/thumbnail/{address:path}", thumbnail)]
+    guards = {"images": OPEN, "images.json": OPEN, "thumbnail": Guard(address_guard("thumbnail"), _absent)}
     return Mount(name="pages", routes=routes, guards=guards)
 
 
@@ -135,21 +126,17 @@ class _Picture:
     until: float
 
 
-def _texts(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
-
-
-class Thumbnails:
-    """Pictures of images, drawn when they are asked for.
+class Pictures:
+    """Pictures, drawn when they are asked for, and kept for a while.
 
     Parameters
     ----------
-    site : Site
-        With the catalogue.
+    draw : callable
+        Returns the PNG of an address and a size; what it raises, or nothing at all, means that there is none.
     """
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, draw: Callable[[str, int], bytes]) -> None:
+        self._draw = draw
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, int], _Picture] = OrderedDict()
         self._bytes = 0
@@ -174,9 +161,22 @@ class Thumbnails:
         return made
 
     def _drawn(self, address: str, size: int) -> bytes:
-        from voxarium.view.thumbnail import thumbnail_png
-
         try:
-            return thumbnail_png(self._site.catalogue.image(address), size=size)
+            return self._draw(address, size)
         except VoxariumError:
             return b""
+
+    async def answer(self, site: Site, request: Request) -> Response:
+        """Answer with the picture of the address in a path."""
+        from starlette.responses import Response
+
+        size = request.query_params.get("size", "256")
+        if not size.isdecimal() or len(size) > 4 or int(size) not in _SIZES:
+            return Response(f"size is one of {_SIZES}\n", 400, media_type="text/plain")
+        picture = await site.run_slow(self.get, request.path_params["address"], int(size))
+        if not picture.png:
+            return Response("not found\n", 404, media_type="text/plain", headers={"cache-control": "no-store"})
+        headers = {"etag": picture.tag, "cache-control": "max-age=60"}
+        if request.headers.get("if-none-match") == picture.tag:
+            return Response(status_code=304, headers=headers)
+        return Response(picture.png, media_type="image/png", headers=headers)

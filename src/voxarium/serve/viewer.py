@@ -21,7 +21,7 @@ from voxarium.errors import Code, UnsupportedError
 from voxarium.serve.access import current_visitor
 from voxarium.serve.addresses import key_of
 from voxarium.serve.answers import Answer, failure
-from voxarium.serve.arguments import RefusedError
+from voxarium.serve.arguments import RefusedError, position_of
 from voxarium.serve.guards import OPEN, Guard, images_asked
 from voxarium.serve.layers import state_of
 from voxarium.serve.pages import base_url, plain_url
@@ -29,6 +29,7 @@ from voxarium.serve.saved_states import SavedStates, Sessions
 from voxarium.serve.site import Mount, Site
 from voxarium.serve.state_text import places_in, portable, prefixed
 from voxarium.spec.neuroglancer_state import dump_link
+from voxarium.view.neuroglancer_state import moved
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -140,7 +141,9 @@ class Viewer:
         if None in addresses:
             raise RefusedError(404, "no image is at this address")
         base = base_url(request, self._site.settings)
-        return await self._site.run_slow(state_of, self._site, [str(a) for a in addresses], base)
+        state = await self._site.run_slow(state_of, self._site, [str(a) for a in addresses], base)
+        where = request.query_params.get("position")
+        return state if where is None else moved(state, position_of(where))
 
     async def view(self, request: Request) -> Response:
         """Answer with the viewer, showing images."""

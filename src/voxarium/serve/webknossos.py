@@ -19,9 +19,9 @@ from typing_extensions import Buffer
 
 from voxarium.errors import Code, NotFoundError, VoxariumError
 from voxarium.serve.access import current_visitor, leads_to, may_see
-from voxarium.serve.addresses import key_of, quoted
+from voxarium.serve.addresses import key_of
 from voxarium.serve.answers import Answer, WouldWait, failure, json_answer
-from voxarium.serve.guards import OPEN, Guard
+from voxarium.serve.guards import Guard
 from voxarium.serve.pages import base_url
 from voxarium.serve.raw import absent
 from voxarium.serve.sending import send_answer
@@ -170,9 +170,8 @@ def mount(site: Site) -> Mount:
         Route(f"{api}/datasets", answers.datasets),
         Route(f"{api}/datasets/disambiguate/{{organization}}/{{name:path}}/toId", answers.identified),
         Route(f"{api}/datasets/{{id}}", answers.dataset),
-        Route("/datasets/{name:path}", answers.page),
     ]
-    guards = {"api": Guard(api_asked, api_absent), "data": Guard(data_asked), "datasets": OPEN}
+    guards = {"api": Guard(api_asked, api_absent), "data": Guard(data_asked)}
     return Mount(name="webknossos", bare={"data": DataApp(site, datasets)}, routes=routes, guards=guards)
 
 
@@ -210,15 +209,6 @@ class _Api:
         name = request.path_params["name"]
         known = name in await self._site.run_slow(self._datasets.addresses)
         return _told(request, {"id": dataset_id(name)} if known else None)
-
-    async def page(self, request: Request) -> Response:
-        """Lead people to the page of all images."""
-        from starlette.responses import RedirectResponse
-
-        address = address_of(request.path_params["name"].removesuffix("/view").rpartition("-")[2])
-        visitor = current_visitor()
-        start = "/" if visitor is None else f"{visitor.prefix}/"
-        return RedirectResponse(start if address is None else f"{start}?search={quoted(address)}", 307)
 
 
 def _told(request: Request, document: Any) -> Response:  # Any: JSON

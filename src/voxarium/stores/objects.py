@@ -219,6 +219,17 @@ class ObjectStore(RemoteReader):
         except (OSError, obstore.exceptions.BaseError) as error:
             raise remote_error(error, self._name(key), writing=True) from None  # the original tells secrets
 
+    def put_typed(self, key: str, data: Buffer, media_type: str, /) -> None:
+        """Store an object that browsers are to be told the type of, replacing any."""
+        import obstore
+
+        key, view = checked_key(key), memoryview(data).cast("B")
+        attributes = {"Content-Type": media_type}
+        try:
+            obstore.put(self._client, key, view, attributes=attributes, use_multipart=view.nbytes > _SINGLE_PUT)
+        except (OSError, obstore.exceptions.BaseError) as error:
+            raise remote_error(error, self._name(key), writing=True) from None  # see `put`
+
     def put_if_absent(self, key: str, data: Buffer, /) -> bool:
         """Store an object unless the key exists, decided by the server (``If-None-Match: *``)."""
         return self._put_conditionally(key, data, "create", "store an object only if it is absent")

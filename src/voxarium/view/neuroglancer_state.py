@@ -18,7 +18,7 @@ from voxarium.spec.neuroglancer_state import dump_state
 from voxarium.view.contrast import windows_of
 from voxarium.view.shading import channel_colors
 
-__all__ = ["SHOWN_TYPES", "Layer", "neuroglancer_state", "shown_role"]
+__all__ = ["SHOWN_TYPES", "Layer", "moved", "neuroglancer_state", "shown_role"]
 
 SHOWN_TYPES: Final = frozenset({
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "float32",
@@ -97,6 +97,17 @@ def neuroglancer_state(layers: Sequence[Layer], *, title: str = "") -> dict[str,
     if nodes:
         state["selectedLayer"] = {"layer": names[0], "visible": False}
     return state
+
+
+def moved(state: dict[str, Any], position: Sequence[float]) -> dict[str, Any]:
+    """Return a state that looks at a position along z, y, x in nanometres, where it has these axes."""
+    at = dict(zip("zyx", position, strict=True))
+    dimensions, found = state.get("dimensions") or {}, state.get("position")
+    if not isinstance(found, list) or not set(at) <= set(dimensions) or len(found) != len(dimensions):
+        return state
+    sizes = [(name, size) for name, (size, _) in dimensions.items()]
+    new = [tidy(at[n] * 1e-9 / s) if n in at and s else v for (n, s), v in zip(sizes, found, strict=True)]
+    return state | {"position": new}
 
 
 def _node(layer: Layer, name: str) -> SceneNode:

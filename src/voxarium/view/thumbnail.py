@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import ClassVar
 
-from voxarium.errors import Code, InputError
+from voxarium.errors import Code, InputError, VoxariumError
 from voxarium.view.picture import Panel, Scene, checked_position, checked_size, no_pillow, paint
 from voxarium.view.sampling import Frame, Picturable, best_level, frame_of
 
@@ -28,7 +29,14 @@ class ThumbnailDrawer:
         return thumbnail_png(image)
 
 
-def thumbnail_png(image: Picturable, *, size: int = 256, most: int = 256 << 20) -> bytes:
+def thumbnail_png(
+    image: Picturable,
+    *,
+    size: int = 256,
+    most: int = 256 << 20,
+    labels: Picturable | None = None,
+    opacity: float = 0.4,
+) -> bytes:
     """Return the middle slice of an image, without any writing on it, as the bytes of a PNG file.
 
     Parameters
@@ -39,6 +47,10 @@ def thumbnail_png(image: Picturable, *, size: int = 256, most: int = 256 << 20) 
         Pixels along the longer edge.
     most : int
         Bytes of chunks that may be decoded for it.
+    labels : Picturable or None
+        Labels to draw over it, where they lie in the world; left out where they cannot be drawn.
+    opacity : float
+        Of the labels.
 
     Raises
     ------
@@ -67,10 +79,29 @@ def thumbnail_png(image: Picturable, *, size: int = 256, most: int = 256 << 20) 
             fix="give the image smaller levels: voxarium convert makes them",
         )
     at = checked_position(frame, None)
-    scene = Scene(image=image, labels=None, frame=frame, level=level, at=at, opacity=1.0)
+    over = labels if labels is not None and _fits(labels, frame, shown, (panel.height, panel.width), most) else None
+    scene = Scene(image=image, labels=over, frame=frame, level=level, at=at, opacity=opacity if over else 1.0)
+    try:
+        painted = paint(scene, [panel])[0]
+    except VoxariumError:
+        if over is None:
+            raise
+        painted = paint(replace(scene, labels=None), [panel])[0]
     out = io.BytesIO()
-    Image.fromarray(paint(scene, [panel])[0]).save(out, "PNG")
+    Image.fromarray(painted).save(out, "PNG")
     return out.getvalue()
+
+
+def _fits(labels: Picturable, frame: Frame, shown: tuple[int, int], pixels: tuple[int, int], most: int) -> bool:
+    """Tell whether labels can be drawn over an image, and do not take too much."""
+    try:
+        own = frame_of(labels)
+        if len(own.space) != len(frame.space):
+            return False
+        level = best_level(labels, own, pixels if len(own.space) == 2 else (1, *pixels))
+        return _decoded_for(labels, own, level, shown) <= most
+    except VoxariumError:
+        return False
 
 
 def _decoded_for(image: Picturable, frame: Frame, level: int, shown: tuple[int, int]) -> int:
