@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic, time
 from typing import Final
 
@@ -158,9 +158,16 @@ class Catalogue:
             path = root.image_path(below)
             if below and not is_shown(below.replace("::", "/").strip("/")):
                 raise _nothing(address)
-            return open_image(root.store, path)
+            return self._with_role(address, open_image(root.store, path))
         except VoxariumError as error:
             return error
+
+    def _with_role(self, address: str, image: Image) -> Image:
+        """Return an image as a label where the list that it was found in says so, and it does not itself."""
+        listed = next((e.image for e in self.latest.entries if e.address == address), None)
+        if listed is None or listed.role != "label" or image.role != "intensity":
+            return image
+        return Image(image.store, image.path, replace(image.info, role="label"), image.arrays)
 
     def find(self, address: str) -> Found:
         """Return the image that an address begins with, and the rest of it: the part that a view understands.
