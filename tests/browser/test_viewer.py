@@ -222,3 +222,25 @@ def test_a_link_shows_the_whole_viewer_and_a_saved_state_shows_it_again(lab: tup
     assert link.startswith(f"{url}/s/")
     again = drawn(browser, link)
     assert np.abs(first[100:].astype(int) - again[100:]).mean() < 2
+
+
+def test_a_first_picture_of_many_slices_comes_from_few_of_them(tmp_path: Path, browser: Any) -> None:
+    """What the viewer asks for first is the smallest level, which takes an eighth of the slices."""
+    from PIL import Image
+
+    from voxarium.serve.access_log import AccessLog
+    from voxarium.serve.running import BackgroundServer
+
+    pytest.importorskip("neuroglancer", reason="Neuroglancer is not installed")
+    (tmp_path / "slices").mkdir()
+    plane = np.random.default_rng(6).integers(0, 255, (300, 500)).astype(np.uint8)
+    for i in range(160):
+        Image.fromarray(plane).save(tmp_path / f"slices/z{i:03}.png", compress_level=1)
+    with BackgroundServer([str(tmp_path / "slices")], access_log=AccessLog(str(tmp_path / "log"))) as server:
+        picture = drawn(browser, f"{server.url}/view/slices")
+        left, top, width, height = panels(browser)["xy"]
+        assert picture[top : top + height, left : left + width].std() > 20
+    paths = [json.loads(line)["path"] for line in (tmp_path / "log").read_text().splitlines()]
+    chunks = [p.removeprefix("/as/neuroglancer/slices/") for p in paths if "/c/" in p]
+    assert chunks[0].startswith("s3/"), chunks[:5]
+    assert sum(c.startswith("s3/") for c in chunks) == 1, "one chunk shows all of it"

@@ -73,7 +73,7 @@ def test_names_with_odd_letters_open(tmp_path):
     found = voxarium.open(tmp_path / "odd.h5")
     assert found.keys() == [f"::/{n}" for n in names]
     assert found.info.notes == ("1 more datasets are not listed",)
-    for i, image in enumerate(found[key] for key in found.keys()):
+    for i, image in enumerate(found[key] for key in found):
         np.testing.assert_array_equal(image[...], EM + i)
 
 

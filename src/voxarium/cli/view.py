@@ -42,8 +42,10 @@ def view(
     base = url_of(listening)
 
     def ready() -> None:
+        from voxarium.serve.layers import begin_overviews
         from voxarium.serve.showing import view_path
 
+        site.begin(begin_overviews, site, list(site.catalogue.roots))  # while the browser starts
         url = f"{base}{view_path(site)}"
         if as_json:
             sys.stdout.write(json.dumps({"url": url, "server": base, "images": list(site.catalogue.roots)}) + "\n")

@@ -84,6 +84,7 @@ class Catalogue:
     def __init__(self, roots: Sequence[Root]) -> None:
         self.roots = {root.name: root for root in roots}
         self.latest = Scan()
+        self._listed: dict[str, Image] = {}
         self._scanning = threading.Lock()
         self._lock = threading.Lock()
         self._opening: dict[str, Future[Image | VoxariumError]] = {}
@@ -96,6 +97,7 @@ class Catalogue:
             latest = self.latest
             if latest.at is None or time() - latest.at >= fresh:
                 latest = Scan(tuple(e for root in self.roots.values() for e in _entries(root)), time())
+                self._listed = {e.address: e.image for e in latest.entries if e.image is not None}
                 self.latest = latest
         return latest
 
@@ -158,16 +160,13 @@ class Catalogue:
             path = root.image_path(below)
             if below and not is_shown(below.replace("::", "/").strip("/")):
                 raise _nothing(address)
-            return self._with_role(address, open_image(root.store, path))
+            scan = self.latest
+            listed = self._listed.get(address)
+            if listed is not None and scan.at is not None and time() - scan.at < _FRESH:
+                return listed
+            return _with_role(open_image(root.store, path), listed)
         except VoxariumError as error:
             return error
-
-    def _with_role(self, address: str, image: Image) -> Image:
-        """Return an image as a label where the list that it was found in says so, and it does not itself."""
-        listed = next((e.image for e in self.latest.entries if e.address == address), None)
-        if listed is None or listed.role != "label" or image.role != "intensity":
-            return image
-        return Image(image.store, image.path, replace(image.info, role="label"), image.arrays)
 
     def find(self, address: str) -> Found:
         """Return the image that an address begins with, and the rest of it: the part that a view understands.
@@ -197,6 +196,13 @@ class Catalogue:
                 with suppress(NotFoundError, InputError):
                     return Found(self.image(address), address, found.rest[len(label) :].removeprefix("/"))
         return found
+
+
+def _with_role(image: Image, listed: Image | None) -> Image:
+    """Return an image as a label where the list that it was found in says so, and it does not itself."""
+    if listed is None or listed.role != "label" or image.role != "intensity":
+        return image
+    return Image(image.store, image.path, replace(image.info, role="label"), image.arrays)
 
 
 def _image_or_raise(found: Image | VoxariumError) -> Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
@@ -119,6 +120,11 @@ class Site:
         """Call what takes long, few at a time."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._slow, lambda: function(*args, **options))
+
+    def begin(self, function: Callable[_P, object], *args: _P.args, **options: _P.kwargs) -> None:
+        """Call what somebody will soon ask for, in a thread; whether it succeeds is told to whoever asks."""
+        with suppress(RuntimeError):  # the server is being stopped
+            self._slow.submit(function, *args, **options)
 
     async def look(self, patience: float | None = None) -> Scan:
         """Return what is served, looked through anew when that is some time ago.

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from voxarium.errors import Code, UnsupportedError
 from voxarium.serve.addresses import key_of
 from voxarium.serve.arguments import RefusedError
-from voxarium.serve.layers import state_of
+from voxarium.serve.layers import begin_overviews, state_of
 from voxarium.serve.pages import base_url
 from voxarium.serve.saved_states import SavedStates, Sessions
 from voxarium.serve.site import Mount, Site
@@ -128,7 +128,10 @@ class Viewer:
         if None in addresses:
             raise RefusedError(404, "no image is at this address")
         base = base_url(request, self._site.settings)
-        return await self._site.run_slow(state_of, self._site, [str(a) for a in addresses], base)
+        found = [str(a) for a in addresses]
+        state = await self._site.run_slow(state_of, self._site, found, base)
+        self._site.begin(begin_overviews, self._site, found)
+        return state
 
     async def view(self, request: Request) -> Response:
         """Answer with the viewer, showing images."""
