@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -56,32 +55,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     voxarium.convert(folder.parent / "channels.npy", folder / "channels.zarr", **{**moved, "axes": "czyx"})
     with BackgroundServer([str(folder)]) as server:
         yield folder, server.url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Return a browser without a screen."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium, which steers the browser, is not installed")
-    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("no chromium with chromedriver on this machine")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in (
-        "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1000,800", "--use-gl=angle",
-        "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", "--hide-scrollbars",
-    ):  # fmt: skip
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("SE_OFFLINE", "true")  # it would look for drivers to download
-        monkeypatch.setenv("SE_AVOID_STATS", "true")
-        started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-        try:
-            yield started
-        finally:
-            started.quit()
 
 
 def state_of(url: str, *addresses: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from voxarium.serve.site import Site
 from voxarium.serve.translated import VIEWS, prepared, shown, shown_axes
 from voxarium.view.neuroglancer_state import SHOWN_TYPES, Layer, neuroglancer_state, shown_role
 
-__all__ = ["begin_overviews", "state_of"]
+__all__ = ["begin_overviews", "images_at", "state_of"]
 
 _MOST_LAYERS: Final = 24
 _OME_READ: Final = ("0.4", "0.5")  # by the released Neuroglancer (2.41)
@@ -32,7 +32,7 @@ def state_of(site: Site, addresses: list[str], base: str) -> dict[str, Any]:
     """
     found: dict[str, Image] = {}
     for address in addresses:
-        for place, image in _images(site, address):
+        for place, image in images_at(site, address):
             found.setdefault(place, image)
             if len(found) > _MOST_LAYERS:
                 raise RefusedError(400, f"more than {_MOST_LAYERS} images are too many for one view; name some of them")
@@ -51,12 +51,12 @@ def state_of(site: Site, addresses: list[str], base: str) -> dict[str, Any]:
 def begin_overviews(site: Site, addresses: Sequence[str]) -> None:
     """Make what a viewer asks for first, while it is still being loaded."""
     for address in addresses:
-        for _, image in itertools.islice(_images(site, address), _MOST_LAYERS):
+        for _, image in itertools.islice(images_at(site, address), _MOST_LAYERS):
             with suppress(VoxariumError):
                 begin_overview(prepared(image, shown_axes(image), quick=True))
 
 
-def _images(site: Site, address: str) -> Iterator[tuple[str, Image]]:
+def images_at(site: Site, address: str) -> Iterator[tuple[str, Image]]:
     """Yield an image and its labels; or all images in a folder, or in a file of several."""
     try:
         image = site.catalogue.image(address)
