@@ -178,7 +178,8 @@ def _smaller(voxels: NDArray[Any], axis: int, factor: int, *, averaged: bool) ->
         return voxels
     n = voxels.shape[axis]
     if not averaged:
-        return voxels.take(np.minimum(np.arange(0, n, factor) + factor // 2, n - 1), axis)
+        middle: NDArray[Any] = voxels.take(np.minimum(np.arange(0, n, factor) + factor // 2, n - 1), axis)
+        return middle
     every = max(1, factor // _SAMPLES)
     first = np.arange(0, n, factor)
     if every > 1:
