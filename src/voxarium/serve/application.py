@@ -14,7 +14,18 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from voxarium.errors import InputError, NotFoundError, UnsupportedError, VoxariumError
-from voxarium.serve import bossdb, cutouts, niivue, operation, pages, raw_routes, translated, viewer, webknossos
+from voxarium.serve import (
+    bossdb,
+    cutouts,
+    niivue,
+    openapi,
+    operation,
+    pages,
+    raw_routes,
+    translated,
+    viewer,
+    webknossos,
+)
 from voxarium.serve.access_log import AccessLog, shown_path
 from voxarium.serve.answers import Answer, failure
 from voxarium.serve.cross_origin import CrossOrigin
@@ -28,7 +39,7 @@ __all__ = ["MOUNTS", "Application"]
 
 MOUNTS: Final[tuple[Callable[[Site], Mount], ...]] = (
     raw_routes.mount, translated.mount, cutouts.mount, viewer.mount, niivue.mount, webknossos.mount, bossdb.mount,
-    operation.mount, pages.mount,
+    openapi.mount, operation.mount, pages.mount,
 )  # fmt: skip
 
 _LOG: Final = logging.getLogger("voxarium.serve")
