@@ -94,8 +94,10 @@ def test_every_url_and_line_to_copy_works(client):
             elif program in ("napari", "vizarr", "Fiji"):
                 url = text.rpartition(" ")[2].strip("'")
                 new, old = (client.get(f"{url.removeprefix(client.url)}/{d}").status for d in ("zarr.json", ".zattrs"))
-                n5 = client.get(f"{url.removeprefix(client.url)}/attributes.json").status
-                assert 200 in {"napari": (new, old), "vizarr": (old,), "Fiji": (new, old, n5)}[program], text
+                others = (
+                    client.get(f"{url.removeprefix(client.url)}/{d}").status for d in ("attributes.json", ".zarray")
+                )
+                assert 200 in {"napari": (new, old), "vizarr": (old,), "Fiji": (new, old, *others)}[program], text
             tried.add(program)
     assert tried >= {
         "URL",
