@@ -111,3 +111,29 @@ def bright() -> Callable[[np.ndarray, np.ndarray], tuple[float, ...]]:
         return float(rows[0]), float(rows[-1] + 1), float(columns[0]), float(columns[-1] + 1)
 
     return measure
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Return a browser without a screen."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium, which steers the browser, is not installed")
+    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.skip("no chromium with chromedriver on this machine")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in (
+        "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1000,800", "--use-gl=angle",
+        "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", "--hide-scrollbars",
+    ):  # fmt: skip
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("SE_OFFLINE", "true")  # it would look for drivers to download
+        monkeypatch.setenv("SE_AVOID_STATS", "true")
+        started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+        try:
+            yield started
+        finally:
+            started.quit()

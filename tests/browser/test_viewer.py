@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -56,32 +55,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     voxarium.convert(folder.parent / "channels.npy", folder / "channels.zarr", **{**moved, "axes": "czyx"})
     with BackgroundServer([str(folder)]) as server:
         yield folder, server.url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Return a browser without a screen."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium, which steers the browser, is not installed")
-    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("no chromium with chromedriver on this machine")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in (
-        "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1000,800", "--use-gl=angle",
-        "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", "--hide-scrollbars",
-    ):  # fmt: skip
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("SE_OFFLINE", "true")  # it would look for drivers to download
-        monkeypatch.setenv("SE_AVOID_STATS", "true")
-        started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-        try:
-            yield started
-        finally:
-            started.quit()
 
 
 def state_of(url: str, *addresses: str) -> dict[str, Any]:
@@ -222,3 +195,25 @@ def test_a_link_shows_the_whole_viewer_and_a_saved_state_shows_it_again(lab: tup
     assert link.startswith(f"{url}/s/")
     again = drawn(browser, link)
     assert np.abs(first[100:].astype(int) - again[100:]).mean() < 2
+
+
+def test_a_first_picture_of_many_slices_comes_from_few_of_them(tmp_path: Path, browser: Any) -> None:
+    """What the viewer asks for first is the smallest level, which takes an eighth of the slices."""
+    from PIL import Image
+
+    from voxarium.serve.access_log import AccessLog
+    from voxarium.serve.running import BackgroundServer
+
+    pytest.importorskip("neuroglancer", reason="Neuroglancer is not installed")
+    (tmp_path / "slices").mkdir()
+    plane = np.random.default_rng(6).integers(0, 255, (300, 500)).astype(np.uint8)
+    for i in range(160):
+        Image.fromarray(plane).save(tmp_path / f"slices/z{i:03}.png", compress_level=1)
+    with BackgroundServer([str(tmp_path / "slices")], access_log=AccessLog(str(tmp_path / "log"))) as server:
+        picture = drawn(browser, f"{server.url}/view/slices")
+        left, top, width, height = panels(browser)["xy"]
+        assert picture[top : top + height, left : left + width].std() > 20
+    paths = [json.loads(line)["path"] for line in (tmp_path / "log").read_text().splitlines()]
+    chunks = [p.removeprefix("/as/neuroglancer/slices/") for p in paths if "/c/" in p]
+    assert chunks[0].startswith("s3/"), chunks[:5]
+    assert sum(c.startswith("s3/") for c in chunks) == 1, "one chunk shows all of it"

@@ -174,7 +174,7 @@ WRONG = [
     "cutout/lab/em.zarr?box=a,b,c", "cutout/lab/em.zarr?box=1e3,1,1", "cutout/lab/em.zarr?level=2",
     "cutout/lab/em.zarr?level=-1", "cutout/lab/em.zarr?level=x", "cutout/lab/em.zarr?format=exe",
     "cutout/lab/em.zarr?boxes=1", "cutout/lab/em.zarr?level=0&level=0", "cutout/lab/em.zarr?format=png",
-    "cutout/lab/float.npy?format=png&box=0,:,:", "cutout/lab/bool.npy?format=nifti",
+    "cutout/lab/float.npy?format=png&box=0,:,:",
     f"cutout/lab/em.zarr?box={'9' * 30}:1,:,:", "cutout/lab/em.zarr?%ff=%ff", "value/lab/em.zarr",
     "value/lab/em.zarr?at=1,2", "value/lab/em.zarr?at=9,0,0", "value/lab/em.zarr?at=1,2,x",
     "value/lab/em.zarr?at=%D9%A3,1,1",

@@ -91,6 +91,13 @@ def test_every_url_and_line_to_copy_works(client):
                 found = np.asarray(names["image"] if program == "Voxarium" else names["array"]).squeeze()
                 if image["address"].startswith(("lab/c", "lab/n", "lab/d", "lab/e")):
                     assert np.array_equal(found, DATA) or np.array_equal(found.T, DATA)
+            elif program in ("napari", "vizarr", "Fiji"):
+                url = text.rpartition(" ")[2].strip("'")
+                new, old = (client.get(f"{url.removeprefix(client.url)}/{d}").status for d in ("zarr.json", ".zattrs"))
+                others = (
+                    client.get(f"{url.removeprefix(client.url)}/{d}").status for d in ("attributes.json", ".zarray")
+                )
+                assert 200 in {"napari": (new, old), "vizarr": (old,), "Fiji": (new, old, *others)}[program], text
             tried.add(program)
     assert tried >= {
         "URL",
@@ -101,6 +108,9 @@ def test_every_url_and_line_to_copy_works(client):
         "Fiji",
         "CloudVolume",
         "WEBKNOSSOS",
+        "napari",
+        "vizarr",
+        "NiiVue",
     }
 
 
@@ -315,3 +325,15 @@ def test_an_image_that_many_ask_for_at_once_is_opened_once(folder, serve, monkey
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(client.server.site.catalogue.image, ["lab/x"] * 8))
     assert len(opened) == 1 and len({id(f) for f in found}) == 1
+
+
+def test_names_inside_files_are_no_chains_of_addresses_to_fsspec(serve, tmp_path):
+    h5py, zarr = pytest.importorskip("h5py"), pytest.importorskip("zarr", reason="zarr is not installed")
+    with h5py.File(tmp_path / "two.h5", "w") as file:
+        file["a"], file["b"] = DATA, DATA
+    client = serve(tmp_path / "two.h5")
+    (image, _) = json.loads(client.get("/images.json").body)["images"]
+    text = next(c["text"] for c in image["copy"] if c["program"] == "zarr-python")
+    names = {"zarr": zarr}
+    exec(text, names)
+    assert np.array_equal(names["array"][...], DATA)

@@ -46,6 +46,11 @@ SAMPLES = {
     "/datasets/{address:path}": "datasets",
     "/cover/{address:path}": "cover",
     "/validation/{address:path}": "validation",
+    "niivue": ["/niivue/lab/{name}", "/niivue?image=lab/{name}"],
+    "nii": ["/nii/volume/lab/{name}?unit=nm"],
+    "/niivue": "niivue",
+    "/niivue/{address:path}": "niivue",
+    "/nii/volume/{address:path}": "nii",
     "view": ["/view/lab/{name}", "/view?image=lab/{name}"],
     "view.json": ["/view.json?image=lab/{name}", "/view.json?image=lab/{name}/labels/cells"],
     "data": [
@@ -71,6 +76,7 @@ SAMPLES = {
     # nothing of any dataset
     "/healthz": None, "/metrics": None, "/api/buildinfo": None, "/api/v{version:int}/buildinfo": None,
     "/api/v{version:int}/health": None, "/api/v{version:int}/user": None, "/assets/{name}": None,
+    "/nii/client.js": None, "/nii/page.js": None, "/openapi.json": None,
     "/v/{token}": None, "/v/{token}/{name:path}": None, "/credentials/{token}": None, "/action/{token}": None,
     "/login": None, "/login/start": None, "/login/done": None, "/logout": None,
     # states: test_saved_states.py

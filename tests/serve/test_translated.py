@@ -126,7 +126,8 @@ def test_what_cannot_be_shown_says_why(serve, tmp_path):
 
 
 def test_every_view_is_known(lab):
-    assert set(VIEWS) == {"ome-zarr-0.4", "ome-zarr-0.5", "ome-zarr-0.6", "precomputed", "n5", "neuroglancer"}
+    known = {"ome-zarr-0.4", "ome-zarr-0.5", "ome-zarr-0.6", "precomputed", "n5"}
+    assert set(VIEWS) == known | {"neuroglancer", "neuroglancer-channels"}
     assert lab[0].request("/as/precomputed/lab/em.npy/info", "PUT", body=b"{}").status == 405
 
 

@@ -302,3 +302,21 @@ def test_without_the_client_the_extra_is_named(lab, monkeypatch):
     with pytest.raises(voxarium.VoxariumError) as caught:
         voxarium.show("x")
     assert caught.value.code == voxarium.Code.EXTRA_NOT_INSTALLED
+
+
+def test_datasets_of_a_file_are_layers_and_labels_lie_on_top(serve, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "two.h5", "w") as file:
+        file["labels"] = np.ones((7, 18, 21), np.uint64)
+        file["raw"] = np.ones((7, 18, 21), np.uint8)
+    for root in (tmp_path / "two.h5", f"two.h5={tmp_path}"):
+        client = serve(root)
+        listed = json.loads(client.get("/images.json").body)["images"]
+        assert [i["address"].partition("::")[2] for i in listed] == ["/labels", "/raw"]
+        state = json.loads(client.get("/view.json?image=two.h5").body)
+        assert [(layer["name"], layer["type"]) for layer in state["layers"]] == [
+            ("raw", "image"),
+            ("labels", "segmentation"),
+        ]
+        alone = json.loads(client.get(f"/view.json?image={listed[0]['address']}").body)
+        assert [layer["type"] for layer in alone["layers"]] == ["segmentation"]

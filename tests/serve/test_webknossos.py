@@ -323,3 +323,21 @@ def test_the_real_client_reads_exact_voxels(lab, tmp_path, serve, private):
         env={k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "WK_TOKEN", "WK_URL")},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
+
+
+def test_a_layer_is_opened_by_its_address_without_a_format(serve, tmp_path):
+    data = np.random.default_rng(7).integers(1, 255, (20, 40, 33)).astype("uint8")
+    np.save(tmp_path / "em.npy", data)
+    voxarium.convert(tmp_path / "em.npy", tmp_path / "wk/em", format="webknossos", **PLACE, chunk=16, levels=1)
+    client = serve(f"wk={tmp_path / 'wk'}")
+    identifier = b"wk".hex()
+    layers = json.loads(client.get(f"/data/v13/zarr/{identifier}/datasource-properties.json").body)["dataLayers"]
+    image = voxarium.open(f"{client.url}/data/v13/zarr/{identifier}/{layers[0]['name']}")
+    assert image.info.format == "webknossos" and voxels(image, data.size) == data.tobytes()
+
+
+def voxels(image, count):
+    found = np.asarray(image[...]).squeeze()
+    corner = [np.flatnonzero(found.any(axis=tuple(j for j in range(found.ndim) if j != i)))[0] for i in range(3)]
+    part = found[tuple(slice(c, c + n) for c, n in zip(corner, (20, 40, 33), strict=True))]
+    return part.tobytes() if part.size == count else b""

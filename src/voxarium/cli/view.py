@@ -1,4 +1,4 @@
-"""``voxarium view`` and ``voxarium link``: images in Neuroglancer, in a browser, without converting them."""
+"""``voxarium view`` and ``voxarium link``: images in a browser, without converting them."""
 
 from __future__ import annotations
 
@@ -29,22 +29,33 @@ def view(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open a browser, or only print the address.")
     ] = True,
+    viewer: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="neuroglancer, or niivue: for NIfTI, surfaces and tractograms."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show images in Neuroglancer, until it is stopped with Ctrl-C. Nothing is converted first."""
+    """Show images in a viewer, until it is stopped with Ctrl-C. Nothing is converted first.
+
+    Surfaces and tractograms are shown in NiiVue, everything else in Neuroglancer unless another viewer is named.
+    """
     from voxarium.serve.running import bound, run, url_of
-    from voxarium.serve.showing import checked_view
+    from voxarium.serve.showing import checked_view, viewer_for
     from voxarium.serve.site import Settings, Site
 
-    site = Site(checked_view(uris), Settings(max_age=0))
+    chosen = viewer_for(uris, viewer)
+    site = Site(checked_view(uris, chosen), Settings(max_age=0))
     listening = bound(host, port)
     base = url_of(listening)
 
     def ready() -> None:
+        from voxarium.serve.layers import begin_overviews
         from voxarium.serve.showing import view_path
 
-        url = f"{base}{view_path(site)}"
+        if chosen == "neuroglancer":
+            site.begin(begin_overviews, site, list(site.catalogue.roots))  # while the browser starts
+        url = f"{base}{view_path(site, chosen)}"
         if as_json:
             sys.stdout.write(json.dumps({"url": url, "server": base, "images": list(site.catalogue.roots)}) + "\n")
         elif not quiet:

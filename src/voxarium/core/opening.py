@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -17,7 +18,7 @@ from voxarium.core.journal import JOB_KEY
 from voxarium.core.registry import array_drivers, collection_drivers, image_drivers
 from voxarium.core.remembering import learn, remembering
 from voxarium.core.uri import iter_above, open_source_store
-from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError, VoxariumError
+from voxarium.errors import Code, FormatError, InputError, NotFoundError, StoreError, UnsupportedError, VoxariumError
 from voxarium.model.collection import CollectionDriver, CollectionInfo, Member, MemberKind, member_key
 from voxarium.model.copies import CopyingDriver
 from voxarium.model.image import ArrayInfo, ImageInfo, LevelInfo
@@ -78,12 +79,25 @@ def open(
     """
     store, path = open_source_store(uri, references=references)
     part = _open_from_above(uri, format, options)
-    return open_in(store, path, format=format, **options) if part is None else part
+    if part is not None:
+        return part
+    try:
+        return open_in(store, path, format=format, **options)
+    except NotFoundError as error:
+        if error.code not in _NOT_MINE:
+            raise
+        with suppress(StoreError):  # servers may refuse what is above
+            part = _open_from_above(uri, format, options, far=True)
+        if part is None:
+            raise
+        return part
 
 
-def _open_from_above(uri: str | os.PathLike[str], format: str | None, options: dict[str, Any]) -> Image | None:
+def _open_from_above(
+    uri: str | os.PathLike[str], format: str | None, options: dict[str, Any], *, far: bool = False
+) -> Image | None:
     """Open a folder that is part of something larger, and described by a document of a folder above it."""
-    for store, path, name in described_above(uri, format):
+    for store, path, name in described_above(uri, format, far=far):
         try:
             return open_image(store, path, format=name, **options)
         except NotFoundError as error:
@@ -92,15 +106,19 @@ def _open_from_above(uri: str | os.PathLike[str], format: str | None, options: d
     return None
 
 
-def described_above(uri: str | os.PathLike[str], format: str | None = None) -> Iterator[tuple[ReadableStore, str, str]]:
+def described_above(
+    uri: str | os.PathLike[str], format: str | None = None, *, far: bool = False
+) -> Iterator[tuple[ReadableStore, str, str]]:
     """Yield what may describe a local folder: store of a folder above, path of `uri` in it, name of the driver.
+
+    With `far`, what may describe an address of the web.
 
     Drivers of such formats name the document as ``enclosing_documents``: layers of a dataset, scales of a volume.
     """
     drivers: list[ImageDriver | ArrayDriver] = [*image_drivers(), *array_drivers()]
     drivers = [d for d in drivers if format in (None, d.name)]
     named = [(d.name, names) for d in drivers if (names := getattr(d, "enclosing_documents", ()))]
-    for store, path in iter_above(uri) if named else ():
+    for store, path in iter_above(uri, far=far) if named else ():
         for name, documents in named:
             if any(store.stat(document) is not None for document in documents):
                 yield store, path, name

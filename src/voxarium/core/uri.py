@@ -338,11 +338,21 @@ def open_hierarchy(
     return open_target_store(root, **options), path
 
 
-def iter_above(uri: str | os.PathLike[str], most: int = 4) -> Iterator[tuple[ReadableStore, str]]:
-    """Yield (store of a folder, path in it of what `uri` names) for the folders above a local folder, nearest first."""
+def iter_above(uri: str | os.PathLike[str], most: int = 4, *, far: bool = False) -> Iterator[tuple[ReadableStore, str]]:
+    """Yield (store of a folder, path in it of what `uri` names) for the folders above a local folder, nearest first.
+
+    With `far`, also the folder above an address of the web, where every question is a request.
+    """
     from voxarium.stores.local import LocalStore
 
     where = parse_uri(uri)
+    if far and where.scheme in ("http", "https") and not where.inner:
+        parts = urlsplit(where.base)
+        above, _, name = parts.path.rstrip("/").rpartition("/")
+        if above and name:
+            base = urlunsplit((parts.scheme, parts.netloc, above, parts.query, ""))
+            yield _remote_store(where.scheme, base, {}), unquote(name)
+        return
     if where.scheme != "file" or where.inner:
         return
     folder, path = os.path.abspath(where.base), ""

@@ -1,4 +1,4 @@
-"""HDF5 datasets: ``file.h5::/volumes/raw``, or ``file.h5`` when it holds one image only.
+"""HDF5 datasets: ``file.h5::/volumes/raw``, or ``file.h5`` when it holds one image only; of several it is a list.
 
 Spec: https://docs.hdfgroup.org/hdf5/latest/_f_m_t3.html. Dialects: CREMI, ilastik, PlantSeg, funlib, Fiji's
 plugins, BDV (see `voxarium.spec.array_attributes`), MATLAB 7.3 (`voxarium.spec.matlab`). Links are followed by
@@ -17,9 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxarium.codecs.hdf5_filters import DEFLATE, FLETCHER32, SHUFFLE, Hdf5Voxels, number_type
-from voxarium.codecs.hdf5_tree import HEAD, check_storage, datasets_below, find, has_signature, translated
+from voxarium.codecs.hdf5_tree import (
+    HEAD,
+    check_storage,
+    datasets_below,
+    find,
+    has_signature,
+    open_file,
+    translated,
+)
 from voxarium.errors import Code, FormatError, InputError
 from voxarium.model.box import Box
+from voxarium.model.collection import CollectionInfo, Member, MemberKind
 from voxarium.model.image import ArrayInfo
 from voxarium.model.native import Span
 from voxarium.model.protocols import ReadableStore
@@ -28,10 +37,13 @@ from voxarium.model.sources import declined, place, read_head, truncated
 from voxarium.spec import matlab
 from voxarium.spec.array_attributes import json_value, presented_type, stated_axes
 
-__all__ = ["Hdf5Driver"]
+__all__ = ["Hdf5CollectionDriver", "Hdf5Driver"]
 
 _MOST_LISTED: Final = 25
 _MOST_ATTRIBUTES: Final = 1000
+_MOST_MEMBERS: Final = 10_000
+_SHORT: Final = 16  # a grid of two axes, one of them shorter than this, is a table where there is something larger
+_LABELS: Final = frozenset({"label", "labels", "seg", "segmentation", "segmentations", "instances", "neuron_ids"})
 _BLOSC: Final = 32001
 _ZSTD: Final = 32015  # numbers of filters that plug-ins bring
 
@@ -152,6 +164,47 @@ class Hdf5Driver:
             return int(voxels.dataset.id.get_storage_size())
 
 
+class Hdf5CollectionDriver:
+    """Images of a file of several of which no convention says more: ``x.h5::/em``, ``x.h5::/labels``."""
+
+    name: ClassVar[str] = "hdf5-datasets"
+    spec_url: ClassVar[str] = Hdf5Driver.spec_url
+    capabilities: ClassVar[frozenset[str]] = frozenset({"read"})
+    precedence: ClassVar[int] = 90  # every convention knows its files better
+    suffixes: ClassVar[tuple[str, ...]] = tuple(s for s in Hdf5Driver.suffixes if s != ".ims")
+
+    def open(self, store: ReadableStore, path: str, /) -> CollectionInfo:
+        """List the datasets that may be images; those of integers that are called labels are labels.
+
+        Raises
+        ------
+        NotFoundError
+            If this is no HDF5 file, or has fewer than two images.
+        FormatError
+            If the file is cut off or corrupt.
+        UnsupportedError
+            If h5py is not installed.
+        """
+        found = read_head(store, path, HEAD)
+        if found is None or not has_signature(found[0]):
+            raise declined(self.name, store, path)
+        with translated(place(store, path)):
+            members = [_member(d) for d in _images(list(datasets_below(open_file(store, path))))]
+        named = [m for m in members if m.path.isprintable()]  # names may be any bytes
+        if len(members) < 2 or not named:
+            raise declined(self.name, store, path)
+        left = len(members) - len(named[:_MOST_MEMBERS])
+        notes = (f"{left:,} more datasets are not listed",) if left else ()
+        return CollectionInfo(format=self.name, kind="collection", members=tuple(named[:_MOST_MEMBERS]), notes=notes)
+
+
+def _member(dataset: Any) -> Member:  # Any: h5py is untyped
+    name = str(dataset.name)
+    called = {part.lower() for part in name.split("/")[-2:]}
+    kind: MemberKind = "label" if dataset.dtype.kind in "iu" and not _LABELS.isdisjoint(called) else "image"
+    return Member(path=f"::{name}", name=name.rpartition("/")[2], kind=kind)
+
+
 def _fill_value(dataset: Any, dtype: np.dtype[Any]) -> Any:  # Any: a scalar
     fill = dataset.fillvalue
     if fill is None or dtype.kind != "u" or dataset.dtype.kind == "u":
@@ -163,7 +216,7 @@ def _only_image(group: Any, where: str) -> Any:
     if not hasattr(group, "keys"):
         raise InputError(f"{where} is a named type, not a dataset", code=Code.ARGUMENT_INVALID, fix="name a dataset")
     found = list(datasets_below(group))
-    images = [d for d in found if _may_be_image(d)]
+    images = _images(found)
     if len(images) == 1:
         return images[0]
     base = where.partition("::")[0]
@@ -175,6 +228,13 @@ def _only_image(group: Any, where: str) -> Any:
         code=Code.ARGUMENT_INVALID,
         fix=f"name one of them, as in {example}",
     )
+
+
+def _images(found: list[Any]) -> list[Any]:  # Any: h5py is untyped
+    """Return what of the datasets of a file may be images; tables are, where there is nothing else."""
+    images = [d for d in found if _may_be_image(d)]
+    grids = [d for d in images if len(d.shape) > 2 or min(d.shape) >= _SHORT]
+    return grids or images
 
 
 def _may_be_image(dataset: Any) -> bool:

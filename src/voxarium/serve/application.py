@@ -15,7 +15,20 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from voxarium.errors import InputError, NotFoundError, UnsupportedError, VoxariumError
-from voxarium.serve import bossdb, cutouts, login, operation, pages, portal, raw_routes, translated, viewer, webknossos
+from voxarium.serve import (
+    bossdb,
+    cutouts,
+    login,
+    niivue,
+    openapi,
+    operation,
+    pages,
+    portal,
+    raw_routes,
+    translated,
+    viewer,
+    webknossos,
+)
 from voxarium.serve.access import Visitor, answering
 from voxarium.serve.access_log import AccessLog, shown_path
 from voxarium.serve.answers import Answer, Header, failure
@@ -32,8 +45,8 @@ if TYPE_CHECKING:
 __all__ = ["MOUNTS", "Application"]
 
 MOUNTS: Final[tuple[Callable[[Site], Mount], ...]] = (
-    raw_routes.mount, translated.mount, cutouts.mount, viewer.mount, webknossos.mount, bossdb.mount, operation.mount,
-    login.mount, portal.mount, pages.mount,
+    raw_routes.mount, translated.mount, cutouts.mount, viewer.mount, niivue.mount, webknossos.mount, bossdb.mount,
+    openapi.mount, operation.mount, login.mount, portal.mount, pages.mount,
 )  # fmt: skip
 
 _LOG: Final = logging.getLogger("voxarium.serve")

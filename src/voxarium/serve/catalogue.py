@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic, time
 from typing import Final
 
@@ -104,6 +104,7 @@ class Catalogue:
         self.releases = ReleaseRoots(self.roots, hidden=hidden)
         self._all = Scan()
         self._scanned_releases: OrderedDict[str, tuple[Root, Scan]] = OrderedDict()
+        self._listed: dict[str, Image] = {}
         self._scanning = threading.Lock()
         self._lock = threading.Lock()
         self._opening: dict[str, Future[Image | VoxariumError]] = {}
@@ -118,6 +119,7 @@ class Catalogue:
                 everything = [e for root in self.roots.values() for e in _entries(root)]
                 entries = tuple(e for e in everything if e.kind != "dataset")
                 datasets = tuple(e for e in everything if e.kind == "dataset")
+                self._listed = {e.address: e.image for e in entries if e.image is not None}
                 self._all = Scan(entries, time(), self._releases(everything), datasets)
         return self.latest
 
@@ -236,7 +238,11 @@ class Catalogue:
             path = root.image_path(below)
             if below and not is_shown(below.replace("::", "/").strip("/")):
                 raise _nothing(address)
-            return open_image(root.store, path)
+            scan = self._all
+            listed = self._listed.get(address)
+            if listed is not None and scan.at is not None and time() - scan.at < _FRESH:
+                return listed
+            return _with_role(open_image(root.store, path), listed)
         except VoxariumError as error:
             return error
 
@@ -268,6 +274,13 @@ class Catalogue:
                 with suppress(NotFoundError, InputError):
                     return Found(self.image(address), address, found.rest[len(label) :].removeprefix("/"))
         return found
+
+
+def _with_role(image: Image, listed: Image | None) -> Image:
+    """Return an image as a label where the list that it was found in says so, and it does not itself."""
+    if listed is None or listed.role != "label" or image.role != "intensity":
+        return image
+    return Image(image.store, image.path, replace(image.info, role="label"), image.arrays)
 
 
 def _image_or_raise(found: Image | VoxariumError) -> Image:

@@ -11,14 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxarium.core.image import Image
-from voxarium.errors import InputError
+from voxarium.errors import InputError, VoxariumError
 from voxarium.model.axes import SPACE_UNITS
 from voxarium.model.box import Box
 from voxarium.serve.arguments import RefusedError
+from voxarium.serve.translated import shown_axes
 
 __all__ = ["FORMATS", "Cutout", "encode"]
 
 _TIFF_TYPES: Final = "uifcb"
+_WIDER: Final[dict[str, np.dtype[Any]]] = {"bool": np.dtype("uint8"), "float16": np.dtype("float32")}
+_NIFTI_UNITS: Final = {1.0: 2, 1e3: 3}  # millimetres, micrometres
 _NIFTI_CODES: Final = {
     "uint8": 2, "int16": 4, "int32": 8, "float32": 16, "complex64": 32, "float64": 64, "int8": 256, "uint16": 512,
     "uint32": 768, "int64": 1024, "uint64": 1280, "complex128": 1792,
@@ -27,12 +30,13 @@ _NIFTI_CODES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Cutout:
-    """Voxels of a region, and where they are from."""
+    """Voxels of a region, and where they are from; `per_millimeter` steps of a file's coordinates are a millimetre."""
 
     image: Image
     level: int
     box: Box
     data: NDArray[Any]
+    per_millimeter: float = 1.0
 
 
 def encode(cutout: Cutout, format: str) -> tuple[bytes, str]:
@@ -96,11 +100,15 @@ def _tiff(cutout: Cutout) -> bytes:
 
 
 def _nifti(cutout: Cutout) -> bytes:
-    """Return NIfTI-1, or NIfTI-2 for long axes: x, y, z, then t and c; the affine leads to millimetres."""
-    data, axes = cutout.data, cutout.image.axes
+    """Return NIfTI-2: x, y, z, then t and c; the affine leads to millimetres. Axes without names are the usual ones."""
+    data = cutout.data.astype(_WIDER.get(cutout.data.dtype.name, cutout.data.dtype), copy=False)
     code = _NIFTI_CODES.get(data.dtype.name)
     if code is None:
         raise RefusedError(400, f"nifti holds no {data.dtype.name}; ask for npy")
+    try:
+        axes = shown_axes(cutout.image)
+    except InputError as error:
+        raise RefusedError(400, f"nifti needs axes with names: {error.message}") from error
     names = [axis.name for axis in axes]
     others = [n for n in names if n not in "xyz" or len(n) != 1]
     if len(set(names)) != len(names) or not {"y", "x"} <= set(names) or len(others) > 4:
@@ -111,18 +119,17 @@ def _nifti(cutout: Cutout) -> bytes:
     order += [names.index(n) for n in others if names.index(n) != time]
     lengths = [1 if i < 0 else data.shape[i] for i in order]
     voxels = data.transpose([i for i in order if i >= 0]).reshape(lengths).ravel(order="F")
-    scale, first, unit = _place(cutout, order[:3])
+    rows, sizes, unit = _place(cutout, order[:3])
     head = np.zeros(1, _HEADER)[0]
     head["sizeof_hdr"], head["magic"] = 540, b"n+2\0\r\n\x1a\n"
     head["datatype"], head["bitpix"] = code, data.dtype.itemsize * 8
     head["dim"][: len(lengths) + 1] = [len(lengths), *lengths]
     head["dim"][len(lengths) + 1 :] = 1
     head["pixdim"] = 1.0
-    head["pixdim"][1:4] = np.abs(scale)
+    head["pixdim"][1:4] = sizes
     head["vox_offset"], head["scl_slope"] = 544, 1.0
-    head["sform_code"], head["xyzt_units"] = 1, 2 if unit else 0
-    for row, (s, t) in enumerate(zip(scale, first, strict=True)):
-        head["srow"][row][row], head["srow"][row][3] = s, t
+    head["sform_code"], head["xyzt_units"] = 1, _NIFTI_UNITS.get(cutout.per_millimeter, 0) if unit else 0
+    head["srow"] = rows
     return bytes(head.tobytes() + b"\0\0\0\0" + voxels.astype(data.dtype.newbyteorder("<"), copy=False).tobytes())
 
 
@@ -137,20 +144,26 @@ _HEADER: Final = np.dtype([
 ])  # fmt: skip
 
 
-def _place(cutout: Cutout, order: Sequence[int]) -> tuple[list[float], list[float], bool]:
-    """Return scale, place of the first voxel's centre, both of x, y, z in millimetres, and whether units are known."""
+def _place(cutout: Cutout, order: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
+    """Return rows x, y, z of the affine, sizes of voxels along them, and whether units are known."""
+    image, ndim = cutout.image, cutout.image.ndim
     try:
-        scale, translation = cutout.image.scale_translation(cutout.level)
-    except InputError:  # rotated: only where the voxels are in the array is said
-        scale, translation = (1.0,) * cutout.image.ndim, (0.0,) * cutout.image.ndim
-    sizes, firsts, known = [], [], True
-    for i in order:
-        unit = None if i < 0 else cutout.image.axes[i].unit
-        factor = SPACE_UNITS.get(unit or "", 1e-3) * 1e3
-        known = known and (i < 0 or unit in SPACE_UNITS)
-        sizes.append(1.0 if i < 0 else scale[i] * factor)
-        firsts.append(0.0 if i < 0 else (translation[i] + cutout.box.origin[i] * scale[i]) * factor)
-    return sizes, firsts, known
+        matrix = image.levels[cutout.level].transform.matrix(ndim)
+    except VoxariumError:  # no affine: only where the voxels are in the array is said
+        matrix = np.eye(ndim, ndim + 1)
+    first = matrix[:, :-1] @ np.array(cutout.box.origin, np.float64) + matrix[:, -1]
+    rows, known = np.eye(3, 4), True
+    for row, i in enumerate(order):
+        if i < 0:
+            continue
+        unit = image.axes[i].unit
+        factor = SPACE_UNITS.get(unit or "", 1e-3) * 1e3 * cutout.per_millimeter
+        known = known and unit in SPACE_UNITS
+        for column, j in enumerate(order):
+            rows[row, column] = matrix[i, j] * factor if j >= 0 else 0.0
+        rows[row, 3] = first[i] * factor
+    sizes = np.sqrt((rows[:, :3] ** 2).sum(axis=0))
+    return rows, np.where(sizes > 0, sizes, 1.0), known
 
 
 FORMATS: Final[dict[str, tuple[Callable[[Cutout], bytes], str]]] = {

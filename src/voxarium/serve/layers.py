@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from voxarium.core.image import Image
 from voxarium.errors import InputError, NotFoundError, UnsupportedError, VoxariumError
 from voxarium.serve.addresses import quoted
 from voxarium.serve.arguments import RefusedError
+from voxarium.serve.overviews import begin_overview, with_overviews
 from voxarium.serve.site import Site
-from voxarium.serve.translated import VIEWS, shown, shown_axes
+from voxarium.serve.translated import VIEWS, prepared, shown, shown_axes
 from voxarium.view.neuroglancer_state import SHOWN_TYPES, Layer, neuroglancer_state, shown_role
 
-__all__ = ["state_of"]
+__all__ = ["begin_overviews", "images_at", "state_of"]
 
 _MOST_LAYERS: Final = 24
 _OME_READ: Final = ("0.4", "0.5")  # by the released Neuroglancer (2.41)
@@ -29,7 +32,7 @@ def state_of(site: Site, addresses: list[str], base: str) -> dict[str, Any]:
     """
     found: dict[str, Image] = {}
     for address in addresses:
-        for place, image in _images(site, address):
+        for place, image in images_at(site, address):
             found.setdefault(place, image)
             if len(found) > _MOST_LAYERS:
                 raise RefusedError(400, f"more than {_MOST_LAYERS} images are too many for one view; name some of them")
@@ -45,7 +48,15 @@ def state_of(site: Site, addresses: list[str], base: str) -> dict[str, Any]:
     return neuroglancer_state(layers, title=title)
 
 
-def _images(site: Site, address: str) -> Iterator[tuple[str, Image]]:
+def begin_overviews(site: Site, addresses: Sequence[str]) -> None:
+    """Make what a viewer asks for first, while it is still being loaded."""
+    for address in addresses:
+        for _, image in itertools.islice(images_at(site, address), _MOST_LAYERS):
+            with suppress(VoxariumError):
+                begin_overview(prepared(image, shown_axes(image), quick=True))
+
+
+def images_at(site: Site, address: str) -> Iterator[tuple[str, Image]]:
     """Yield an image and its labels; or all images in a folder, or in a file of several."""
     try:
         image = site.catalogue.image(address)
@@ -70,14 +81,17 @@ def _layer(site: Site, address: str, image: Image, base: str) -> Layer:
     name = image.name if "::" not in address else address.rpartition("/")[2]
     known: dict[str, Any] = {"name": name, "image": image, "axes": axes}  # Any: of `Layer`
     place = quoted(_plain_address(site, address, image))
+    quick = with_overviews(image, axes) is not image
     if _mixed(image, tuple(a.name for a in axes)):
-        served = shown(VIEWS["precomputed"], image)
+        view = VIEWS["neuroglancer-channels" if quick else "precomputed"]
+        served = shown(view, image)
         offset = json.loads(served.get("info") or b"{}")["scales"][0]["voxel_offset"]
-        url = f"{base}/as/precomputed/{place}"
+        url = f"{base}/as/{view.name}/{place}"
         return Layer(**known, url=url, format="precomputed", voxel_offset=tuple(reversed(offset)))
     if _read_as_is(site, address, image):
         return Layer(**known, url=f"{base}/raw/{place}", format=image.levels[0].array.format)
-    view = VIEWS["ome-zarr-0.5"] if image.dtype.name in SHOWN_TYPES and _measured(image) else VIEWS["neuroglancer"]
+    exact = image.dtype.name in SHOWN_TYPES and _measured(image) and not quick
+    view = VIEWS["ome-zarr-0.5" if exact else "neuroglancer"]
     shown(view, image)  # what cannot be shown is said now
     return Layer(**known, url=f"{base}/as/{view.name}/{place}", format="zarr3")
 

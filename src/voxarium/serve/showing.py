@@ -11,17 +11,38 @@ from urllib.parse import urlencode
 
 from voxarium.core.image import Image
 from voxarium.errors import Code, InputError
+from voxarium.serve.niivue import client_script, is_surface
 from voxarium.serve.roots import Root, open_roots
 from voxarium.serve.running import BackgroundServer
 from voxarium.serve.site import Settings, Site
 from voxarium.serve.viewer import client_folder
 
-__all__ = ["Shown", "checked_view", "show", "view_path"]
+__all__ = ["VIEWERS", "Shown", "checked_view", "show", "view_path", "viewer_for"]
+
+VIEWERS: Final = ("neuroglancer", "niivue")
+"""What images are shown in."""
 
 _HEIGHT: Final = 600
 
 
-def checked_view(uris: Iterable[str]) -> tuple[Root, ...]:
+def viewer_for(uris: Iterable[str], viewer: str | None) -> str:
+    """Return the viewer that was asked for; without any, NiiVue for surfaces and tractograms, else Neuroglancer.
+
+    Raises
+    ------
+    InputError
+        If there is no such viewer.
+    """
+    if viewer is None:
+        return "niivue" if any(is_surface(uri) for uri in uris) else "neuroglancer"
+    if viewer not in VIEWERS:
+        raise InputError(
+            f"there is no viewer {viewer!r}", code=Code.ARGUMENT_INVALID, fix=f"use one of {', '.join(VIEWERS)}"
+        )
+    return viewer
+
+
+def checked_view(uris: Iterable[str], viewer: str = "neuroglancer") -> tuple[Root, ...]:
     """Open what is to be shown.
 
     Raises
@@ -31,13 +52,17 @@ def checked_view(uris: Iterable[str]) -> tuple[Root, ...]:
     NotFoundError, InputError
         If something is not there.
     """
-    client_folder()
+    if viewer == "niivue":
+        client_script()
+    else:
+        client_folder()
     return open_roots(uris)
 
 
-def view_path(site: Site) -> str:
+def view_path(site: Site, viewer: str = "neuroglancer") -> str:
     """Return the path that shows all roots of a server."""
-    return f"/view?{urlencode([('image', name) for name in site.catalogue.roots])}"
+    page = "/niivue" if viewer == "niivue" else "/view"
+    return f"{page}?{urlencode([('image', name) for name in site.catalogue.roots])}"
 
 
 class Shown:
@@ -51,16 +76,19 @@ class Shown:
         Runs.
     height : int
         Of the frame, in pixels.
+    viewer : str
+        One of `VIEWERS`.
     """
 
-    def __init__(self, server: BackgroundServer, height: int = _HEIGHT) -> None:
+    def __init__(self, server: BackgroundServer, height: int = _HEIGHT, viewer: str = "neuroglancer") -> None:
         self._server = server
         self.height = height
+        self.viewer = viewer
 
     @property
     def url(self) -> str:
         """Address of the viewer."""
-        return f"{self._server.url}{view_path(self._server.site)}"
+        return f"{self._server.url}{view_path(self._server.site, self.viewer)}"
 
     def close(self) -> None:
         """Stop the server."""
@@ -85,9 +113,13 @@ class Shown:
 
 
 def show(
-    *images: str | os.PathLike[str] | Image, height: int = _HEIGHT, host: str = "127.0.0.1", port: int = 0
+    *images: str | os.PathLike[str] | Image,
+    height: int = _HEIGHT,
+    viewer: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
 ) -> Shown:
-    """Show images in Neuroglancer, over each other: labels above images. Nothing is converted.
+    """Show images in a viewer, over each other: labels above images. Nothing is converted.
 
     Parameters
     ----------
@@ -95,6 +127,8 @@ def show(
         Addresses, or images that were opened from one.
     height : int
         Of the frame in a notebook, in pixels.
+    viewer : str or None
+        neuroglancer or niivue; None = NiiVue for surfaces and tractograms, else Neuroglancer.
     host : str
         Address of this machine to listen on.
     port : int
@@ -113,10 +147,15 @@ def show(
     """
     if not images:
         raise InputError("there is no image to show", code=Code.ARGUMENT_INVALID, fix="give the address of an image")
-    client_folder()
-    server = BackgroundServer([_address(i) for i in images], host=host, port=port, settings=Settings())
+    addresses = [_address(i) for i in images]
+    chosen = viewer_for(addresses, viewer)
+    if chosen == "niivue":
+        client_script()
+    else:
+        client_folder()
+    server = BackgroundServer(addresses, host=host, port=port, settings=Settings())
     server.__enter__()
-    shown = Shown(server, height)
+    shown = Shown(server, height, chosen)
     atexit.register(shown.close)
     return shown
 

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
@@ -152,6 +153,12 @@ class Site:
         loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
         return await loop.run_in_executor(self._slow, lambda: context.run(function, *args, **options))
+
+    def begin(self, function: Callable[_P, object], *args: _P.args, **options: _P.kwargs) -> None:
+        """Call what somebody will soon ask for, in a thread; whether it succeeds is told to whoever asks."""
+        context = contextvars.copy_context()
+        with suppress(RuntimeError):  # the server is being stopped
+            self._slow.submit(lambda: context.run(function, *args, **options))
 
     async def look(self, patience: float | None = None) -> Scan:
         """Return what is served, looked through anew when that is some time ago.

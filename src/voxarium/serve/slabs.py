@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,19 +24,66 @@ from voxarium.core.recent import Recent
 from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
 
-__all__ = ["SlabArray", "cube_of", "in_slabs"]
+__all__ = ["MadeOnce", "SlabArray", "cube_of", "in_slabs"]
 
 _EDGE: Final = 64  # of a cube that viewers ask for
 _SLAB: Final = 64 << 20  # bytes of several chunks together
 _MOST: Final = 256 << 20  # bytes of all slabs that are kept, and of a chunk that can be one
 _WASTE: Final = 4  # how much more than a cube may be decoded for it
 
+_K = TypeVar("_K", bound=Hashable)
+
+
+class MadeOnce(Generic[_K]):
+    """Voxels that were made, within a number of bytes. Thread-safe: what several ask for at once is made once.
+
+    Parameters
+    ----------
+    most : int
+        Bytes that are kept together.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._kept: Recent[_K, NDArray[Any]] = Recent(most, lambda found: found.nbytes)
+        self._lock = threading.Lock()
+        self._busy: dict[_K, threading.Lock] = {}
+
+    def get(self, key: _K, make: Callable[[], NDArray[Any]], *, wait: bool = True) -> NDArray[Any] | None:
+        """Return the voxels of a key, calling `make` where they are not kept; None while another makes them.
+
+        With `wait` they are waited for.
+        """
+        with self._lock:
+            mine = self._busy.setdefault(key, threading.Lock())
+        if not mine.acquire(blocking=wait):
+            return None
+        try:
+            return self._kept.get(key, make)
+        finally:
+            mine.release()
+            with self._lock:
+                self._busy.pop(key, None)
+
+
 _numbers: Final = itertools.count()
-_kept: Final[Recent[tuple[int, tuple[int, ...]], NDArray[Any]]] = Recent(_MOST, lambda found: found.nbytes)
+_kept: Final = MadeOnce[tuple[int, tuple[int, ...]]](_MOST)
+_known: Final[WeakKeyDictionary[Image, Image]] = WeakKeyDictionary()
 
 
 def in_slabs(image: Image) -> Image:
-    """Return an image that keeps what it decodes, where its levels have large chunks; else the image itself."""
+    """Return an image that keeps what it decodes, where its levels have large chunks; else the image itself.
+
+    Asked twice about the same, the answer is the same: all views of an image share what was decoded.
+    """
+    found = _known.get(image)
+    if found is None:
+        found = _in_slabs(image)
+        if found is not image:
+            found = _known.setdefault(image, found)
+    return found
+
+
+def _in_slabs(image: Image) -> Image:
     arrays = tuple(SlabArray(array, slab) if (slab := _slab_of(array)) else array for array in image.arrays)
     if all(a is b for a, b in zip(arrays, image.arrays, strict=True)):
         return image
@@ -97,8 +145,6 @@ class SlabArray(Array):
         self._stored = stored
         self._grid = ChunkGrid(stored.shape, slab)
         self._number = next(_numbers)
-        self._lock = threading.Lock()
-        self._busy: dict[tuple[int, ...], threading.Lock] = {}
 
     @override
     def read(
@@ -115,14 +161,8 @@ class SlabArray(Array):
         return out
 
     def _slab(self, index: tuple[int, ...], cell: Box) -> NDArray[Any]:
-        with self._lock:
-            mine = self._busy.setdefault(index, threading.Lock())
-        try:
-            with mine:
-                return _kept.get((self._number, index), partial(self._decoded, cell))
-        finally:
-            with self._lock:
-                self._busy.pop(index, None)
+        found = _kept.get((self._number, index), partial(self._decoded, cell))
+        return self._decoded(cell) if found is None else found
 
     def _decoded(self, cell: Box) -> NDArray[Any]:
         voxels = self._stored.read(cell)

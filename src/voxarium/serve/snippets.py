@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -78,14 +79,35 @@ def _snippets(image: Image, address: str, base: str) -> Iterator[Snippet]:
     if inner or container not in _TENSORSTORE:
         there = f"{base}/as/ome-zarr-0.5/{quoted(address)}/s0"
         text = f'{{"driver": "zarr3", "kvstore": "{there}/"}}'
+        there = _unchained(there)
         yield Snippet("TensorStore", f"import tensorstore as ts\narray = ts.open({text}).result()", "translated")
         yield Snippet(
             "zarr-python", f'import zarr\narray = zarr.open_array("{there}", mode="r")', "translated; needs aiohttp"
         )
     if not inner and container in ("zarr2", "zarr3"):
         yield Snippet("zarr-python", f'import zarr\narray = zarr.open_array("{level}", mode="r")', "needs aiohttp")
-    if not inner and container in ("zarr2", "zarr3", "n5"):
-        yield Snippet("Fiji", url, "File ▸ Import ▸ HDF5/N5/Zarr/OME-NGFF …")
+    yield from _programs(image, address, base)
+
+
+def _programs(image: Image, address: str, base: str) -> Iterator[Snippet]:
+    """Yield what programs with windows take: the files where they read them, else a translation."""
+    direct = "::" not in address
+    known = direct and image.info.format == "ome-zarr" and (image.info.spec_version or "").startswith(_OME_SHOWN)
+    files, note = raw_url(base, address), "" if known else "translated; "
+    ome = files if known else _unchained(f"{base}/as/ome-zarr-0.5/{quoted(address)}")
+    yield Snippet("napari", f"napari --plugin napari-ome-zarr {shlex.quote(ome)}", f"{note}needs napari-ome-zarr")
+    fiji = direct and image.levels[0].array.format in ("zarr2", "zarr3", "n5")
+    shown = files if fiji else _unchained(f"{base}/as/ome-zarr-0.4/{quoted(address)}")
+    yield Snippet("Fiji", shown, f"{'' if fiji else 'translated; '}File ▸ Import ▸ HDF5/N5/Zarr/OME-NGFF …")
+    older = known and (image.info.spec_version or "").startswith("0.4")
+    source = files if older else _unchained(f"{base}/as/ome-zarr-0.4/{quoted(address)}")
+    yield Snippet("vizarr", source, f"{'' if older else 'translated; '}behind ?source= of its address")
+    yield Snippet("NiiVue", f"{base}/niivue/{quoted(address)}", "in a browser")
+
+
+def _unchained(url: str) -> str:
+    """Return an address in which fsspec sees no chain of addresses."""
+    return url.replace("::", "%3A%3A")
 
 
 def _python(text: str) -> str:

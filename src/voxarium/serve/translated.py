@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,7 @@ from voxarium.serve.addresses import key_of
 from voxarium.serve.answers import Answer, failure
 from voxarium.serve.catalogue import Found
 from voxarium.serve.guards import Asked, Guard, address_below
+from voxarium.serve.overviews import with_overviews
 from voxarium.serve.raw import RawRequest, absent, answer_raw
 from voxarium.serve.sending import send_answer
 from voxarium.serve.site import Mount, Site
@@ -29,7 +31,7 @@ from voxarium.view.neuroglancer_state import SHOWN_TYPES
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-__all__ = ["VIEWS", "Presentations", "View", "mount", "shown", "shown_axes"]
+__all__ = ["VIEWS", "Presentations", "View", "mount", "prepared", "shown", "shown_axes"]
 
 _PREFIX: Final = "/as/"
 _KEPT: Final = 64  # presented images
@@ -58,6 +60,8 @@ class View:
         Whether images without known voxel sizes are shown with voxels of one nanometer, as the format states sizes.
     narrowed : bool
         Whether types of voxels that viewers do not know become such that they do: float64 becomes float32.
+    quick : bool
+        Whether levels that are missing are made of a few slices where that is cheaper, see `voxarium.serve.overviews`.
     """
 
     name: str
@@ -66,6 +70,7 @@ class View:
     choices: dict[str, Any] = field(default_factory=dict)  # Any: choices of a conversion
     located: bool = False
     narrowed: bool = False
+    quick: bool = False
 
 
 VIEWS: Final[dict[str, View]] = {
@@ -83,6 +88,14 @@ VIEWS: Final[dict[str, View]] = {
             choices={"spec_version": "0.5"},
             located=True,
             narrowed=True,
+            quick=True,
+        ),
+        View(
+            name="neuroglancer-channels",
+            title="precomputed, whose channels a shader of Neuroglancer sees together",
+            format="precomputed",
+            located=True,
+            quick=True,
         ),
     )
 }
@@ -180,7 +193,7 @@ def shown(view: View, image: Image) -> PresentedStore:
         If it cannot be shown so.
     """
     axes = shown_axes(image)
-    image = in_slabs(image)
+    image = prepared(image, axes, quick=view.quick)
     cube = cube_of(image, [i for i, axis in enumerate(axes) if axis.type == "space"])
     choices: dict[str, Any] = {"chunk": cube, **view.choices}
     if not image.info.axes_stated:
@@ -192,6 +205,11 @@ def shown(view: View, image: Image) -> PresentedStore:
         if not image.info.axes_stated:
             choices["voxel_size"] = (1.0,)
     return present(image, view.format, cache=_CACHE, **choices)
+
+
+def prepared(image: Image, axes: Sequence[Axis], *, quick: bool) -> Image:
+    """Return an image that keeps what it decodes and, if `quick`, has smaller levels where those are cheap."""
+    return in_slabs(with_overviews(image, axes) if quick else image)
 
 
 def shown_axes(image: Image) -> tuple[Axis, ...]:

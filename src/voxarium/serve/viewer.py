@@ -23,7 +23,7 @@ from voxarium.serve.addresses import key_of
 from voxarium.serve.answers import Answer, failure
 from voxarium.serve.arguments import RefusedError, position_of
 from voxarium.serve.guards import OPEN, Guard, images_asked
-from voxarium.serve.layers import state_of
+from voxarium.serve.layers import begin_overviews, state_of
 from voxarium.serve.pages import base_url, plain_url
 from voxarium.serve.saved_states import SavedStates, Sessions
 from voxarium.serve.site import Mount, Site
@@ -141,7 +141,9 @@ class Viewer:
         if None in addresses:
             raise RefusedError(404, "no image is at this address")
         base = base_url(request, self._site.settings)
-        state = await self._site.run_slow(state_of, self._site, [str(a) for a in addresses], base)
+        found = [str(a) for a in addresses]
+        state = await self._site.run_slow(state_of, self._site, found, base)
+        self._site.begin(begin_overviews, self._site, found)
         where = request.query_params.get("position")
         return state if where is None else moved(state, position_of(where))
 
