@@ -57,7 +57,8 @@ def _among(*words: str) -> _Schema:
 
 _TEXT: Final[_Schema] = {"type": "string"}
 _QUERY: Final[dict[str, _Schema]] = {
-    "search": _TEXT, "q": _TEXT, "release": _TEXT, "from": _whole(0, 10**8), "size": _whole(64, 1024), "box": _TEXT, "at": _TEXT,
+    "q": _TEXT, "release": _TEXT,
+    "search": _TEXT, "from": _whole(0, 10**8), "size": _whole(64, 1024), "box": _TEXT, "at": _TEXT,
     "level": _whole(0, 64), "cutout_format": _among("npy", "png", "tiff", "nifti"), "listing_format": _among("json"),
     "bins": _whole(1, 4096), "channel": _whole(0, 10**6), "plane": _among("xy", "xz", "yz"), "window": _TEXT,
     "t": _whole(0, 10**6), "unit": _among("mm", "um", "nm"), "list-type": _among("2"), "prefix": _TEXT,
