@@ -247,7 +247,7 @@ def test_actions_are_taken_and_no_credentials_given(lab):
 
 def test_pages_link_to_the_viewer(lab):
     client, _ = lab
-    assert b'href="view/lab/em.zarr"' in client.get("/").body
+    assert b'href="view/lab/em.zarr"' in client.get("/images").body
     images = json.loads(client.get("/images.json").body)["images"]
     assert f"{client.url}/view/lab/em.zarr" in [i["view"] for i in images]
 

@@ -111,12 +111,16 @@ def mount(site: Site) -> Mount:
         Route("/nii/page.js", pages.script),
         Route("/nii/volume/{address:path}", pages.volume),
     ]
-    guards = {"niivue": Guard(partial(images_asked, first="niivue"), _absent), "nii": Guard(_volume_asked)}
+    guards = {"niivue": Guard(partial(images_asked, first="niivue"), _absent), "nii": Guard(_volume_asked, _no_image)}
     return Mount(name="niivue", routes=routes, guards=guards)
 
 
 def _absent() -> Answer:
     return failure(404, "no image and no surface is at this address")
+
+
+def _no_image() -> Answer:
+    return failure(404, "no image is at this address")
 
 
 def _volume_asked(scope: Scope) -> Asked | None:

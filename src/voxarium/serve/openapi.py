@@ -92,10 +92,6 @@ ROUTES: Final[tuple[Operation, ...]] = (
     Operation("/validation/{address}", "A report about a dataset", "text/html"),
     Operation("/assets/{name}", "A file that pages need", "text/css"),
     Operation("/images", "The page of all images", "text/html", ("search", "from", "release")),
-    Operation("/login", "Where people sign in", "text/html"),
-    Operation("/login/start", "Leads to a provider of identities", "text/html"),
-    Operation("/login/done", "Where that leads back to", "text/html"),
-    Operation("/logout", "Ends a session", "text/html", method="post"),
     Operation("/states", "Keeps a state, answers with its link", _JSON, method="post", body=_STATE),
     Operation("/images.json", "All images", _JSON, ("release",)),
     Operation("/openapi.json", "This document", _JSON),
@@ -137,7 +133,7 @@ ROUTES: Final[tuple[Operation, ...]] = (
     Operation("/healthz", "Whether the server lives", _JSON),
     Operation("/metrics", "Counts for Prometheus", "text/plain"),
 )
-"""Every route but ``/events/``, whose answers have no end."""
+"""Every route but ``/events/``, whose answers have no end, and those of signing in, which people use."""
 
 
 def document() -> dict[str, Any]:  # Any: JSON

@@ -65,7 +65,7 @@ def plain_url(request: Request, settings: Settings) -> str:
 
 def mount(site: Site) -> Mount:
     """Return the routes."""
-    from starlette.responses import HTMLResponse, JSONResponse
+    from starlette.responses import HTMLResponse, JSONResponse, Response
     from starlette.routing import Route
 
     def drawn(address: str, size: int) -> bytes:
