@@ -101,6 +101,16 @@ def test_the_dataset_passes_the_rules_of_publishing(pinky, run):
     assert "PB-001" not in found and "PB-002" not in found and "PB-003" not in found and "PB-004" not in found
 
 
+def test_thumbnails_and_the_log_are_no_images_of_it(pinky, files, run):
+    """Pictures of members of other proportions are no slices of a stack."""
+    np.save(files / "tall.npy", np.zeros((5, 90, 8), "u1"))
+    assert run("convert", files / "tall.npy", pinky / "em" / "tall", *SPACE).code == 0
+    assert len(list((pinky / "thumbnails").iterdir())) == 3
+    assert run("validate", pinky, "--depth", "hierarchy").code == 0
+    shown = run("tree", pinky).out
+    assert "em/tall" in shown and "thumbnails" not in shown and "provenance-log" not in shown
+
+
 def test_documents_of_all_members_are_checked_and_a_missing_member_is_found(pinky, run):
     document = pinky / "em" / "fibsem-uint8" / "zarr.json"
     document.write_text(document.read_text().replace('"nanometer"', "5"))

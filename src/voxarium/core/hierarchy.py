@@ -159,7 +159,7 @@ class _Walk:
             opened = partial(self._member, found, member.path, path, depth - 1)
             children.append(self._guarded(opened, member.path, partial(broken, member.path)))
         if depth and "::" not in path:
-            known = {m.path.split("/")[0] for m in found.members}
+            known = {*found.info.own_folders, *(m.path.split("/")[0] for m in found.members)}
             children.extend(self._children(path, [f for f in self._list(path)[1] if f not in known], depth))
         kind = _KINDS.get(found.kind, "collection")
         more = len(found) - len(shown)

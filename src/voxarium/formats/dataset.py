@@ -15,6 +15,7 @@ from voxarium.model.protocols import ReadableStore
 from voxarium.spec.dataset_document import (
     FILE_NAME,
     MOST_BYTES,
+    OWN_FOLDERS,
     DatasetDocument,
     DatasetMember,
     is_dataset,
@@ -64,6 +65,7 @@ class DatasetDriver:
             bag=Bag(records=(SourceRecord(format=self.name, header=data),)),
             facts=_facts(document) | ({"others": others} if others else {}),
             notes=tuple(document.iter_dangling())[:20],
+            own_folders=OWN_FOLDERS,
         )
 
 

@@ -66,6 +66,8 @@ class CollectionInfo:
         They join those of the member, which count where it has a key itself.
     notes : tuple of str
         What users should know: members left out, guesses made.
+    own_folders : tuple of str
+        Folders right below it that belong to the collection itself, and hold no members: nobody looks for images there.
     """
 
     format: str
@@ -77,6 +79,7 @@ class CollectionInfo:
     facts: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
     carried: Callable[[Member], Mapping[str, Any]] | None = None  # Any: JSON
     notes: tuple[str, ...] = ()
+    own_folders: tuple[str, ...] = ()
 
 
 def member_key(folder: str, path: str) -> str:

@@ -276,6 +276,8 @@ def _open(run: _Run, visit: Visit) -> bool:
     found: Image | Dataset
     known = visit.kind not in (None, "group")
     found = open_image(run.store, visit.path) if known else find(run.store, visit.path)
+    if isinstance(found, Dataset):
+        run.walk.closed.update(f"{visit.path}/{name}" if visit.path else name for name in found.info.own_folders)
     if isinstance(found, Dataset) and not known and _stand_alone(found):
         for member in found.members:
             path = resolved_key(visit.path, member.path)

@@ -78,6 +78,7 @@ class Walk:
     found: Collector = field(default_factory=Collector)
     documents: set[str] = field(default_factory=set)
     taken: set[str] = field(default_factory=set)  # paths that were opened, and are not searched
+    closed: set[str] = field(default_factory=set)  # folders of collections that hold nothing to look at
     recent: Recent[str, bytes | None] = field(
         default_factory=lambda: Recent(_RECENT, _size)
     )  # parents look at children
@@ -93,7 +94,7 @@ class Walk:
         self._waiting.append(Visit(path=path))
         while self._waiting:
             visit = self._waiting.popleft()
-            if visit.path in self._seen or not self._is_wanted(visit.path):
+            if visit.path in self._seen or visit.path in self.closed or not self._is_wanted(visit.path):
                 continue
             if len(self._seen) >= _MOST_NODES:
                 self.found.note(RULES, "GE-004", path, f"names more than {_MOST_NODES:,} nodes", "validate its parts")

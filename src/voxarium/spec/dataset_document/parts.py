@@ -14,6 +14,7 @@ __all__ = [
     "MARKER",
     "MEMBER_KINDS",
     "MOST_BYTES",
+    "OWN_FOLDERS",
     "SPEC_VERSION",
     "Alignment",
     "DatasetDocument",
@@ -25,6 +26,8 @@ __all__ = [
 ]
 
 FILE_NAME: Final = "dataset.json"
+OWN_FOLDERS: Final = ("provenance-log", "releases", "thumbnails")
+"""Folders of a dataset that hold no members."""
 MARKER: Final = "voxarium_dataset"
 """Key whose value is the version of the specification; others' ``dataset.json`` lack it."""
 SPEC_VERSION: Final = "1.0"

@@ -14,6 +14,7 @@ from voxarium.model.protocols import ReadableStore
 from voxarium.spec.dataset_document import (
     FILE_NAME,
     MOST_BYTES,
+    OWN_FOLDERS,
     DatasetDocument,
     DatasetMember,
     is_dataset,
@@ -28,7 +29,6 @@ REPORT_NAMES: Final = ("validation.html", "validation.json", "reports/validation
 """Where reports of `voxarium validate` are looked for in a dataset."""
 
 _MOST_LAYERS: Final = 500
-_OWN: Final = ("thumbnails", "releases", "provenance-log")  # folders of a dataset that hold no layers
 _ORDER: Final = ("image", "label", "collection", "mesh", "skeleton", "annotation", "table", "graph")
 
 
@@ -163,7 +163,7 @@ def _layers(
         listed.add(member.path)
         yield _member_layer(store, joined(path, member.path), member, found.get(member.path))
     for below, thing in found.items():
-        own = thing.kind == "dataset" or (document is not None and (not below or below.split("/")[0] in _OWN))
+        own = thing.kind == "dataset" or (document is not None and (not below or below.split("/")[0] in OWN_FOLDERS))
         if below not in listed and not own:
             yield _found_layer(below, thing, document is None)
 
