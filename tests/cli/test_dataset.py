@@ -108,7 +108,7 @@ def test_thumbnails_and_the_log_are_no_images_of_it(pinky, files, run):
     assert len(list((pinky / "thumbnails").iterdir())) == 3
     assert run("validate", pinky, "--depth", "hierarchy").code == 0
     shown = run("tree", pinky).out
-    assert "em/tall" in shown and "thumbnails" not in shown and "provenance-log" not in shown
+    assert "em/tall" in shown and "─ thumbnails" not in shown and "─ provenance-log" not in shown
 
 
 def test_documents_of_all_members_are_checked_and_a_missing_member_is_found(pinky, run):
