@@ -74,11 +74,11 @@ def test_missing_dataset_of_an_hdf5_file(refuse, tmp_path, volume):
     refuse(f"{tmp_path}/a.h5::/volumes/row", Code.PATH_MISSING, "row", "raw")
 
 
-def test_several_datasets_and_none_named(refuse, tmp_path, volume):
+def test_several_datasets_and_none_named_into_a_format_of_one(refuse, tmp_path, volume):
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["raw"], file["labels"] = volume, volume
-    refuse(tmp_path / "a.h5", Code.ARGUMENT_INVALID, "/raw", "/labels", "a.h5::/")
+    refuse(tmp_path / "a.h5", Code.ARGUMENT_INVALID, "raw", "labels", "a.h5", format="precomputed", accept=("all",))
 
 
 def test_a_folder_of_several_images_into_a_format_of_one(refuse, tmp_path, volume, npy):

@@ -110,7 +110,7 @@ def test_a_person_signs_in_sees_a_private_image_and_signs_out(lab: tuple[str, st
     browser.find_element("link text", "Sign in").click()
     assert browser.execute_script("return document.activeElement.tagName") in ("BODY", "INPUT")
     signed_in(browser, url, token)
-    until(lambda: browser.get(f"{url}/") or "lab/em.zarr" in browser.page_source, browser)
+    until(lambda: browser.get(f"{url}/images") or "lab/em.zarr" in browser.page_source, browser)
     assert token not in browser.page_source and "Signed in as token:" in browser.page_source
     until(lambda: browser.execute_script("return document.querySelector('.picture img').naturalWidth > 100"), browser)
     assert browser.execute_script("return document.cookie") == ""  # no script reads it
@@ -136,7 +136,7 @@ def test_a_link_shows_a_private_image_to_whoever_has_it(lab: tuple[str, str, str
     url, _, shared = lab
     browser.get(f"{url}/t/{shared}/view/lab/em.zarr")
     assert seen(browser)
-    browser.get(f"{url}/t/{shared}/")
+    browser.get(f"{url}/t/{shared}/images")
     until(lambda: "lab/em.zarr" in browser.page_source, browser)
     browser.find_element("link text", "View").click()
     assert seen(browser) and f"/t/{shared}/v/view/" in browser.current_url

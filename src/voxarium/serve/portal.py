@@ -223,7 +223,7 @@ def _site_facts(up: str) -> SiteFacts:
     navigation = [("All images", f"{up}images"), ("Files", f"{up}raw/")]
     visitor = current_visitor()
     if visitor is not None and not visitor.prefix:
-        navigation.append(("Account" if visitor.who else "Sign in", f"{up}login"))
+        navigation.append((f"Signed in as {visitor.who}" if visitor.who else "Sign in", f"{up}login"))
     return SiteFacts(footer=_FOOTER, navigation=tuple(navigation))
 
 
