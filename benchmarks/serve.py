@@ -39,7 +39,7 @@ http {{
   uwsgi_temp_path {work}/t4; scgi_temp_path {work}/t5;
   server {{
     listen 127.0.0.1:{port};
-    location /raw/root/ {{ alias {root}/; add_header Access-Control-Allow-Origin *; }}
+    location /raw/files/ {{ alias {root}/; add_header Access-Control-Allow-Origin *; }}
   }}
 }}
 """
@@ -48,7 +48,7 @@ LUA = """
 math.randomseed(7)
 request = function()
   local headers = {{}}
-  local path = "/raw/root/{path}"
+  local path = "/raw/files/{path}"
   if {ranged} then
     local first = math.random(0, {last})
     headers["Range"] = "bytes=" .. first .. "-" .. (first + {length} - 1)
@@ -106,7 +106,7 @@ def free_port() -> int:
 def server(name: str, root: Path, work: Path, port: int) -> list[str] | None:
     if name == "voxarium":
         code = "import sys; from voxarium.cli.main import main; sys.exit(main(sys.argv[1:]))"
-        return [sys.executable, "-c", code, "serve", f"root={root}", "--port", str(port), "--quiet"]
+        return [sys.executable, "-c", code, "serve", f"files={root}", "--port", str(port), "--quiet"]
     binary = program("nginx")
     if binary is None:
         return None
@@ -127,7 +127,7 @@ def add(name: str, what: str, path: str, length: int, *, ranged: bool) -> None:
             LUA.format(path=path, ranged=str(ranged).lower(), length=length, last=SHARD - length, objects=OBJECTS)
         )
         url = f"http://127.0.0.1:{port}"
-        first = f"{url}/raw/root/{path if ranged else path + '0'}"
+        first = f"{url}/raw/files/{path if ranged else path + '0'}"
         asked = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", "-s", str(script), url]
         if shutil.which("taskset"):
             asked = ["taskset", "-c", "1", *asked]

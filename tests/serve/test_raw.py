@@ -214,19 +214,19 @@ def test_names_that_begin_with_a_dot_are_hidden_unless_they_are_zarr_s(folder, s
 def test_large_objects_are_sent_piece_by_piece(tmp_path, serve):
     data = os.urandom(5_000_001)
     (tmp_path / "big").write_bytes(data)
-    client = serve(f"root={tmp_path}")
-    assert client.get("/raw/root/big").body == data
-    answer = client.get("/raw/root/big", headers={"Range": "bytes=100000-4000000"})
+    client = serve(f"files={tmp_path}")
+    assert client.get("/raw/files/big").body == data
+    answer = client.get("/raw/files/big", headers={"Range": "bytes=100000-4000000"})
     assert answer.status == 206 and answer.body == data[100000:4000001]
-    several = client.get("/raw/root/big", headers={"Range": "bytes=0-2000000,3000000-3000001"})
+    several = client.get("/raw/files/big", headers={"Range": "bytes=0-2000000,3000000-3000001"})
     assert data[:2000001] in several.body and len(several.body) == int(several.headers["Content-Length"])
 
 
 def test_an_object_that_changes_while_it_is_sent_is_never_mixed(tmp_path, serve):
     (tmp_path / "big").write_bytes(bytes(64 << 20))
-    client = serve(f"root={tmp_path}")
+    client = serve(f"files={tmp_path}")
     with client.connected() as connection:
-        connection.sendall(b"GET /raw/root/big HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /raw/files/big HTTP/1.1\r\nHost: x\r\n\r\n")
         got = len(connection.recv(1000))
         (tmp_path / "new").write_bytes(b"\xff" * (64 << 20))
         (tmp_path / "new").replace(tmp_path / "big")
@@ -286,10 +286,10 @@ def test_other_encodings_are_known(coding, suffix, tmp_path, serve):
 
         packed = Zstd(1).encode(DATA)
     (tmp_path / f"x.{suffix}").write_bytes(packed)
-    client = serve(f"root={tmp_path}")
-    answer = client.get("/raw/root/x", headers={"Accept-Encoding": coding})
+    client = serve(f"files={tmp_path}")
+    answer = client.get("/raw/files/x", headers={"Accept-Encoding": coding})
     assert answer.headers["Content-Encoding"] == coding and answer.body == packed
-    assert client.get("/raw/root/x").body == DATA
+    assert client.get("/raw/files/x").body == DATA
 
 
 def test_broken_twins_and_bombs_are_errors_and_not_zeros(twins):

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Final
 from urllib.parse import urlencode
 
-from voxarium.errors import UnsupportedError
+from voxarium.errors import UnsupportedError, VoxariumError
 from voxarium.serve.addresses import quoted
 from voxarium.serve.roots import Root
 from voxarium.serve.snippets import raw_url, snippets
@@ -93,7 +93,7 @@ class LiveLinks:
             return False
         try:
             return self.root.store.stat(images[0].path) is not None if images[0].path else False
-        except Exception:  # noqa: BLE001  a link that leads to a listing instead does no harm
+        except VoxariumError:  # a link that leads to a listing instead does no harm
             return False
 
     def data_url(self, path: str) -> str:
