@@ -218,6 +218,7 @@ class NativeDriver(BatchDriver, Protocol):
         """Fetch chunks, decode them, and put the parts that lie in `box` into `out`, its voxels.
 
         Returns 1 for each chunk that is done, 0 for one that needs a closer look: absent, damaged, or of unusual form.
+        With a judge (`reads.judge`), chunks are put nowhere, and those that it finds good are done.
         """
 
 

@@ -117,6 +117,12 @@ def probe(
     for way, tile in itertools.product(ways, tiles):
         votes[way].add(_share(way, tile, factors), tile)
     best = max(ways, key=lambda w: (votes[w].agreed, -votes[w].share))  # the first of equals
+    if best.rounding == "near":
+        # A little damage is near the mean as well. Where means are rounded in steps, hardly a box has the exact ones.
+        exact = [w for w in ways if w.method is best.method and w.rounding != "near"]
+        best = max(
+            (w for w in exact if votes[w].agreed >= _FIRM * len(tiles)), key=lambda w: votes[w].agreed, default=best
+        )
     others: dict[Method, int] = {}
     for way in ways:
         if way.method is not best.method:
