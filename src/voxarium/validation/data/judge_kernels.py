@@ -20,26 +20,32 @@ __all__ = ["MOST_LEADING", "WORDS", "mean_judge", "mode_judge"]
 Array = NDArray[Any]  # Any: a kernel is compiled per dtype
 
 MOST_LEADING: Final = 3
-WORDS: Final = 16 + 2 * MOST_LEADING
+WORDS: Final = 15 + 2 * MOST_LEADING
 
 # Words: 0 address of the coarser block, 1-3 its lengths along the last three axes, 4-6 its first voxel there,
-# 7-9 chunk, 10-12 window, 13 bits to flip, 14 logarithm of the voxels of a window, 15 number of leading axes; then for
+# 7-9 chunk, 10-12 window, 13 logarithm of the voxels of a window, 14 number of leading axes; then for
 # each of them its first voxel in the coarser block, and the bytes from one to the next.
 
 
 @part
 def _coarse_part(words: Array, index: Array, dtype: Any) -> Array:
-    """Return the coarser voxels over a chunk."""
-    leading = words[15]
+    """Return a copy of the coarser voxels over a chunk: rows side by side make plain vector code."""
+    leading = words[14]
     address = words[0]
     for i in range(leading):
-        address += (index[i] - words[16 + 2 * i]) * words[17 + 2 * i]
-    block = voxels_at(address, (words[1], words[2], words[3]), dtype)
+        address += (index[i] - words[15 + 2 * i]) * words[16 + 2 * i]
+    U, by, bx = np.uint64, words[2], words[3]
+    block = voxels_at(address, words[1] * by * bx, dtype)
     nz, ny, nx = words[7] // words[10], words[8] // words[11], words[9] // words[12]
-    z = index[leading] * nz - words[4]
-    y = index[leading + 1] * ny - words[5]
-    x = index[leading + 2] * nx - words[6]
-    part: Array = block[z : z + nz, y : y + ny, x : x + nx]
+    z, y, x = index[leading] * nz - words[4], index[leading + 1] * ny - words[5], index[leading + 2] * nx - words[6]
+    part: Array = np.empty((nz, ny, nx), dtype)
+    flat, to = part.reshape(nz * ny * nx), U(0)
+    for i in range(nz):
+        for j in range(ny):
+            start = U(((z + i) * by + y + j) * bx + x)
+            for k in range(nx):
+                flat[to + U(k)] = block[start + U(k)]
+            to += U(nx)
     return part
 
 
@@ -50,7 +56,7 @@ def mode_judge(dtype: np.dtype[Any]) -> Any:  # Any: of numba
     @callback(3)
     def judge(argument: int, chunk: int, index: int) -> int:
         words = voxels_at(argument, WORDS, np.int64)
-        coarse = _coarse_part(words, voxels_at(index, words[15] + 3, np.int64), dtype)
+        coarse = _coarse_part(words, voxels_at(index, words[14] + 3, np.int64), dtype)
         fine = voxels_at(chunk, (words[7], words[8], words[9]), dtype)
         window = (words[10], words[11], words[12])
         return 1 if are_modes(fine, coarse, window, np.empty((2, words[9]), dtype)) else 0
@@ -59,67 +65,67 @@ def mode_judge(dtype: np.dtype[Any]) -> Any:  # Any: of numba
 
 
 @part
-def _sum_planes(fine: Array, start: int, count: int, flip: Any, sums: Array) -> None:
-    """Add planes that lie one behind the other."""
-    n, wide = sums.size, sums.dtype.type
-    if count == 2:
-        a, b = fine[start : start + n], fine[start + n : start + 2 * n]
-        for i in range(n):
-            sums[i] = wide(a[i] ^ flip) + wide(b[i] ^ flip)
-        return
+def _sum_rows(fine: Array, start: Any, steps: tuple[Any, Any, int, int], flip: Any, sums: Array) -> None:
+    """Add the rows of a window; `steps`: from plane to plane, from row to row, and how many of each."""
+    wide, U, n = sums.dtype.type, np.uint64, sums.size
+    plane, row, planes, rows = steps
     sums[:] = 0
-    for j in range(count):
-        a = fine[start + j * n : start + (j + 1) * n]
-        for i in range(n):
-            sums[i] += wide(a[i] ^ flip)
-
-
-@part
-def _add_rows(sums: Array, start: int, stride: int, count: int, total: Array) -> None:
-    """Add rows of a plane of sums."""
-    if count == 2:
-        for x in range(total.size):
-            total[x] = sums[start + x] + sums[start + stride + x]
-        return
-    total[:] = 0
-    for j in range(count):
-        for x in range(total.size):
-            total[x] += sums[start + j * stride + x]
+    for z in range(planes):
+        for y in range(rows):
+            a = start + U(z) * plane + U(y) * row
+            for x in range(n):
+                sums[U(x)] += wide(fine[a + U(x)] ^ flip)
 
 
 @cache
 def mean_judge(dtype: np.dtype[Any], wx: int) -> Any:  # Any: of numba
-    """Return the judge of means, for voxels of an unsigned type of one or two bytes and windows of one or two columns.
+    """Return the judge of means, for voxels of one or two bytes and windows of one or two columns.
 
     Two columns are added as the halves of a word, without moving data between vector lanes, as in `mean_narrow`; the
-    sum over a window of up to 256 voxels fits in half a word.
+    sum over a window of up to 256 voxels fits in half a word. Unsigned indices and no slices: rows of chunks are short,
+    and slices take longer to make than rows to add. Voxels with a sign are offset by it, which keeps order and sums.
     """
-    wide = np.dtype(f"u{2 * dtype.itemsize}")
-    word = np.dtype(f"u{2 * wx * dtype.itemsize}")
-    voxel, Word = dtype.type, word.type
-    width, low = Word(8 * wide.itemsize), Word((1 << (8 * wide.itemsize)) - 1)
+    size = dtype.itemsize
+    bits, wide, word = np.dtype(f"u{size}"), np.dtype(f"u{2 * size}"), np.dtype(f"u{2 * wx * size}")
+    V, W, Word, U = bits.type, wide.type, word.type, np.uint64
+    flip = V(1 << (8 * size - 1) if dtype.kind == "i" else 0)  # known when compiled: nothing is done for 0
+    width, low = Word(16 * size), Word((1 << (16 * size)) - 1)
 
     @callback(3)
     def judge(argument: int, chunk: int, index: int) -> int:
         words = voxels_at(argument, WORDS, np.int64)
-        coarse = _coarse_part(words, voxels_at(index, words[15] + 3, np.int64), dtype)
-        plane, cx, wz, wy = words[8] * words[9], words[9], words[10], words[11]
-        fine, flip = voxels_at(chunk, words[7] * plane, dtype), voxel(words[13])
-        k, below_half, one = Word(words[14]), Word((1 << (words[14] - 1)) - 1), Word(1)
-        sums, total = np.empty(plane, wide), np.empty(cx // wx, word)
+        coarse = _coarse_part(words, voxels_at(index, words[14] + 3, np.int64), bits)
+        nz, ny, nx = coarse.shape
+        cy, cx, wz, wy = words[8], words[9], words[10], words[11]
+        fine, flat = voxels_at(chunk, words[7] * cy * cx, bits), coarse.reshape(nz * ny * nx)
+        k, below_half, one = Word(words[13]), Word((1 << (words[13] - 1)) - 1), Word(1)
+        sums = np.empty(cx, wide)
         paired = sums.view(word)
-        for z in range(coarse.shape[0]):
-            _sum_planes(fine, z * wz * plane, wz, flip, sums)
-            for y in range(coarse.shape[1]):
-                _add_rows(paired, y * wy * cx // wx, cx // wx, wy, total)
-                row, differs = coarse[z, y], voxel(0)
-                for x in range(total.size):
-                    t = total[x]
+        row = U(0)
+        for z in range(nz):
+            for y in range(ny):
+                a = U((z * wz * cy + y * wy) * cx)
+                if wz == 2 and wy == 2:
+                    b, c, d = a + U(cx), a + U(cy * cx), a + U(cy * cx + cx)
+                    for x in range(cx):
+                        i = U(x)
+                        sums[i] = (
+                            W(fine[a + i] ^ flip)
+                            + W(fine[b + i] ^ flip)
+                            + W(fine[c + i] ^ flip)
+                            + W(fine[d + i] ^ flip)
+                        )
+                else:
+                    _sum_rows(fine, a, (U(cy * cx), U(cx), wz, wy), flip, sums)
+                differs = V(0)
+                for x in range(nx):
+                    t = paired[U(x)]
                     if wx == 2:
                         t = Word((t & low) + (t >> width))
-                    differs |= row[x] ^ (voxel(Word(t + below_half + ((t >> k) & one)) >> k) ^ flip)
+                    differs |= flat[row + U(x)] ^ (V(Word(t + below_half + ((t >> k) & one)) >> k) ^ flip)
                 if differs != 0:
                     return 0
+                row += U(nx)
         return 1
 
     return judge

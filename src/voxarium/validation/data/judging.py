@@ -65,8 +65,8 @@ def _judge(
     unsigned = np.dtype(f"u{dtype.itemsize}")
     words = np.zeros(kernels.WORDS, np.int64)
     words[:13] = (coarse.ctypes.data, *box.shape[leading:], *box.origin[leading:], *chunk, *window)
-    words[15] = leading
-    words[16 : 16 + 2 * leading] = [n for pair in zip(box.origin, coarse.strides, strict=True) for n in pair][
+    words[14] = leading
+    words[15 : 15 + 2 * leading] = [n for pair in zip(box.origin, coarse.strides, strict=True) for n in pair][
         : 2 * leading
     ]
     kept: tuple[object, ...] = (words, coarse)
@@ -75,8 +75,8 @@ def _judge(
     shift = narrow_mean(dtype.itemsize, math.prod(window), window[-1])
     if shift is None:
         return None
-    words[13:15] = (1 << (8 * dtype.itemsize - 1) if dtype.kind == "i" else 0), shift
-    judge = kernels.mean_judge(unsigned, window[-1])
+    words[13] = shift
+    judge = kernels.mean_judge(dtype.newbyteorder("="), window[-1])
     return ChunkJudge(function=judge.address, argument=words.ctypes.data, kept=kept)
 
 

@@ -165,7 +165,8 @@ def _as_expected(tiles: Iterator[_Tile], factors: tuple[int, ...], way: Trial, *
             return None
         rival.add(_share(other, tile, factors), tile)
         for rounding, said in roundings.items():
-            said.add(_share(rounding, tile, factors), tile)
+            if said.against < _MANY:
+                said.add(_share(rounding, tile, factors), tile)
         sure = all(said.against >= _MANY for said in roundings.values())
         if number + 1 >= _ENOUGH and rival.against >= _PLENTY and (sure or number + 1 >= _TILES):
             break
