@@ -219,7 +219,7 @@ def test_overwriting_replaces_volumes_and_nothing_else(kit, tmp_path):
         voxarium.convert(tmp_path / "source.npy", tmp_path / "volume", **choices)
     assert caught.value.code == Code.TARGET_EXISTS
     voxarium.convert(tmp_path / "source.npy", tmp_path / "volume", overwrite=True, **choices)
-    assert sorted(p.name for p in (tmp_path / "volume").iterdir()) == ["8_8_8", "info"]
+    assert sorted(p.name for p in (tmp_path / "volume").iterdir()) == ["8_8_8", "info", "provenance"]
     assert np.array_equal(voxarium.open(tmp_path / "volume")[...], np.load(tmp_path / "source.npy"))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "info").write_text("my notes")
@@ -356,8 +356,8 @@ def test_chunks_pass_through_between_volumes(kit, tmp_path):
     kit.write(tmp_path / "a", data, chunk=(32, 32, 32), role="label", resolution=(8, 8, 8))
     voxarium.convert(tmp_path / "a", tmp_path / "b", format="precomputed", chunk=(32,), shard=(0,), levels=1)
     first, second = kit.load(tmp_path / "a"), kit.load(tmp_path / "b")
-    assert {k: v for k, v in first.items() if k != "info"} == {
-        k: v for k, v in second.items() if k != "info" and not k.startswith(".voxarium")
+    assert {k: v for k, v in first.items() if k not in ("info", "provenance")} == {
+        k: v for k, v in second.items() if k not in ("info", "provenance") and not k.startswith(".voxarium")
     }
 
 

@@ -47,6 +47,7 @@ class WebknossosDriver:
         name=True,
         windows=True,
         colors=True,
+        largest_label=True,
         fill_values="zero",
         roles=frozenset({"label"}),
         reader_limits=(

@@ -186,9 +186,11 @@ def _entry(name: str, image: ImageInfo, grid: _Grid, first: Sequence[int], data_
         if data_format == "wkw":
             mag["cubeLength"] = level.array.object_shape[0]
         mags.append(mag | {"axisOrder": {"c": 0, "x": 1, "y": 2, "z": 3}})
+    labels = image.role == "label"
+    largest = {"largestSegmentId": image.largest_label} if labels and image.largest_label is not None else {}
     return {
         "name": name,
-        "category": "segmentation" if image.role == "label" else "color",
+        "category": "segmentation" if labels else "color",
         "boundingBox": {
             "topLeft": [n * m for n, m in zip(grid.corner, first, strict=True)][::-1],
             "width": x,
@@ -199,6 +201,7 @@ def _entry(name: str, image: ImageInfo, grid: _Grid, first: Sequence[int], data_
         "mags": mags,
         "numChannels": channels,
         "elementClass": _element_class(array.dtype.name, array.dtype.itemsize * 8 * channels),
+        **largest,
     }
 
 
