@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -215,3 +218,31 @@ def test_what_a_layer_cannot_hold_is_refused_before_anything_is_written(source, 
     assert word in f"{caught.value.message} {caught.value.fix}"
     assert code is None or caught.value.code == code
     assert not (tmp_path / "ds").exists() or not list((tmp_path / "ds").rglob("*"))
+
+
+def test_the_published_client_opens_layers_of_both_kinds(tmp_path):
+    interpreter = os.environ.get("VOXARIUM_WEBKNOSSOS_PYTHON")
+    if not interpreter:
+        pytest.skip("VOXARIUM_WEBKNOSSOS_PYTHON names no interpreter that has the webknossos client (it is AGPL)")
+    truth = {}
+    for version in ("wkw", "zarr3"):
+        choices = CHOICES | {"spec_version": version, "levels": 2}
+        for name, data, at in (
+            ("em", noise("uint16"), (32, 64, 96)),
+            ("seg", noise("uint32"), (0, 32, 0)),
+            ("rgb", noise("uint8", (3, 13, 22, 31)), (0, 0, 64)),
+        ):
+            np.save(tmp_path / "a.npy", data)
+            kind = {"role": "label"} if name == "seg" else {}
+            axes = "czyx" if data.ndim == 4 else "zyx"
+            target = tmp_path / "ds" / f"{name}_{version}"
+            voxarium.convert(tmp_path / "a.npy", target, **choices | {"axes": axes}, translation=corner(*at), **kind)
+            truth |= {target.name: data.reshape(-1, *data.shape[-3:]), f"{target.name}_at": at}
+    np.savez(tmp_path / "truth.npz", **truth)
+    script = Path(__file__).with_name("client_script.py")
+    done = subprocess.run(
+        [interpreter, str(script), str(tmp_path / "ds"), str(tmp_path / "truth.npz")],
+        capture_output=True, text=True, timeout=300, check=False,
+        env={k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "WK_TOKEN", "WK_URL")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]

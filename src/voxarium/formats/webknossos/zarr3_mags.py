@@ -160,7 +160,7 @@ class Zarr3MagDriver:
                 code=Code.ARGUMENT_INVALID,
                 fix="leave out the fill value",
             )
-        corner = webknossos.native_corner(spec.transform, spec.shape[:3])
+        corner = webknossos.native_corner(spec.transform, spec.shape)
         more = spec.shape[3:]  # all channels are in one chunk
         chunk, shard = _aligned(spec, corner)
         choice = parse_codec(spec.codec, dtype)
