@@ -205,7 +205,8 @@ def bdv_hdf5(folder):
         <id>0</id><name>slab 7</name><size>31 22 13</size><voxelSize><unit>nm</unit><size>6 8 40</size></voxelSize>
         </ViewSetup></ViewSetups><Timepoints type="range"><first>0</first><last>0</last></Timepoints>
         </SequenceDescription><ViewRegistrations><ViewRegistration timepoint="0" setup="0">
-        <ViewTransform type="affine"><affine>6 0 0 12 0 8 0 16 0 0 40 80</affine></ViewTransform></ViewRegistration></ViewRegistrations></SpimData>"""
+        <ViewTransform type="affine"><affine>6 0 0 12 0 8 0 16 0 0 40 80</affine></ViewTransform>
+        </ViewRegistration></ViewRegistrations></SpimData>"""
     )
     return folder / "slab.xml", {}
 

@@ -11,7 +11,7 @@ from typing import Any
 from voxarium.conversion.finished import TakeObjects
 from voxarium.conversion.history import activity_of
 from voxarium.conversion.options import DEFAULT_FORMAT
-from voxarium.conversion.packaging import packaging_driver, parts_address
+from voxarium.conversion.packaging import check_suffix, packaging_driver, parts_address
 from voxarium.conversion.plan import Plan
 from voxarium.core.array import Array
 from voxarium.core.cropped import PartOfArray
@@ -82,6 +82,7 @@ def open_target(uri: str | os.PathLike[str], format: str = DEFAULT_FORMAT, **opt
     convention = writable_image_driver(format)
     if packaging_driver(convention) is not None:
         address = os.fspath(uri)
+        check_suffix(convention, address)
         store = open_target_store(parts_address(address), **options)
         file = os.path.abspath(address.removeprefix("file://").rstrip("/"))
         folder, name = os.path.split(file)
