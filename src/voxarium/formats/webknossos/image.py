@@ -149,7 +149,8 @@ class WebknossosDatasetDriver:
 
     name: ClassVar[str] = webknossos.FORMAT
     spec_url: ClassVar[str] = "https://docs.webknossos.org/webknossos/data/concepts.html"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"read"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
+    kinds: ClassVar[frozenset[str]] = frozenset()  # each layer, as it is written, gets its entry in the document
 
     def open(self, store: ReadableStore, path: str, /) -> CollectionInfo:
         """Return the layers of the dataset at `path`.
@@ -177,6 +178,10 @@ class WebknossosDatasetDriver:
         )
         record = SourceRecord(format=self.name, metadata={"dataset": dict(properties.metadata)})
         return CollectionInfo(format=self.name, kind="collection", members=members, bag=Bag(records=(record,)))
+
+    def dump(self, info: CollectionInfo, spec_version: str, /) -> dict[str, bytes]:
+        """Return no documents: the layers have written theirs."""
+        return {}
 
 
 def _stored(
