@@ -387,14 +387,16 @@ def test_values_that_do_not_fit_are_refused_and_nothing_is_stored(tmp_path):
     assert snapshot(store) == before
 
 
-def test_an_image_with_several_levels_is_edited_level_by_level(tmp_path):
+def test_levels_of_an_image_can_be_edited_one_by_one(tmp_path):
     brain = dataset(tmp_path, levels=3)
     with voxarium.open_draft(brain) as draft:
-        with pytest.raises(InputError, match="several levels"):
-            draft["em"]
         draft["em/s1"][1, 2, 3] = 5
-    assert voxarium.open(f"{brain}@draft/em").levels[1].array.shape == (20, 19, 25)
-    assert voxarium.open(f"{brain}@draft/em").arrays[1][1, 2, 3] == 5
+        draft.array("em", levels="keep")[0, 0, 0] = 201
+    found = voxarium.open(f"{brain}@draft/em").arrays
+    before = voxarium.open(f"{brain}@v1.0/em").arrays
+    assert [a.shape for a in found] == [SHAPE, (20, 19, 25), (10, 10, 13)]
+    assert (found[0][0, 0, 0], found[1][1, 2, 3]) == (201, 5)
+    assert [int((a[...] != b[...]).sum()) for a, b in zip(found, before, strict=True)] == [1, 1, 0]
 
 
 def test_images_that_are_files_cannot_be_edited(tmp_path):
