@@ -115,6 +115,8 @@ LINES: Final = (
     Line("spec.provenance", "activity_of", "path mapping where"),
     Line("spec.references", "parse_references", "bytes where"),
     Line("spec.references", "parse_parquet", "bytes where"),
+    Line("spec.s3_uploads", "parse_uploads", "bytes"),
+    Line("spec.s3_uploads", "parse_parts", "bytes"),
     Line("spec.scene_bdv", "parse_spim_data", "bytes", "*.xml"),
     Line("spec.slice_names", "calls:slice_names", "text"),
     Line("spec.tiff_parts", "parse_level", "document where"),
