@@ -124,6 +124,7 @@ LINES: Final = (
     Line("spec.tiff_metadata", "calls:tiff_stated", "mapping"),
     Line("spec.transparency_log", "parse_note", "bytes"),
     Line("spec.transparency_log", "parse_checkpoint", "text"),
+    Line("spec.transparency_log", "parse_proof", "bytes"),
     Line("spec.transparency_log", "parse_public_key", "text"),
     Line("spec.webknossos", "calls:webknossos", "document", "datasource-properties.json"),
     Line("spec.webknossos", "calls:webknossos_rules", "document", "datasource-properties.json"),
