@@ -62,6 +62,7 @@ class Draft:
         self._writes: dict[str, Writes] = {}
         self._followed: dict[str, Following] = {}
         self._bytes = 0
+        self._most_waiting: float = _MOST_WAITING
 
     @property
     def state(self) -> DraftState:
@@ -180,7 +181,7 @@ class Draft:
         writes.boxes.append(box)
         writes.values.append(values)
         self._bytes += values.nbytes
-        if self._bytes > _MOST_WAITING:
+        if self._bytes > self._most_waiting:
             self.flush()
 
     def flush(self) -> None:
@@ -193,7 +194,7 @@ class Draft:
         """
         if not self._writes:
             return
-        self._commit(self._edits)
+        self._commit(self.edits_made)
         self._writes.clear()
         self._bytes = 0
 
@@ -247,7 +248,8 @@ class Draft:
         self._view = None
         self._arrays.clear()
 
-    def _edits(self, pool: ContentPool) -> dict[str, Edit]:
+    def edits_made(self, pool: ContentPool) -> dict[str, Edit]:
+        """Store the objects that assignments change, and return where they are; nothing names them yet."""
         made: dict[str, Edit] = {}
         for path, writes in self._all_writes().items():
             edits = dict(edited_objects(self.view, self.opened(path), writes, pool))
@@ -274,6 +276,17 @@ class Draft:
 
     def _shard_at(self, key: str, pool: ContentPool) -> EditedShard:
         """Return a shard by its key, whosever it is."""
+        path, index = self.place_of(key)
+        return EditedShard(self.view, self.opened(path), index, {}, pool.put)
+
+    def place_of(self, key: str) -> tuple[str, tuple[int, ...]]:
+        """Return the array that a stored object belongs to, and which of it the object is.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none.
+        """
         folder = key
         while folder:
             folder = folder.rpartition("/")[0]
@@ -284,7 +297,7 @@ class Draft:
             driver = cast("Any", array.driver)
             index = driver.object_index(array.path, array.info, key) if hasattr(driver, "object_index") else None
             if index is not None:
-                return EditedShard(self.view, array, index, {}, pool.put)
+                return array.path, tuple(index)
         raise NotFoundError(
             f"nothing that opens has the shard {key}",
             code=Code.PATH_MISSING,
