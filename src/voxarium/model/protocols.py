@@ -31,6 +31,8 @@ from voxarium.model.store_protocols import (
     ResumableStore,
     TaggedStore,
     TimedStore,
+    Upload,
+    UploadingStore,
     WritableStore,
 )
 from voxarium.model.transforms import Transform
@@ -63,6 +65,8 @@ __all__ = [
     "Span",
     "TaggedStore",
     "TimedStore",
+    "Upload",
+    "UploadingStore",
     "WritableArrayDriver",
     "WritableImageDriver",
     "WritableStore",
