@@ -282,7 +282,7 @@ class TranslatedApp:
         except NotFoundError:
             return absent()
         except (InputError, UnsupportedError) as error:
-            return failure(501, f"this image cannot be shown as {view.title}: {error.message}")
+            return failure(422, f"this image cannot be shown as {view.title}: {error.message}")
         if not key:
             return absent()
         headers = {n: v for n, v in scope["headers"] if n in _HEADERS}
