@@ -13,7 +13,7 @@ from voxarium.archive.release_making import ReleaseOptions, create_release
 from voxarium.archive.release_policy import CHECKS, Policy, parse_policy
 from voxarium.core.releases import has_releases, iter_releases
 from voxarium.errors import Code, ConflictError, InputError
-from voxarium.model.provenance import Activity
+from voxarium.model.provenance import Activity, Artifact
 from voxarium.stores.local import LocalStore
 
 VOXELS = np.random.default_rng(1).integers(1, 200, (9, 10, 11)).astype(np.uint8)
@@ -99,8 +99,14 @@ def test_labels_with_loss_are_refused_and_intensity_with_loss_is_named(dataset):
         path.write_text(json.dumps(found))
     found = results(dataset)
     assert found["labels-lossless"].state == "failed"
-    assert found["lossy-intensity"].state == "passed" and "em/s0: " in found["lossy-intensity"].detail
+    assert found["lossy-intensity"].state == "failed" and "em/s0: " in found["lossy-intensity"].detail
+    assert "nobody measured the loss" in found["lossy-intensity"].detail
+    record(str(dataset), Activity(operation="measure", outputs=[Artifact("em")], parameters={"max_error": 3.5}))
+    found = results(dataset)
+    assert found["lossy-intensity"].state == "passed" and "at most 3.5" in found["lossy-intensity"].detail
     assert "fixedscaleoffset" in found["lossy-intensity"].detail
+    record(str(dataset), Activity(operation="convert", outputs=[Artifact("em")]))
+    assert results(dataset)["lossy-intensity"].state == "failed"
 
 
 def test_a_licence_may_be_given_for_the_release(dataset):

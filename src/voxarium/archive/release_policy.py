@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from voxarium.archive.lossiness import measured_images
 from voxarium.archive.trees import Listing
 from voxarium.core.array import Array
 from voxarium.core.image import Image
@@ -24,7 +25,7 @@ __all__ = ["CHECKS", "MENDS", "Policy", "check_policy", "own_license", "parse_po
 CHECKS: Final[dict[str, str]] = {
     "validation": "the rules of the formats hold for documents, hierarchy and every listed object",
     "labels-lossless": "label images are stored without loss",
-    "lossy-intensity": "intensity images stored with loss name the codec that did it",
+    "lossy-intensity": "intensity images stored with loss name the codec, and the loss was measured",
     "checksums": "chunks carry checksums that any reader checks (accepted as manifest-only)",
     "license": "a licence is stated",
     "contact": "somebody is named who can be asked",
@@ -37,6 +38,7 @@ CHECKS: Final[dict[str, str]] = {
 MENDS: Final = {
     "validation": "see voxarium validate DATASET",
     "checksums": "convert images with --checksum, or let the manifest alone protect them: --accept manifest-only",
+    "lossy-intensity": "measure it: voxarium dataset measure DATASET IMAGE ORIGINAL",
     "license": "voxarium dataset describe DATASET --license SPDX",
     "contact": "voxarium dataset describe DATASET --contact TEXT",
     "provenance": "say where the data are from: voxarium log add DATASET ingest",
@@ -147,7 +149,7 @@ def check_policy(
     for name in CHECKS:
         problems, detail = found.get(name, []), ""
         if name == "lossy-intensity":
-            problems, detail = _split_named(problems)
+            problems, detail = _measured(store, problems)
         result = PolicyResult(name, _state(name, problems, policy, accepted), _text(problems) or detail)
         if result.state == "accepted":
             result = PolicyResult(name, result.state, result.detail, accepted[name])
@@ -247,10 +249,18 @@ def _finding_text(finding: Finding) -> str:
     return f"{finding.key or 'the dataset'}: {finding.message} ({finding.rule})"
 
 
-def _split_named(problems: Sequence[str]) -> tuple[list[str], str]:
-    """Return images whose lossy codec has no name, and what is said of those where it has."""
-    unnamed = [p for p in problems if p.endswith(": ")]
-    return unnamed, _text([p for p in problems if p not in unnamed])
+def _measured(store: ReadableStore, lossy: Sequence[str]) -> tuple[list[str], str]:
+    """Return images whose loss nobody measured, and what is said of those where somebody did."""
+    said = measured_images(store) if lossy else {}
+    unknown, known = [], []
+    for text in lossy:
+        where = text.partition(": ")[0]
+        found = next((words for path, words in said.items() if where == path or where.startswith(f"{path}/")), "")
+        if found:
+            known.append(f"{text}, {found}")
+        else:
+            unknown.append(f"{text}, and nobody measured the loss")
+    return unknown, _text(known)
 
 
 def _secrets(store: ReadableStore, listing: Listing) -> list[str]:

@@ -15,6 +15,7 @@ from voxarium.cli.compare import compare
 from voxarium.cli.convert import convert
 from voxarium.cli.copy import copy
 from voxarium.cli.dataset_describe import dataset_app
+from voxarium.cli.dataset_measure import measure
 from voxarium.cli.digest import digest
 from voxarium.cli.info import info
 from voxarium.cli.key import key_app
@@ -61,6 +62,7 @@ for _command in (
 ):  # fmt: skip
     app.command()(_command)
 release_app.command()(icechunk)
+dataset_app.command()(measure)
 log_app.command()(prove)
 log_app.command()(check)
 for _group in (dataset_app, release_app, portal_app, log_app, key_app, token_app, access_app):

@@ -34,6 +34,7 @@ OPERATIONS: Final[dict[str, str]] = {
     "edit": "voxels or labels were changed",
     "annotate": "something was added to what is known of the images",
     "validate": "rules were checked",
+    "measure": "voxels stored with loss were compared with the original",
     "manifest": "digests of what is stored were taken",
     "audit": "stored bytes were compared with their digests",
     "publish": "a release was made",
