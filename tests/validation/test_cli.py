@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
+import voxarium
 from voxarium.cli.main import main
 from voxarium.model.edits import apply_edits, parse_edit
 from voxarium.validation.examples import bases
@@ -154,3 +156,28 @@ def test_rules_are_listed_and_explained(capsys):
     assert main(["rules", "QU-001", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["depth"] == "hierarchy"
     assert main(["rules", "XX-999"]) == 2
+
+
+@pytest.mark.parametrize("form", ["key", "name", "path", "absolute", "elsewhere"])
+def test_repairs_are_undone_by_key_name_or_path_of_their_file(tmp_path, capsys, monkeypatch, form):
+    monkeypatch.chdir(tmp_path)
+    folder = stored(tmp_path / "em.zarr", "ome05", "s0/zarr.json#/dimension_names remove")
+    before = (folder / "s0/zarr.json").read_bytes()
+    main(["validate", "em.zarr", "--fix", "--apply", "--quiet"])
+    assert (folder / "s0/zarr.json").read_bytes() != before
+    file = ".voxarium-fix/undo-0001.json"
+    given = {"key": file, "name": "undo-0001.json", "path": f"em.zarr/{file}", "absolute": f"{folder}/{file}"}
+    code = main(["validate", "em.zarr", "--undo", given.get(form, f"other.zarr/{file}")])
+    assert code == (form == "elsewhere")
+    assert ((folder / "s0/zarr.json").read_bytes() == before) == (form != "elsewhere")
+
+
+def test_a_census_says_how_many_objects_are_absent(tmp_path, capsys):
+    np.save(tmp_path / "a.npy", np.ones((5, 9, 7), np.uint8))
+    voxarium.convert(tmp_path / "a.npy", tmp_path / "a.zarr", axes="zyx", chunk=4, shard=0, levels=1)
+    assert "absent" not in asked(capsys, tmp_path / "a.zarr")[1]["examined"]
+    assert asked(capsys, tmp_path / "a.zarr", "--depth", "census")[1]["examined"]["absent objects"] == 0
+    (tmp_path / "a.zarr/s0/c/0/2/1").unlink()
+    assert asked(capsys, tmp_path / "a.zarr", "--depth", "census")[1]["examined"]["absent objects"] == 1
+    main(["validate", str(tmp_path / "a.zarr"), "--depth", "census"])
+    assert "1 absent object," in capsys.readouterr().out

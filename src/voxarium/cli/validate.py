@@ -79,7 +79,7 @@ def validate(
         False
     ),
     undo: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Undo the repairs of a file in .voxarium-fix/ and stop.")
+        str | None, typer.Option(metavar="FILE", help="Undo the repairs of a file in .voxarium-fix/ and stop.")
     ] = None,
     dingus: Annotated[
         bool,

@@ -17,6 +17,7 @@ from voxarium.errors import Code, InputError, NotFoundError, VoxariumError
 from voxarium.model.keys import resolved_key
 from voxarium.model.protocols import ReadableStore
 from voxarium.model.rules import DEPTHS, PROFILES, Depth, Profile
+from voxarium.spec.dataset_document import OWN_FOLDERS
 from voxarium.validation.census import checked_levels, take_census
 from voxarium.validation.data import check_data
 from voxarium.validation.examining import examine
@@ -31,7 +32,7 @@ from voxarium.validation.walking import Visit, Walk
 __all__ = ["ValidationProgress", "validate", "validate_in"]
 
 
-_OURS: Final = (".voxarium-fix", ".voxarium-upgrade", "provenance-log", "releases")  # folders of this program
+_OURS: Final = frozenset({".voxarium-fix", ".voxarium-upgrade", *OWN_FOLDERS})  # folders of this program
 _NOTHING: Final = (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING, Code.FOLDER_EMPTY)
 
 
@@ -198,6 +199,7 @@ def _take_census(run: _Run, image: Image) -> Mapping[str, ObjectMap]:
     )
     run.walk.found.extend(counted.findings)
     run.count("objects", counted.keys)
+    run.count("absent objects", sum(c.absent for c in counted.counts.values()))
     run.count("bytes", counted.nbytes)
     run.maps |= counted.maps
     return counted.maps
