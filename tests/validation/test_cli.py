@@ -14,6 +14,8 @@ from voxarium.cli.main import main
 from voxarium.model.edits import apply_edits, parse_edit
 from voxarium.validation.examples import bases
 
+from .conftest import written
+
 
 def stored(folder: Path, base: str, *edits: str) -> Path:
     tree = apply_edits(dict(bases()[base]()), tuple(parse_edit(e) for e in edits))
@@ -181,3 +183,33 @@ def test_a_census_says_how_many_objects_are_absent(tmp_path, capsys):
     assert asked(capsys, tmp_path / "a.zarr", "--depth", "census")[1]["examined"]["absent objects"] == 1
     main(["validate", str(tmp_path / "a.zarr"), "--depth", "census"])
     assert "1 absent object," in capsys.readouterr().out
+
+
+def test_where_an_image_does_not_open_all_its_levels_are_checked_by_themselves(tmp_path, capsys):
+    folder = written(tmp_path, np.arange(9 * 20 * 11, dtype=np.uint16).reshape(9, 20, 11), levels=3, chunk=4, shard=8)
+    for level, change in {"s0": {"codecs": []}, "s1": {"fill_value": "x"}}.items():
+        path = folder / level / "zarr.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    shard = next(p for p in (folder / "s2/c").rglob("*") if p.is_file())
+    shard.write_bytes(shard.read_bytes()[:-3])
+    code, report = asked(capsys, folder, "--depth", "data")
+    found = {(f["rule"], f["key"]) for f in report["findings"]}
+    assert code == 1
+    assert found >= {("Z3-003", "s0/zarr.json"), ("Z3-016", "s1/zarr.json"), ("DA-003", str(shard.relative_to(folder)))}
+    assert [f["key"] for f in report["findings"] if f["rule"] == "GE-001"] == ["", "s1"]  # what s0 has is said of both
+    assert not any(f["rule"][:2] in ("QU", "PB") for f in report["findings"])
+
+
+def test_the_number_of_the_format_is_repaired_in_every_document(tmp_path, capsys):
+    folder = written(tmp_path, np.zeros((5, 6, 7), np.uint8), levels=2, chunk=4, spec_version="0.4")
+    (folder / ".zmetadata").unlink(missing_ok=True)
+    for path in (*folder.rglob(".zgroup"), *folder.rglob(".zarray")):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"zarr_format": "2"}))
+    code, report = asked(capsys, folder)
+    assert code == 1 and sorted(f["key"] for f in report["findings"] if f["rule"] == "Z2-004") == [
+        ".zgroup",
+        "s0/.zarray",
+        "s1/.zarray",
+    ]
+    main(["validate", str(folder), "--fix", "--apply", "--quiet"])
+    assert asked(capsys, folder, "--depth", "data")[0] == 0
