@@ -19,7 +19,7 @@ from voxarium.model.protocols import ReadableStore
 from voxarium.model.rules import DEPTHS, PROFILES, Depth, Profile
 from voxarium.spec.dataset_document import OWN_FOLDERS
 from voxarium.validation.census import checked_levels, take_census
-from voxarium.validation.data import check_data
+from voxarium.validation.data import check_data, level_shifts
 from voxarium.validation.examining import examine
 from voxarium.validation.general import note_error
 from voxarium.validation.histograms import histogram_drivers
@@ -59,6 +59,7 @@ class _Run:
     progress: Callable[[ValidationProgress], None] | None
     examined: dict[str, int] = field(default_factory=dict)
     maps: dict[str, Any] = field(default_factory=dict)
+    shifts: dict[str, dict[str, tuple[tuple[str, float], ...]]] = field(default_factory=dict)
     images: list[str] = field(default_factory=list)  # paths of what opened
     levels: set[str] = field(default_factory=set)  # paths of arrays that belong to an image
     members: set[str] = field(default_factory=set)  # paths that a collection names, where something has to be
@@ -171,6 +172,7 @@ def validate_in(
         examined=dict(sorted(run.examined.items())),
         links={f.rule: known(f.rule) for f in found.findings},
         maps=run.maps,
+        shifts=run.shifts,
     )
 
 
@@ -318,6 +320,9 @@ def _look_at(run: _Run, visit: Visit, image: Image) -> None:
     run.others.add(image.path)
     if not _is_level(visit):
         examine(run.walk.found, image)
+        shifts = level_shifts(image)
+        if shifts:
+            run.shifts[image.path] = shifts
 
 
 def _stand_alone(found: Dataset) -> bool:
