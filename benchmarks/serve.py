@@ -1,8 +1,10 @@
-"""Raw GETs of `voxarium serve` beside nginx: requests per second, bytes per second, p99.
+"""Raw GETs of `voxarium serve` beside nginx, translated chunks, and many clients: requests and bytes per second, p99.
 
 Both servers have one worker on processor 0; wrk asks from processor 1. Needs `nginx` and `wrk`, on the path or named
 as NGINX_BINARY and WRK_BINARY; cases of what is not there say so. The targets: at 256 KiB at least 60 % of nginx's
-requests per second, at 64 KiB at least 25 %, p99 within four times; ranges inside a shard the same.
+requests per second, at 64 KiB at least 25 %, p99 within four times; ranges inside a shard the same. Translated chunks
+(64³ of uint8, precomputed, from chunks of 32³ in shards, zstd): 1,500 requests and 400 MB per second. Two hundred
+clients for a minute (CROWD_SECONDS): no error, bounded memory, and nothing that stays open.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import socket
@@ -23,6 +26,7 @@ from typing import Any
 
 import numpy as np
 from common import case, main
+from crowd import Wish, crowd, descriptors, resident, settled
 
 OBJECTS = 512
 SHARD = 256 << 20
@@ -42,6 +46,18 @@ http {{
     location /raw/files/ {{ alias {root}/; add_header Access-Control-Allow-Origin *; }}
   }}
 }}
+"""
+
+TRANSLATED_LUA = """
+math.randomseed(7)
+request = function()
+  local key = {}
+  for i = 1, 3 do
+    local first = 64 * math.random(0, 15)
+    key[i] = first .. "-" .. (first + 64)
+  end
+  return wrk.format("GET", "/as/precomputed/em/1_1_1/" .. table.concat(key, "_"))
+end
 """
 
 LUA = """
@@ -82,7 +98,7 @@ def objects(work: Path) -> Path:
 
 
 @contextlib.contextmanager
-def running(command: list[str], url: str) -> Iterator[None]:
+def running(command: list[str], url: str) -> Iterator[subprocess.Popen[bytes]]:
     pinned = ["taskset", "-c", "0", *command] if shutil.which("taskset") else command
     process = subprocess.Popen(pinned, stdout=subprocess.DEVNULL)
     try:
@@ -91,7 +107,7 @@ def running(command: list[str], url: str) -> Iterator[None]:
                 urllib.request.urlopen(url, timeout=5).read(1)
                 break
             time.sleep(0.05)
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait(20)
@@ -103,15 +119,27 @@ def free_port() -> int:
         return taken.getsockname()[1]
 
 
+def voxarium_serve(root: str, port: int) -> list[str]:
+    code = "import sys; from voxarium.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    return [sys.executable, "-c", code, "serve", root, "--port", str(port), "--quiet"]
+
+
 def server(name: str, root: Path, work: Path, port: int) -> list[str] | None:
     if name == "voxarium":
-        code = "import sys; from voxarium.cli.main import main; sys.exit(main(sys.argv[1:]))"
-        return [sys.executable, "-c", code, "serve", f"files={root}", "--port", str(port), "--quiet"]
+        return voxarium_serve(f"files={root}", port)
     binary = program("nginx")
     if binary is None:
         return None
     (work / "nginx.conf").write_text(NGINX.format(work=work, root=root, port=port))
     return [binary, "-p", str(work), "-c", str(work / "nginx.conf")]
+
+
+def asked(script: Path, url: str) -> dict[str, Any]:
+    """Ask with wrk, from the other processor, and return the figures."""
+    wrk = [program("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", "-s", str(script), url]
+    if shutil.which("taskset"):
+        wrk = ["taskset", "-c", "1", *wrk]
+    return figures(subprocess.run(wrk, capture_output=True, text=True, check=True).stdout)
 
 
 def add(name: str, what: str, path: str, length: int, *, ranged: bool) -> None:
@@ -128,12 +156,8 @@ def add(name: str, what: str, path: str, length: int, *, ranged: bool) -> None:
         )
         url = f"http://127.0.0.1:{port}"
         first = f"{url}/raw/files/{path if ranged else path + '0'}"
-        asked = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", "-s", str(script), url]
-        if shutil.which("taskset"):
-            asked = ["taskset", "-c", "1", *asked]
         with running(command, first):
-            done = subprocess.run(asked, capture_output=True, text=True, check=True)
-        return figures(done.stdout)
+            return asked(script, url)
 
 
 def figures(text: str) -> dict[str, Any]:
@@ -155,6 +179,61 @@ for _server in ("nginx", "voxarium"):
     for _what, _size in SIZES.items():
         add(_server, _what, f"{_what.replace(' ', '')}/c", _size, ranged=False)
     add(_server, "64 KiB of a shard", "shard", 64 << 10, ranged=True)
+
+
+@case("serve/translated 64³", timeout=120)
+def translated(data: Path, work: Path) -> dict[str, Any]:
+    """Chunks of 32³ in shards become raw ones of 64³."""
+    if program("wrk") is None:
+        return {"skipped": "wrk is not installed"}
+    port = free_port()
+    script = work / "translated.lua"
+    script.write_text(TRANSLATED_LUA)
+    url = f"http://127.0.0.1:{port}"
+    with running(voxarium_serve(f"em={data / 'em1024_shard_32.zarr'}", port), f"{url}/as/precomputed/em/info"):
+        return asked(script, url)
+
+
+@case("serve/200 clients", timeout=300)
+def two_hundred(data: Path, work: Path) -> dict[str, Any]:
+    """Whole files, ranges, translated chunks, pictures and what is not there, all compared where they are known."""
+    root, port = objects(work), free_port()
+    with open(root / "shard", "rb") as file:
+        raw = file.read(32 << 20)
+    link = root / "em.zarr"
+    if not link.exists():
+        shutil.copytree(data / "em1024_shard_32.zarr", link)
+
+    def wish(chosen: random.Random) -> Wish:
+        kind = chosen.randrange(20)
+        if kind < 8:
+            first = chosen.randrange(len(raw) - 65536)
+            return Wish("/raw/files/shard", 206, raw[first : first + 65536], span=(first, first + 65536))
+        if kind < 13:
+            i = chosen.randrange(OBJECTS)
+            return Wish(f"/raw/files/64KiB/c{i}", 200, raw[i * 4096 : i * 4096 + 65536])
+        if kind < 14:
+            return Wish("/raw/files/64KiB/none", 404)
+        if kind < 15:
+            return Wish(chosen.choice(("/healthz", "/metrics", "/images.json", "/thumbnail/files/em.zarr")))
+        z, y, x = (64 * chosen.randrange(16) for _ in range(3))
+        return Wish(f"/as/precomputed/files/em.zarr/1_1_1/{x}-{x + 64}_{y}-{y + 64}_{z}-{z + 64}")
+
+    where, long = ("127.0.0.1", port), Wish("/raw/files/shard")
+    with running(voxarium_serve(f"files={root}", port), f"http://127.0.0.1:{port}/images.json") as process:
+        crowd(where, wish, long, clients=8, seconds=3.0)
+        settled(lambda: sum("socket" in d for d in descriptors(process.pid)) <= 3)
+        before, opened = resident(process.pid), len(descriptors(process.pid))
+        found = crowd(where, wish, long, clients=200, seconds=float(os.environ.get("CROWD_SECONDS", "60")))
+        after = resident(process.pid)
+        left = settled(lambda: len(descriptors(process.pid)) <= opened)
+        return {
+            "requests": found.requests, "GB": round(found.bytes / 1e9, 1), "errors": dict(found.errors),
+            "p50_ms": round(found.quantile(0.5) * 1e3, 1), "p99_ms": round(found.quantile(0.99) * 1e3, 1),
+            "slow": found.slow, "vanished": found.vanished, "rss_before_MB": before >> 20, "rss_after_MB": after >> 20,
+            "nothing_left_open": left,
+        }  # fmt: skip
+
 
 if __name__ == "__main__":
     print(json.dumps({"nginx": program("nginx"), "wrk": program("wrk")}), file=sys.stderr)

@@ -57,6 +57,7 @@ _ROWS: tuple[tuple[str, Callable[[Holds], str]], ...] = (
     ("channel colours, names", lambda h: _yes(h.colors)),
     ("label colours", lambda h: _yes(h.label_colors)),
     ("label properties", lambda h: _yes(h.label_properties)),
+    ("largest label", lambda h: _yes(h.largest_label)),
     ("raw → real values", lambda h: _yes(h.value)),
     ("unknown metadata", lambda h: _yes(h.metadata)),
 )

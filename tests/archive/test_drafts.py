@@ -387,14 +387,16 @@ def test_values_that_do_not_fit_are_refused_and_nothing_is_stored(tmp_path):
     assert snapshot(store) == before
 
 
-def test_an_image_with_several_levels_is_edited_level_by_level(tmp_path):
+def test_levels_of_an_image_can_be_edited_one_by_one(tmp_path):
     brain = dataset(tmp_path, levels=3)
     with voxarium.open_draft(brain) as draft:
-        with pytest.raises(InputError, match="several levels"):
-            draft["em"]
         draft["em/s1"][1, 2, 3] = 5
-    assert voxarium.open(f"{brain}@draft/em").levels[1].array.shape == (20, 19, 25)
-    assert voxarium.open(f"{brain}@draft/em").arrays[1][1, 2, 3] == 5
+        draft.array("em", levels="keep")[0, 0, 0] = 201
+    found = voxarium.open(f"{brain}@draft/em").arrays
+    before = voxarium.open(f"{brain}@v1.0/em").arrays
+    assert [a.shape for a in found] == [SHAPE, (20, 19, 25), (10, 10, 13)]
+    assert (found[0][0, 0, 0], found[1][1, 2, 3]) == (201, 5)
+    assert [int((a[...] != b[...]).sum()) for a, b in zip(found, before, strict=True)] == [1, 1, 0]
 
 
 def test_images_that_are_files_cannot_be_edited(tmp_path):
@@ -723,3 +725,15 @@ def test_drafts_work_in_buckets(tmp_path, make_s3):
     assert verify_release(make_s3(), "v1.1").ok
     found = collect(make_s3(), CollectOptions(agent=None, apply=True, grace=0.0))
     assert {d.kind for d in found.objects} == {"draft", "object", "pieces"} and verify_release(make_s3(), "v1.1").ok
+
+
+def test_a_shard_of_which_every_chunk_changes_leaves_nothing_that_is_not_named(tmp_path):
+    brain = dataset(tmp_path)
+    with voxarium.open_draft(brain) as draft:
+        draft["em"][:32, :32, :32] = np.random.default_rng(5).integers(1, 200, (32, 32, 32)).astype(np.uint8)
+        draft["em"][33, 33, 33] = 77
+    named = {k for k, _ in LocalStore(brain).list("releases/objects") if k}
+    publish(brain, "v1.1", draft="draft")
+    found = collect(brain, CollectOptions(grace=0.0, agent=None))
+    assert {d.kind for d in found.objects} == {"draft"} and len(named) >= 2
+    assert verify_release(brain, "v1.1").ok

@@ -128,3 +128,11 @@ def test_positions_are_moved_to_the_nearest_voxel():
     assert snapped(space[:1], (10.0,), (7.0,), replace(CORNERS, translation="any")) == (7.0,)
     channel = (Axis(name="c", type="channel"), *space)
     assert snapped(channel, (1.0, 10.0, 4.0), (0.0, 7.0, -3.0), CORNERS) == (0.0, 5.0, -2.0)
+
+
+@pytest.mark.parametrize("dtype", ["uint64", "int64"])
+def test_floats_are_not_said_to_hold_every_64_bit_number(dtype):
+    holds = Holds(dtypes=frozenset({"float64", "float32", "uint32", "uint8"}), ndim=(3, 3))
+    with pytest.raises(UnsupportedError) as caught:
+        check_dtype(np.dtype(dtype), holds, "some")
+    assert "every value" not in caught.value.fix and "float" not in caught.value.fix

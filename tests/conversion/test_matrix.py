@@ -60,7 +60,7 @@ class Format:
     def choices(self, levels: int = 3) -> dict[str, Any]:
         levels = min(levels, self.levels)
         container = array_driver(self.driver.array_driver(self.version))
-        shard = {"shard": 16} if "shards" in container.capabilities and self.name != "webknossos" else {}
+        shard = {"shard": 16} if "shards" in container.capabilities and container.name != "wkw" else {}
         return {
             "format": self.name, "spec_version": self.version, "levels": levels, "factors": FACTORS, "chunk": 8,
             "accept": "all", **shard,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -163,11 +164,92 @@ def ome_tiff(folder):
     return folder / "slab.ome.tif", {}
 
 
+def matlab(folder):
+    pytest.importorskip("h5py")
+    made_by("hdf5/test_dialects.py").write_mat(folder / "slab.mat", stack=("uint16", volume(), {}))
+    return folder / "slab.mat", {}
+
+
+def ilastik(folder):
+    h5py = pytest.importorskip("h5py")
+    tags = {"axes": [{"key": k, "typeFlags": 2, "resolution": 0, "description": ""} for k in "zyx"]}
+    with h5py.File(folder / "slab.h5", "w") as file:
+        dataset = file.create_dataset("exported_data", data=volume("uint8"), chunks=(4, 5, 6), compression="gzip")
+        dataset.attrs["axistags"] = json.dumps(tags)
+    return f"{folder}/slab.h5::/exported_data", {}
+
+
+def cremi(kind):
+    def make(folder):
+        h5py = pytest.importorskip("h5py")
+        with h5py.File(folder / "sample.hdf", "w") as file:
+            file["volumes/raw"] = volume("uint8")
+            file["volumes/raw"].attrs["resolution"] = [40.0, 8.0, 6.0]
+            ids = file.create_dataset("volumes/labels/neuron_ids", data=volume("uint64"), chunks=(4, 5, 6))
+            ids.attrs.update(resolution=[40.0, 8.0, 6.0], offset=[80.0, 16.0, 12.0])
+        return f"{folder}/sample.hdf::/volumes/{kind}", {}
+
+    return make
+
+
+def bdv_hdf5(folder):
+    h5py = pytest.importorskip("h5py")
+    data = volume()
+    with h5py.File(folder / "slab.h5", "w") as file:
+        file["s00/resolutions"] = np.array([[1.0, 1, 1]])
+        file["s00/subdivisions"] = np.array([[8, 8, 8]], "i4")
+        file.create_dataset("t00000/s00/0/cells", data=data.view("i2"), chunks=(8, 8, 8))
+    (folder / "slab.xml").write_text(
+        """<SpimData version="0.2"><BasePath type="relative">.</BasePath><SequenceDescription>
+        <ImageLoader format="bdv.hdf5"><hdf5 type="relative">slab.h5</hdf5></ImageLoader><ViewSetups><ViewSetup>
+        <id>0</id><name>slab 7</name><size>31 22 13</size><voxelSize><unit>nm</unit><size>6 8 40</size></voxelSize>
+        </ViewSetup></ViewSetups><Timepoints type="range"><first>0</first><last>0</last></Timepoints>
+        </SequenceDescription><ViewRegistrations><ViewRegistration timepoint="0" setup="0">
+        <ViewTransform type="affine"><affine>6 0 0 12 0 8 0 16 0 0 40 80</affine></ViewTransform>
+        </ViewRegistration></ViewRegistrations></SpimData>"""
+    )
+    return folder / "slab.xml", {}
+
+
+def old_precomputed(folder):
+    """Shards as `.index` and `.data`, murmur hash, as they were once written."""
+    tensorstore = pytest.importorskip("tensorstore")
+    data = volume("uint64")
+    sharding = {
+        "@type": "neuroglancer_uint64_sharded_v1", "preshift_bits": 1, "hash": "murmurhash3_x86_128",
+        "minishard_bits": 1, "shard_bits": 2, "minishard_index_encoding": "gzip", "data_encoding": "gzip",
+    }  # fmt: skip
+    spec = {
+        "driver": "neuroglancer_precomputed", "kvstore": {"driver": "file", "path": f"{folder}/pc/"},
+        "multiscale_metadata": {"type": "segmentation", "data_type": "uint64", "num_channels": 1},
+        "scale_metadata": {
+            "size": [31, 22, 13], "resolution": [6, 8, 40], "voxel_offset": [2, 2, 2], "chunk_size": [8, 8, 8],
+            "encoding": "compressed_segmentation", "compressed_segmentation_block_size": [8, 8, 8],
+            "sharding": sharding,
+        },
+    }  # fmt: skip
+    tensorstore.open(spec, create=True).result().write(data.T[..., None]).result()
+    for shard in (folder / "pc").rglob("*.shard"):
+        raw = shard.read_bytes()
+        shard.with_suffix(".index").write_bytes(raw[:32])
+        shard.with_suffix(".data").write_bytes(raw[32:])
+        shard.unlink()
+    return folder / "pc", {}
+
+
+def wkw(folder):
+    from voxarium.stores.local import LocalStore
+
+    made_by("webknossos/conftest.py").put_wkw(LocalStore(folder), "1", volume(), origin=(0, 0, 0))
+    return folder / "1", {"shape": (13, 22, 31)}
+
+
 SOURCES = {
     "npy": npy, "raw": raw, "stack": slices, "hdf5": hdf5, "zarr2": zarr("zarr"), "zarr3": zarr("zarr3"),
     "imaris": imaris, "imaris-czyx": imaris_of_two_channels, "knossos": knossos, "fibsem-dat": fibsem,
     "mrc": mrc, "nrrd": nrrd, "metaimage": metaimage, "nifti": nifti, "ndtiff": ndtiff, "tiff": tiff,
-    "ome-tiff-czyx": ome_tiff,
+    "ome-tiff-czyx": ome_tiff, "matlab": matlab, "ilastik": ilastik, "cremi": cremi("raw"),
+    "cremi-labels": cremi("labels/neuron_ids"), "bdv-hdf5": bdv_hdf5, "precomputed-legacy": old_precomputed, "wkw": wkw,
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import voxarium
-from voxarium.errors import ExistsError, InterruptedJobError, NotFoundError
+from voxarium.errors import ExistsError, InputError, InterruptedJobError, NotFoundError
 
 DATA = np.random.default_rng(7).integers(0, 900, (40, 33, 50)).astype("<u2")
 CHOICES = {"format": "hdf5", "axes": "zyx", "chunk": 8, "memory": 1 << 16}
@@ -69,3 +69,19 @@ def test_a_job_that_was_killed_while_it_was_put_together_resumes(source, tmp_pat
     voxarium.convert(source, tmp_path / "em.h5", resume=True, **CHOICES)
     assert names(tmp_path) == ["em.h5", "source.npy"]
     np.testing.assert_array_equal(voxarium.open(tmp_path / "em.h5")[...], DATA)
+
+
+@pytest.mark.parametrize(
+    ("format", "name", "good"),
+    [
+        ("hdf5", "em", ".h5"), ("hdf5", "em.zarr", ".h5"), ("cremi", "em.txt", ".hdf"), ("bdv-hdf5", "em.xml", ".h5"),
+        ("bdv-hdf5", "em", ".h5"), ("ome-tiff", "em.jpg", ".tif"), ("bdv", "em.xml", "em.n5"),
+    ],
+)  # fmt: skip
+def test_a_name_by_which_the_file_would_not_be_found_again_is_refused(tmp_path, format, name, good):
+    np.save(tmp_path / "em.npy", np.ones((4, 5, 6), "u1"))
+    (tmp_path / "out").mkdir()
+    choices = {"format": format, "axes": "zyx", "voxel_size": 8, "unit": "nm", "levels": 1}
+    with pytest.raises(InputError) as caught:
+        voxarium.convert(tmp_path / "em.npy", tmp_path / "out" / name, **choices)
+    assert good in caught.value.fix and not list((tmp_path / "out").iterdir())

@@ -219,7 +219,7 @@ def test_overwriting_replaces_volumes_and_nothing_else(kit, tmp_path):
         voxarium.convert(tmp_path / "source.npy", tmp_path / "volume", **choices)
     assert caught.value.code == Code.TARGET_EXISTS
     voxarium.convert(tmp_path / "source.npy", tmp_path / "volume", overwrite=True, **choices)
-    assert sorted(p.name for p in (tmp_path / "volume").iterdir()) == ["8_8_8", "info"]
+    assert sorted(p.name for p in (tmp_path / "volume").iterdir()) == ["8_8_8", "info", "provenance"]
     assert np.array_equal(voxarium.open(tmp_path / "volume")[...], np.load(tmp_path / "source.npy"))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "info").write_text("my notes")
@@ -356,8 +356,8 @@ def test_chunks_pass_through_between_volumes(kit, tmp_path):
     kit.write(tmp_path / "a", data, chunk=(32, 32, 32), role="label", resolution=(8, 8, 8))
     voxarium.convert(tmp_path / "a", tmp_path / "b", format="precomputed", chunk=(32,), shard=(0,), levels=1)
     first, second = kit.load(tmp_path / "a"), kit.load(tmp_path / "b")
-    assert {k: v for k, v in first.items() if k != "info"} == {
-        k: v for k, v in second.items() if k != "info" and not k.startswith(".voxarium")
+    assert {k: v for k, v in first.items() if k not in ("info", "provenance")} == {
+        k: v for k, v in second.items() if k not in ("info", "provenance") and not k.startswith(".voxarium")
     }
 
 
@@ -382,3 +382,20 @@ def test_cloudvolume_reads_what_is_written(kit, tmp_path, shard, codec, dtype):
     kit.write(tmp_path, data, shard=shard, offset=(2, 3, -4), codec=codec)
     volume = cloudvolume.CloudVolume(f"file://{tmp_path}", fill_missing=True, progress=False)
     assert np.array_equal(np.asarray(volume[...])[..., 0].T, data)
+
+
+@pytest.mark.parametrize("codec", ["jpeg", "jpeg:100", "jxl"])
+def test_encodings_that_change_voxels_are_told_and_refused_for_labels(tmp_path, codec):
+    pytest.importorskip("imagecodecs", reason="imagecodecs is not installed")
+    np.save(tmp_path / "a.npy", np.arange(8**3, dtype="u2").reshape((8,) * 3).astype("u1"))
+    choices = {"format": "precomputed", "axes": "zyx", "voxel_size": 8, "unit": "nanometer", "translation": 4}
+    report = voxarium.convert(tmp_path / "a.npy", tmp_path / "em", codec=codec, **choices)
+    assert any("changes voxels" in note for note in report.notes)
+    with pytest.raises(VoxariumError, match="another label") as caught:
+        voxarium.convert(tmp_path / "a.npy", tmp_path / "seg", codec=codec, role="label", **choices)
+    assert "without loss" in caught.value.fix and not (tmp_path / "seg").exists()
+    for lossless in ("png", "jxl:100", "compresso"):
+        target = tmp_path / f"seg_{lossless}".replace(":", "")
+        report = voxarium.convert(tmp_path / "a.npy", target, codec=lossless, role="label", **choices)
+        assert (voxarium.open(target)[...] == np.load(tmp_path / "a.npy")).all()
+        assert not any("changes voxels" in note for note in report.notes)

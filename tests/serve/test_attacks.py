@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import gc
 import os
 import re
 import socket
-import subprocess
-import sys
-import threading
 import time
 from contextlib import ExitStack
 from urllib.parse import quote
@@ -308,66 +304,6 @@ def test_slow_clients_and_those_that_vanish_hold_nothing(tmp_path, serve):
         assert settled(lambda: metrics.in_flight == 0)
         assert settled(lambda: len(open_paths()) <= before + 10)
     assert settled(lambda: len(open_paths()) <= before)
-
-
-def test_many_clients_at_once_are_served_without_error_and_in_bounded_memory(tmp_path):
-    """Two hundred connections for a few seconds, against a server in a process of its own."""
-    import numpy as np
-
-    data = np.random.default_rng(1).integers(0, 255, 8 << 20, np.uint8).tobytes()
-    (tmp_path / "shard").write_bytes(data)
-    for i in range(64):
-        (tmp_path / f"c{i}").write_bytes(data[i * 1000 : i * 1000 + 65536])
-    code = "import sys; from voxarium.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    program = [sys.executable, "-c", code, "serve", f"em={tmp_path}", "--json"]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            import http.client
-            import json
-            from urllib.parse import urlsplit
-
-            parts = urlsplit(json.loads(process.stdout.readline())["url"])
-
-            def resident():
-                with open(f"/proc/{process.pid}/statm") as file:
-                    return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-            start = resident()
-            ready = threading.Barrier(200)
-
-            def visit(number):
-                connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
-                connection.connect()
-                ready.wait(60)
-                count = 0
-                try:
-                    for i in range(30):
-                        if i % 3:
-                            begin = (number * 7919 + i * 104729) % (len(data) - 300_000)
-                            headers = {"Range": f"bytes={begin}-{begin + 262_143}"}
-                            connection.request("GET", "/raw/em/shard", headers=headers)
-                            expected = data[begin : begin + 262_144]
-                        else:
-                            chunk = (number + i) % 70
-                            connection.request("GET", f"/raw/em/c{chunk}")
-                            expected = data[chunk * 1000 : chunk * 1000 + 65536] if chunk < 64 else None
-                        answer = connection.getresponse()
-                        body = answer.read()
-                        if expected is None:
-                            assert answer.status == 404
-                        else:
-                            assert answer.status in (200, 206) and body == expected
-                        count += 1
-                finally:
-                    connection.close()
-                return count
-
-            with concurrent.futures.ThreadPoolExecutor(200) as pool:
-                assert sum(pool.map(visit, range(200))) == 200 * 30
-            assert resident() - start < 300 << 20
-        finally:
-            process.terminate()
-        assert process.wait(30) == 0
 
 
 def test_too_many_requests_are_told_to_come_back(folder, serve):

@@ -95,6 +95,24 @@ def test_cutouts_are_files_that_others_read(lab, tmp_path):
     np.testing.assert_array_equal(again[:], em[3:7, 2:20])
 
 
+@pytest.mark.parametrize(("name", "level"), [("em.zarr", 0), ("em.zarr", 1), ("em.npy", 0), ("labels.zarr", 0)])
+def test_cutouts_are_ome_zarr_in_one_file_that_lies_where_the_voxels_were(lab, tmp_path, name, level):
+    client, folder = lab
+    answer = client.get(f"/cutout/lab/{name}?box=2:5,3:15,1:20&format=zarr&level={level}")
+    assert answer.status == 200 and answer.getheader("content-type") == "application/zip", answer.body
+    (tmp_path / "part.ozx").write_bytes(answer.body)
+    found, source = voxarium.open(tmp_path / "part.ozx"), voxarium.open(folder / name)
+    assert found.info.format == "ome-zarr" and found.role == source.role
+    assert np.array_equal(found[...], source.level(level)[2:5, 3:15, 1:20])
+    scale, start = source.scale_translation(level)
+    assert found.scale_translation() == (
+        scale,
+        tuple(a + i * s for a, i, s in zip(start, (2, 3, 1), scale, strict=True)),
+    )
+    assert [a.name for a in found.axes] == ["z", "y", "x"]
+    assert client.get("/cutout/lab/complex.npy?box=2:5,3:9,1:7&format=zarr").status in (200, 400)
+
+
 def test_values_are_those_of_the_voxels(lab):
     client, folder = lab
     for name, at in (("em.zarr", (8, 3, 40)), ("labels.zarr", (0, 29, 7)), ("bool.npy", (1, 2, 3))):

@@ -174,6 +174,11 @@ def test_pictures_show_the_image(client):
         == 304
     )
     assert client.get("/thumbnail/lab/stack.h5::/em").status == 200
+    for kind, begins in (("jpg", b"\xff\xd8\xff"), ("webp", b"RIFF")):
+        other = client.get(f"/thumbnail/lab/cells.ome.zarr?size=256&format={kind}")
+        assert other.status == 200 and other.body.startswith(begins) and other.headers["ETag"] != answer.headers["ETag"]
+        assert other.headers["Content-Type"] == f"image/{kind.replace('jpg', 'jpeg')}"
+    assert client.get("/thumbnail/lab/cells.ome.zarr?format=bmp").status == 400
     for path in ("nothing", "lab", "lab/nothing", "lab/../lab/cells.ome.zarr", "lab/broken.zarr", "other/x"):
         assert client.get(f"/thumbnail/{path}").status == 404
     for size in ("0", "100000", "x", "-1", "٣"):

@@ -122,7 +122,7 @@ def test_what_is_not_there_is_not_found(lab, path):
 def test_what_cannot_be_shown_says_why(serve, tmp_path):
     np.save(tmp_path / "complex.npy", np.zeros((4, 5, 6), "complex64"))
     answer = serve(tmp_path).get(f"/as/precomputed/{tmp_path.name}/complex.npy/info")
-    assert answer.status == 501 and b"cannot be shown as" in answer.body
+    assert answer.status == 422 and b"cannot be shown as" in answer.body
 
 
 def test_every_view_is_known(lab):

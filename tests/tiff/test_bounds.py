@@ -61,19 +61,19 @@ def test_memory_is_bounded_and_the_source_is_read_once(tmp_path, volume, layout,
     size = store.stat("a.tif").size
     shard = {"shard": 128} if format == "ome-zarr" else {}
     choices = {"format": format, "axes": "zyx", "chunk": 64, "codec": "none", "levels": 2, **shard}
-    voxarium.convert(open_image(store, "a.tif"), tmp_path / "warm", memory=MEMORY, threads=1, **choices)
-    plan = plan_for(open_image(store, "a.tif"), str(tmp_path / "out"), choices | {"memory": MEMORY})
+    voxarium.convert(open_image(store, "a.tif"), tmp_path / "warm.tif", memory=MEMORY, threads=1, **choices)
+    plan = plan_for(open_image(store, "a.tif"), str(tmp_path / "out.tif"), choices | {"memory": MEMORY})
     store.read = 0
     tracemalloc.start()
     try:
         image = open_image(store, "a.tif")
         opened = store.read
-        voxarium.convert(image, tmp_path / "out", memory=MEMORY, threads=1, **choices)
+        voxarium.convert(image, tmp_path / "out.tif", memory=MEMORY, threads=1, **choices)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert opened < size * 0.3 or layout != "one piece"
     assert store.read - opened <= size * plan.reread * 1.1 + 100_000
     assert peak < volume.nbytes * 0.75  # what one thread works on, not what the file holds
-    target = voxarium.open(tmp_path / "out")
+    target = voxarium.open(tmp_path / "out.tif")
     np.testing.assert_array_equal(target[::17], volume[::17])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -63,11 +64,13 @@ class TestIcechunkExport:
             stored = zarr.open_group(dataset / image, mode="r")
             assert dict(group[image].attrs) == dict(stored.attrs)
             for level in sorted(k for k, _ in stored.arrays()):
-                assert group[f"{image}/{level}"].metadata.codecs == stored[level].metadata.codecs
+                assert group[f"{image}/{level}"].chunks == stored[level].chunks
+                assert group[f"{image}/{level}"].shards is None
                 assert np.array_equal(group[f"{image}/{level}"][...], stored[level][...])
             assert np.array_equal(group[f"{image}/s0"][...], expected)
         assert sum(f.stat().st_size for f in dataset.rglob("*") if f.is_file()) == before
-        assert sum(f.stat().st_size for f in (tmp_path / "r.icechunk").rglob("*") if f.is_file()) < 40_000 < made.nbytes
+        assert sum(f.stat().st_size for f in (tmp_path / "r.icechunk").rglob("*") if f.is_file()) < 60_000 < made.nbytes
+        assert made.shards > 10 and made.chunks > 2 * made.shards and made.stored == 0
 
     def test_our_own_reader_reads_it_where_the_user_allows_it(self, dataset: Path, tmp_path: Path) -> None:
         export_icechunk(f"{dataset}@v1.0/em", tmp_path / "r.icechunk")
@@ -174,3 +177,123 @@ class TestIcechunkExport:
             export_icechunk(dataset, tmp_path / "r.icechunk")
         with pytest.raises(NotFoundError):
             export_icechunk(f"{dataset}@v9", tmp_path / "r.icechunk")
+
+
+class TestChunksWithinShards:
+    def test_web_servers_on_a_port_of_their_own_are_refused(self, dataset: Path, tmp_path: Path) -> None:
+        """Icechunk 1.1 forgets the port."""
+        from voxarium.archive.icechunk_export.writing import check_reachable
+
+        check_reachable("https://example.org/brain")
+        check_reachable("s3://bucket/brain")
+        with pytest.raises(UnsupportedError, match="port"):
+            check_reachable("http://example.org:8080/brain")
+
+    def test_absent_chunks_stay_absent(self, tmp_path: Path) -> None:
+        dataset = tmp_path / "d"
+        voxels = np.zeros((20, 33, 47), np.uint16)
+        voxels[1, 1, 1], voxels[19, 32, 46] = 7, 9
+        options: dict[str, Any] = {"dtype": "uint16", "fill_value": 0, "chunks": (8, 8, 8), "shards": (16, 16, 16)}
+        zarr.create_array(dataset / "a", shape=voxels.shape, **options)[...] = voxels
+        publish(dataset, "one")
+        made = export_icechunk(f"{dataset}@one", tmp_path / "r.icechunk")
+        assert (made.shards, made.chunks) == (2, 2)
+        group = opened(tmp_path / "r.icechunk", dataset, "one")
+        assert np.array_equal(group["a"][...], voxels)
+        keys = [k for k in _listed(group.store) if "/c/" in k]
+        assert sorted(keys) == ["a/c/0/0/0", "a/c/2/4/5"]
+
+    @pytest.mark.parametrize(
+        "how",
+        [
+            {"codec": "blosc"}, {"codec": "none"}, {"codec": "zstd:3"}, {"dtype": ">u2"}, {"index": "start"},
+        ],
+    )  # fmt: skip
+    @pytest.mark.oracle
+    def test_shards_of_zarr_python_are_split(self, tmp_path: Path, how: dict[str, str]) -> None:
+        dataset = tmp_path / "d"
+        compressors = {"blosc": zarr.codecs.BloscCodec(), "none": None, "zstd:3": zarr.codecs.ZstdCodec(level=3)}
+        inner = [zarr.codecs.BytesCodec(endian="big" if how.get("dtype") else "little")]
+        compressor = compressors[how.get("codec", "zstd:3")]
+        sharding = zarr.codecs.ShardingCodec(
+            chunk_shape=(4, 8, 8),
+            codecs=inner + ([compressor] if compressor else []),
+            index_location="start" if how.get("index") else "end",
+        )
+        array = zarr.create(
+            shape=OLD.shape, chunks=(8, 16, 16), codecs=[sharding], dtype="uint16", store=dataset / "a", zarr_format=3
+        )
+        array[...] = OLD
+        publish(dataset, "one")
+        made = export_icechunk(f"{dataset}@one", tmp_path / "r.icechunk")
+        assert made.chunks == 5 * 5 * 6
+        found = opened(tmp_path / "r.icechunk", dataset, "one")["a"]
+        assert found.chunks == (4, 8, 8) and found.shards is None and np.array_equal(found[...], OLD)
+
+    @pytest.mark.filterwarnings("ignore:Combining a `sharding_indexed` codec")
+    def test_shards_that_cannot_be_split_stay_whole(self, tmp_path: Path) -> None:
+        """What is done to a whole shard (a transposition before, a checksum behind) cannot be undone for a part."""
+        dataset = tmp_path / "d"
+        sharding = zarr.codecs.ShardingCodec(chunk_shape=(4, 8, 8), codecs=[zarr.codecs.BytesCodec()])
+        codecs = [sharding, zarr.codecs.Crc32cCodec()]
+        zarr.create(
+            shape=OLD.shape, chunks=(8, 16, 16), codecs=codecs, dtype="uint16", store=dataset / "a", zarr_format=3
+        )[...] = OLD
+        publish(dataset, "one")
+        made = export_icechunk(f"{dataset}@one", tmp_path / "r.icechunk")
+        assert (made.shards, made.chunks) == (0, 3 * 3 * 3)
+        assert np.array_equal(opened(tmp_path / "r.icechunk", dataset, "one")["a"][...], OLD)
+
+    def test_whole_shards_are_exported_when_asked(self, dataset: Path, tmp_path: Path) -> None:
+        made = export_icechunk(f"{dataset}@v1.0/em", tmp_path / "r.icechunk", whole_shards=True)
+        again = export_icechunk(f"{dataset}@v1.0/em", tmp_path / "r.icechunk", whole_shards=True)
+        assert (again.created, again.chunks, again.nbytes) == (False, made.chunks, made.nbytes)
+        group = opened(tmp_path / "r.icechunk", dataset, "v1.0")
+        stored = zarr.open_group(dataset / "em", mode="r")
+        assert made.shards == 0 and group["s0"].shards == (16, 16, 16)
+        assert group["s0"].metadata.codecs == stored["s0"].metadata.codecs
+        assert np.array_equal(group["s0"][...], OLD)
+
+    @pytest.mark.oracle
+    def test_edited_shards_are_referred_to_piece_by_piece(self, dataset: Path, tmp_path: Path) -> None:
+        with voxarium.open_draft(str(dataset)) as draft:
+            draft["em"][3:9, 3:9, 3:9] = 5
+            draft["plain"][0, 0, 0] = 5
+        create_release(str(dataset), "v1.1", ReleaseOptions(policy=NOTHING, agent=None, draft="draft"))
+        wanted = OLD.copy()
+        wanted[3:9, 3:9, 3:9] = 5
+        made = export_icechunk(f"{dataset}@v1.1", tmp_path / "r.icechunk")
+        group = opened(tmp_path / "r.icechunk", dataset, "v1.1")
+        assert np.array_equal(group["em/s0"][...], wanted) and group["plain/s0"][0, 0, 0] == 5
+        assert made.stored == 0
+        coarse = voxarium.open(f"{dataset}@v1.1/em")
+        assert isinstance(coarse, voxarium.Image)
+        assert np.array_equal(group["em/s1"][...], coarse.arrays[1][...])
+        whole = export_icechunk(f"{dataset}@v1.1", tmp_path / "whole.icechunk", whole_shards=True)
+        assert whole.stored > 0
+        group = opened(tmp_path / "whole.icechunk", dataset, "v1.1")
+        assert np.array_equal(group["em/s0"][...], wanted)
+
+    @pytest.mark.parametrize("damage", ["index", "short"])
+    def test_a_shard_whose_index_cannot_be_read_is_named_and_nothing_committed(
+        self, dataset: Path, tmp_path: Path, damage: str
+    ) -> None:
+        shard = dataset / "em/s0/c/1/1/1"
+        data = bytearray(shard.read_bytes())
+        data[-9] ^= 1
+        shard.write_bytes(data if damage == "index" else data[:40])
+        publish(dataset, "v2.0")
+        for dry_run in (True, False):
+            with pytest.raises(FormatError, match="em/s0/c/1/1/1"):
+                export_icechunk(f"{dataset}@v2.0/em", tmp_path / "r.icechunk", dry_run=dry_run)
+        repo = icechunk.Repository.open(icechunk.local_filesystem_storage(str(tmp_path / "r.icechunk")))
+        assert not list(repo.list_tags())
+        made = export_icechunk(f"{dataset}@v2.0", tmp_path / "r.icechunk", without=["em/s0"])
+        assert made.created
+
+
+def _listed(store: Any) -> list[str]:
+    async def keys() -> list[str]:
+        return [key async for key in store.list()]
+
+    return asyncio.run(keys())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import numpy as np
@@ -54,6 +55,45 @@ def test_a_release_in_a_bucket_becomes_a_tag_in_the_bucket(endpoint: str, tmp_pa
     with pytest.raises(InputError) as caught:
         voxarium.open("s3://bucket/r.icechunk@v1.0/em")[...]  # type: ignore[index]  # an image
     assert caught.value.code == Code.KEY_UNSAFE
+
+
+@pytest.mark.oracle
+def test_a_reader_of_the_repository_asks_for_the_bytes_of_one_chunk(
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its shard holds eight chunks; to read its index, and then a part, would be two requests."""
+    icechunk = pytest.importorskip("icechunk", reason="the extra icechunk is not installed")
+    zarr = pytest.importorskip("zarr")
+    from moto.moto_server import werkzeug_app
+
+    from voxarium.archive.icechunk_export import export_icechunk
+
+    how: dict[str, Any] = {"axes": "zyx", "voxel_size": 8, "unit": "nanometer", "chunk": 4, "shard": 8}
+    np.save(tmp_path / "a.npy", VOXELS)
+    voxarium.convert(tmp_path / "a.npy", "s3://bucket/brain/em", **how)
+    create_release("s3://bucket/brain", "v1.0", ReleaseOptions(policy=Policy(require=frozenset()), agent=None))
+    export_icechunk("s3://bucket/brain@v1.0", tmp_path / "r.icechunk")
+    storage = icechunk.local_filesystem_storage(str(tmp_path / "r.icechunk"))
+    access = {"s3://bucket/brain/": icechunk.Credentials.S3(icechunk.s3_credentials(from_env=True))}
+    repo = icechunk.Repository.open(storage, authorize_virtual_chunk_access=access)
+    array = zarr.open_array(repo.readonly_session(tag="v1.0").store, path="em/s0", mode="r")
+    asked: list[tuple[str, str]] = []
+    plain = werkzeug_app.DomainDispatcherApplication.__call__
+
+    def noting(self: Any, environ: Any, start_response: Any) -> Any:
+        asked.append((environ["PATH_INFO"], environ.get("HTTP_RANGE", "")))
+        return plain(self, environ, start_response)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(werkzeug_app.DomainDispatcherApplication, "__call__", noting)
+        assert np.array_equal(array[4:8, 12:16, 8:11], VOXELS[4:8, 12:16, 8:11])
+    stored = voxarium.open(tmp_path / "r.icechunk@v1.0/em", references=["s3://bucket/brain"])
+    assert isinstance(stored, voxarium.Image) and stored.arrays[0].info.shard_shape is None
+    asked = [a for a in asked if "/em/s0/" in a[0]]
+    assert [key for key, _ in asked] == ["/bucket/brain/em/s0/c/0/1/1"], asked
+    first, last = map(int, asked[0][1].removeprefix("bytes=").split("-"))
+    shard = open_folder("s3://bucket/brain").get("em/s0/c/0/1/1")
+    assert shard is not None and 0 < last - first + 1 < len(shard) / 4
 
 
 @pytest.mark.oracle

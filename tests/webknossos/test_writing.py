@@ -313,3 +313,14 @@ def test_a_broken_document_is_not_overwritten(source, tmp_path, raw):
     with pytest.raises(FormatError):
         voxarium.convert(source[0], tmp_path / "ds" / "em", **CHOICES)
     assert (tmp_path / "ds" / "datasource-properties.json").read_text() == raw
+
+
+@pytest.mark.parametrize("spec_version", ["wkw", "zarr3"])
+@pytest.mark.parametrize("at", [(0, 0, 64), (32, 16, 0), (1, 2, 3)])
+def test_layers_of_several_channels_are_where_the_document_says(tmp_path, spec_version, at):
+    data = np.random.default_rng(4).integers(1, 200, (3, 13, 22, 31)).astype("u1")
+    np.save(tmp_path / "a.npy", data)
+    choices = CHOICES | {"axes": "czyx", "spec_version": spec_version, "translation": corner(*at), "levels": 2}
+    voxarium.convert(tmp_path / "a.npy", tmp_path / "ds" / "rgb", **choices)
+    image = voxarium.open(tmp_path / "ds" / "rgb")
+    assert (image[...] == data).all() and np.allclose(image.scale_translation()[1][1:], corner(*at))

@@ -6,24 +6,25 @@ import os
 import random
 import time
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Literal, Self, cast
 
-import numpy as np
 from numpy.typing import NDArray
 
 from voxarium.archive.content_pool import ContentPool
+from voxarium.archive.draft_arrays import DraftArray
 from voxarium.archive.drafts import advance, create_draft, end_draft
+from voxarium.archive.level_following import Following, coarser_writes, following
 from voxarium.archive.releases import Releases, open_dataset_store
 from voxarium.archive.shard_pieces import EditedShard
-from voxarium.archive.voxel_edits import Writes, digests_beside, edited_objects, fitting
-from voxarium.core.array import Array, Selector, parse_selection
+from voxarium.archive.voxel_edits import Writes, digests_beside, edited_objects
+from voxarium.core.array import Array
 from voxarium.core.cropped import PartOfArray
 from voxarium.core.drafts import StoredDraft, find_draft, newest_draft
 from voxarium.core.image import Image
 from voxarium.core.opening import open_in
 from voxarium.core.release_store import ReleaseStore, open_draft_store
 from voxarium.core.releases import has_releases
-from voxarium.errors import Code, ConflictError, InputError, NotFoundError, UnsupportedError
+from voxarium.errors import Code, ConflictError, FormatError, InputError, NotFoundError, UnsupportedError
 from voxarium.model.box import Box
 from voxarium.model.protocols import WritableArrayDriver, WritableStore
 from voxarium.spec.release import DraftState, Edit, is_composed
@@ -34,83 +35,6 @@ _ATTEMPTS: Final = 1000
 _PATIENCE: Final = 120.0  # seconds
 _LONGEST_PAUSE: Final = 0.25
 _MOST_WAITING: Final = 256 << 20  # bytes of edits that are kept in memory
-
-
-class DraftArray:
-    """One stored grid in a draft: read it like any array, assign regions of it.
-
-    Parameters
-    ----------
-    draft : Draft
-        The draft.
-    path : str
-        Path of the array in the dataset.
-    """
-
-    def __init__(self, draft: Draft, path: str) -> None:
-        self._draft = draft
-        self.path = path
-
-    @property
-    def array(self) -> Array:
-        """The array as stored, without what was not flushed yet."""
-        return self._draft.opened(self.path)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Voxels along each axis, in stored (C) order."""
-        return self.array.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of a voxel."""
-        return self.array.dtype
-
-    def read(self, box: Box | None = None) -> NDArray[Any]:
-        """Return a region, with everything that was assigned."""
-        box = Box.whole(self.shape) if box is None else box
-        out = self.array.read(box)
-        self._draft.waiting(self.path).paste(box, out)
-        return out
-
-    def write(self, box: Box, values: Any) -> None:  # Any: whatever becomes an array
-        """Assign a region.
-
-        Parameters
-        ----------
-        box : Box
-            Region, in stored axis order.
-        values : array_like
-            Its voxels, or one value for all.
-
-        Raises
-        ------
-        InputError
-            If the box leaves the array, or the values do not fit in shape, or cannot be held by its type.
-        """
-        if box.ndim != len(self.shape) or not Box.whole(self.shape).contains(box):
-            raise InputError(
-                f"box {box.origin}–{box.stop} is not inside the array of shape {self.shape}",
-                code=Code.BOX_OUT_OF_BOUNDS,
-                fix=f"stay within 0 and {self.shape}",
-            )
-        self._draft.add(self.path, box, fitting(values, box.shape, self.dtype))
-
-    def __getitem__(self, selection: Selector | tuple[Selector, ...]) -> NDArray[Any]:
-        box, post = parse_selection(selection, self.shape)
-        selected: NDArray[Any] = self.read(box)[post]
-        return selected
-
-    def __setitem__(self, selection: Selector | tuple[Selector, ...], values: Any) -> None:  # Any: as in `write`
-        box, post = parse_selection(selection, self.shape)
-        if any(p is None or (isinstance(p, slice) and p.step not in (None, 1)) for p in post):
-            raise InputError(
-                f"{selection!r} leaves voxels out, or adds axes",
-                code=Code.ARGUMENT_INVALID,
-                fix="assign whole regions: integers, and slices without a step",
-            )
-        shape = tuple(n for n, p in zip(box.shape, post, strict=True) if isinstance(p, slice))
-        self.write(box, fitting(values, shape, self.dtype).reshape(box.shape))
 
 
 class Draft:
@@ -136,7 +60,9 @@ class Draft:
         self._view: ReleaseStore | None = None
         self._arrays: dict[str, Array] = {}
         self._writes: dict[str, Writes] = {}
+        self._followed: dict[str, Following] = {}
         self._bytes = 0
+        self._most_waiting: float = _MOST_WAITING
 
     @property
     def state(self) -> DraftState:
@@ -160,40 +86,87 @@ class Draft:
             self.flush()
 
     def __getitem__(self, path: str) -> DraftArray:
-        """Return an array, or the only level of an image, to be read and edited.
+        """Return an array, or level 0 of an image, to be read and edited; see `array`."""
+        return self.array(path)
+
+    def array(
+        self,
+        path: str,
+        *,
+        levels: Literal["follow", "keep"] = "follow",
+        method: str | None = None,
+        ignore_zero: bool = False,
+    ) -> DraftArray:
+        """Return an array, or level 0 of an image, to be read and edited.
+
+        Parameters
+        ----------
+        path : str
+            An image, of which level 0 is meant, or a stored array, such as ``em/s0``.
+        levels : str
+            What coarser levels do when level 0 of an image is edited: ``follow``, or ``keep`` what they show.
+        method : str or None
+            How coarser levels are made; None = as they were.
+        ignore_zero : bool
+            For ``method="mode"``: zeros do not vote.
 
         Raises
         ------
         NotFoundError
             If nothing is there.
         InputError
-            If it is an image with several levels, or no image.
+            If it is no image, or the method is none.
         UnsupportedError
-            If its format cannot be written chunk by chunk.
+            If its format cannot be written chunk by chunk, or coarser levels are not made of whole windows of voxels.
         """
-        found = open_in(self.view, path.strip("/"))
+        path = path.strip("/")
+        found = open_in(self.view, path)
         arrays = found.arrays if isinstance(found, Image) else ()
-        if len(arrays) != 1:
-            levels = ", ".join(a.path for a in arrays) or "an array"
+        if not isinstance(found, Image) or not arrays:
             raise InputError(
-                f"{path} has several levels" if arrays else f"{path} is no image",
-                code=Code.ARGUMENT_INVALID,
-                fix=f"name what is to be edited: {levels}; coarser levels do not follow by themselves",
+                f"{path} is no image", code=Code.ARGUMENT_INVALID, fix="name an image, or one of its levels"
             )
-        array = arrays[0]
+        array = self._editable(arrays[0])
+        image = found if len(arrays) > 1 else self._image_around(array.path)
+        if levels == "keep" or image is None:
+            self._followed.pop(array.path, None)
+        else:
+            self._followed[array.path] = following(image, method=method, ignore_zero=ignore_zero)
+        return DraftArray(self, array.path)
+
+    def _editable(self, array: Array) -> Array:
         if isinstance(array, PartOfArray) or not isinstance(array.driver, WritableArrayDriver):
             raise UnsupportedError(
-                f"{path} ({array.info.format}) cannot be edited",
+                f"{array.path} ({array.info.format}) cannot be edited",
                 code=Code.FEATURE_UNSUPPORTED,
                 fix="convert it to Zarr v3 first",
             )
         self._arrays[array.path] = array
-        return DraftArray(self, array.path)
+        return array
+
+    def _image_around(self, path: str) -> Image | None:
+        """Return the image of which an array is level 0; None when it has no coarser levels."""
+        folder = path
+        while folder:
+            folder = folder.rpartition("/")[0]
+            try:
+                found = open_in(self.view, folder)
+            except (NotFoundError, InputError, UnsupportedError, FormatError):
+                continue
+            if isinstance(found, Image) and len(found.arrays) > 1:
+                return found if found.arrays[0].path == path else None
+        return None
 
     def opened(self, path: str) -> Array:
         """Return an array as stored in the draft."""
         if path not in self._arrays:
-            self[path]
+            found = open_in(self.view, path)
+            arrays = found.arrays if isinstance(found, Image) else ()
+            if not arrays or arrays[0].path != path:
+                raise InputError(
+                    f"{path} is no stored array", code=Code.ARGUMENT_INVALID, fix="name a level of an image"
+                )
+            self._editable(arrays[0])
         return self._arrays[path]
 
     def waiting(self, path: str) -> Writes:
@@ -208,7 +181,7 @@ class Draft:
         writes.boxes.append(box)
         writes.values.append(values)
         self._bytes += values.nbytes
-        if self._bytes > _MOST_WAITING:
+        if self._bytes > self._most_waiting:
             self.flush()
 
     def flush(self) -> None:
@@ -221,7 +194,7 @@ class Draft:
         """
         if not self._writes:
             return
-        self._commit(self._edits)
+        self._commit(self.edits_made)
         self._writes.clear()
         self._bytes = 0
 
@@ -275,13 +248,27 @@ class Draft:
         self._view = None
         self._arrays.clear()
 
-    def _edits(self, pool: ContentPool) -> dict[str, Edit]:
+    def edits_made(self, pool: ContentPool) -> dict[str, Edit]:
+        """Store the objects that assignments change, and return where they are; nothing names them yet."""
         made: dict[str, Edit] = {}
-        for path, writes in self._writes.items():
+        for path, writes in self._all_writes().items():
             edits = dict(edited_objects(self.view, self.opened(path), writes, pool))
             if edits:
                 made |= edits | {key: Edit("") for key in digests_beside(self.view, path)}
         return made
+
+    def _all_writes(self) -> dict[str, Writes]:
+        """Return what was assigned, and what follows from it for coarser levels."""
+        found = dict(self._writes)
+        for path in self._writes:
+            for step in self._followed[path].steps if path in self._followed else ():
+                if not found[step.finer].boxes:
+                    break
+                finer, coarser = self.opened(step.finer), self.opened(step.coarser)
+                made = coarser_writes(step, finer, coarser, found[step.finer])
+                own = found.get(step.coarser, Writes())
+                found[step.coarser] = Writes(own.boxes + made.boxes, own.values + made.values)
+        return found
 
     def _whole(self, pool: ContentPool) -> dict[str, Edit]:
         composed = [key for key, e in self.state.edits.items() if e.location and is_composed(e.location)]
@@ -289,6 +276,17 @@ class Draft:
 
     def _shard_at(self, key: str, pool: ContentPool) -> EditedShard:
         """Return a shard by its key, whosever it is."""
+        path, index = self.place_of(key)
+        return EditedShard(self.view, self.opened(path), index, {}, pool.put)
+
+    def place_of(self, key: str) -> tuple[str, tuple[int, ...]]:
+        """Return the array that a stored object belongs to, and which of it the object is.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none.
+        """
         folder = key
         while folder:
             folder = folder.rpartition("/")[0]
@@ -299,7 +297,7 @@ class Draft:
             driver = cast("Any", array.driver)
             index = driver.object_index(array.path, array.info, key) if hasattr(driver, "object_index") else None
             if index is not None:
-                return EditedShard(self.view, array, index, {}, pool.put)
+                return array.path, tuple(index)
         raise NotFoundError(
             f"nothing that opens has the shard {key}",
             code=Code.PATH_MISSING,

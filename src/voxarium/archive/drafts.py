@@ -20,7 +20,16 @@ from voxarium.errors import Code, ConflictError, ExistsError, InputError, NotFou
 from voxarium.model.protocols import ReadableStore, WritableStore
 from voxarium.spec.release import MOST_DRAFT, POOL, DraftState, check_draft_name, draft_key, dump_draft, is_composed
 
-__all__ = ["DraftStatus", "advance", "create_draft", "discard_draft", "draft_status", "end_draft", "list_drafts"]
+__all__ = [
+    "DraftStatus",
+    "advance",
+    "create_draft",
+    "discard_draft",
+    "draft_status",
+    "end_draft",
+    "list_drafts",
+    "newest_release",
+]
 
 _ATTEMPTS: Final = 100
 
@@ -89,7 +98,7 @@ def create_draft(
     if before is not None and before.state.is_open:
         raise _exists(store, name)
     releases = Releases(store)
-    stored = find_release(store, base) if base else _last(store, releases)
+    stored = find_release(store, base) if base else newest_release(store, releases)
     if stored_tombstone(store, stored.release.sequence) is not None:
         raise InputError(
             f"release {base} was withdrawn", code=Code.ARGUMENT_INVALID, fix="begin from one that is to be used"
@@ -119,7 +128,14 @@ def _exists(store: ReadableStore, name: str) -> ExistsError:
     )
 
 
-def _last(store: ReadableStore, releases: Releases) -> StoredRelease:
+def newest_release(store: ReadableStore, releases: Releases) -> StoredRelease:
+    """Return the last release that was not withdrawn.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none.
+    """
     for stored in reversed(releases.all()):
         if stored_tombstone(store, stored.release.sequence) is None:
             return stored

@@ -13,10 +13,13 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from voxarium.archive.datasets import facts_of, open_in
 from voxarium.archive.members import MemberJob, member_job, planned_facts, record_in_dataset
+from voxarium.archive.tree_roots import RootTaker, is_cheap
 from voxarium.conversion import resampling, running
 from voxarium.conversion.options import DEFAULT_FORMAT
+from voxarium.conversion.resampling import resampling_for
 from voxarium.conversion.running import Report
 from voxarium.conversion.sources import open_source, open_source_or_collection
+from voxarium.conversion.target import check_apart, open_target
 from voxarium.conversion.upgrading import UpgradeReport
 from voxarium.conversion.upgrading import running as upgrading
 from voxarium.core.dataset import Dataset
@@ -54,9 +57,23 @@ def convert(
     job = _member_job(target, image, options)
     if job is None:
         return running.convert(image, target, take_objects=take_objects, **options)
-    report = running.convert(image, job.target, take_objects=take_objects, **options)
+    report, roots = _convert(image, job, options, take_objects)
+    return _listed(job, "convert", image, report, options=options, roots=roots)
+
+
+def _convert(
+    source: Image | Dataset, job: MemberJob, options: dict[str, Any], take_objects: Any
+) -> tuple[Report, tuple[str, ...]]:
+    """Convert into a dataset; return the report and the roots of what was written, as far as they are known."""
+    choices = {k: v for k, v in options.items() if k not in _HOW}
+    free = take_objects is None and "digests" not in choices and isinstance(source, Image)
+    if free and isinstance(source, Image) and is_cheap(running.plan_for(source, job.target, choices)):
+        taker = RootTaker(job.target)
+        report = running.convert(source, job.target, take_objects=taker, **options, digests=taker.digests)
+        return report, taker.roots
+    report = running.convert(source, job.target, take_objects=take_objects, **options)
     made = getattr(take_objects, "report", None)  # of a ManifestWriter, not imported here: that takes long
-    return _listed(job, "convert", image, report, options=options, roots=getattr(made, "roots", ()))
+    return report, getattr(made, "roots", ())
 
 
 @like_engine(resampling.resample)
@@ -70,8 +87,14 @@ def resample(
     """Resample, and list the result."""
     image = open_source(source, **(source_options or {}))
     job = _member_job(target, image, options)
-    report = resampling.resample(image, target if job is None else job.target, **options)
-    return report if job is None else _listed(job, "resample", image, report, options=options)
+    if job is None:
+        return resampling.resample(image, target, **options)
+    found = resampling_for(image, {k: v for k, v in options.items() if k not in _HOW})
+    if found.like is not None:
+        check_apart(found.like, open_target(job.target, found.choices.get("format") or DEFAULT_FORMAT))
+    how = {k: v for k, v in options.items() if k in _HOW}
+    report, roots = _convert(found.image, job, {**found.choices, **how}, None)
+    return _listed(job, "resample", image, report, options=options, roots=roots)
 
 
 _HOW: Final = frozenset({"threads", "resume", "overwrite", "progress"})  # not what was made

@@ -22,7 +22,7 @@ from voxarium.archive.named_objects import located
 from voxarium.archive.provenance import ProvenanceLog
 from voxarium.archive.release_content import ContentTree, count_new, leftovers, with_copies
 from voxarium.archive.release_overlay import OverlaidStore, overlay_of
-from voxarium.archive.release_policy import Policy, check_policy, own_license
+from voxarium.archive.release_policy import MENDS, Policy, check_policy, own_license
 from voxarium.archive.releases import Releases, now_text, open_dataset_store
 from voxarium.archive.trees import Tree
 from voxarium.core.drafts import newest_draft
@@ -295,7 +295,8 @@ def _refuse_failed(results: Sequence[PolicyResult], name: str, *, dry_run: bool)
     raise ConflictError(
         f"{name} is not published: " + "; ".join(f"{r.check}: {r.detail}" for r in failed),
         code=Code.RELEASE_REFUSED,
-        fix=f"put it right, or accept it with --accept {failed[0].check}='why', which becomes part of the release",
+        fix=f"{MENDS.get(failed[0].check, 'put it right')}; or accept it with --accept {failed[0].check}='why', which "
+        "becomes part of the release",
     )
 
 

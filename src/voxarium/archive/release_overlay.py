@@ -162,7 +162,7 @@ def _refuse_outdated(store: ReadableStore, state: DraftState, last: StoredReleas
             raise ConflictError(
                 f"{key} was changed by release {last.release.name} since {state.name} was begun from {state.base}",
                 code=Code.RELEASE_REFUSED,
-                fix="discard the draft, and make the edits in one of the last release",
+                fix=f"bring the draft onto that release: voxarium release draft rebase DATASET {state.name}",
             )
 
 

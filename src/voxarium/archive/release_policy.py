@@ -19,7 +19,7 @@ from voxarium.spec.release import PolicyResult
 from voxarium.validation.publishing import LOSSY, secrets_in
 from voxarium.validation.running import validate_in
 
-__all__ = ["CHECKS", "Policy", "check_policy", "own_license", "parse_policy"]
+__all__ = ["CHECKS", "MENDS", "Policy", "check_policy", "own_license", "parse_policy"]
 
 CHECKS: Final[dict[str, str]] = {
     "validation": "the rules of the formats hold for documents, hierarchy and every listed object",
@@ -33,6 +33,16 @@ CHECKS: Final[dict[str, str]] = {
     "secrets": "no document holds keys, passwords or tokens",
 }
 """Checks by name."""
+
+MENDS: Final = {
+    "validation": "see voxarium validate DATASET",
+    "checksums": "convert images with --checksum, or let the manifest alone protect them: --accept manifest-only",
+    "license": "voxarium dataset describe DATASET --license SPDX",
+    "contact": "voxarium dataset describe DATASET --contact TEXT",
+    "provenance": "say where the data are from: voxarium log add DATASET ingest",
+    "leftovers": "see voxarium release gc DATASET",
+}
+"""What to do about a check that failed."""
 
 _ALIASES: Final = {"manifest-only": "checksums"}
 _RULES: Final = {

@@ -26,7 +26,15 @@ from voxarium.core.journal import JOB_FOLDER
 from voxarium.core.releases import iter_releases, release_manifest, stored_tombstone
 from voxarium.errors import Code, InputError, UnsupportedError
 from voxarium.model.keys import checked_key
-from voxarium.model.protocols import ListableStore, PartialStore, ReadableStore, TimedStore, WritableStore
+from voxarium.model.protocols import (
+    ListableStore,
+    PartialStore,
+    ReadableStore,
+    TimedStore,
+    Upload,
+    UploadingStore,
+    WritableStore,
+)
 from voxarium.model.provenance import Activity, Agent, Artifact
 from voxarium.spec.release import (
     DRAFTS,
@@ -78,13 +86,15 @@ class CollectOptions:
 class Doomed:
     """An object that nothing names: key, bytes, when it was written (store's clock), and what it is.
 
-    `kind`: ``manifest``, ``object``, ``pieces``, ``draft`` (a superseded state), ``temporary`` or ``withdrawn``.
+    `kind`: ``manifest``, ``object``, ``pieces``, ``draft`` (a superseded state), ``temporary``, ``withdrawn``, or
+    ``upload``: an object that was begun in parts, with the server's name of the upload; `modified` is when it began.
     """
 
     key: str
     size: int
     modified: float
     kind: str
+    upload: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +113,8 @@ class Collected:
         What was removed, or would be, sorted by key.
     young : int
         Objects that nothing names, kept since they are younger than that.
+    notes : tuple of str
+        What could not be looked at, and why.
     """
 
     applied: bool
@@ -110,6 +122,7 @@ class Collected:
     grace: float
     objects: tuple[Doomed, ...]
     young: int
+    notes: tuple[str, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -120,6 +133,7 @@ class Collected:
         """Return the report for ``--json``."""
         rows = [
             {"key": o.key, "bytes": o.size, "kind": o.kind, "age_seconds": round(self.now - o.modified, 3)}
+            | ({"upload": o.upload} if o.upload else {})
             for o in self.objects
         ]
         return {
@@ -129,6 +143,7 @@ class Collected:
             "objects": rows,
             "bytes": self.nbytes,
             "young": self.young,
+            "notes": list(self.notes),
         }
 
 
@@ -178,22 +193,29 @@ def collect(dataset: str | os.PathLike[str] | WritableStore, options: CollectOpt
     _check_options(store, options)
     names = Named(store, options.withdrawn)
     found = [c for c in _candidates(store, names, options.withdrawn) if not names.has(c.key)]
+    uploads, notes = _uploads(store)
     now = _clock(store)
     doomed, young = [], 0
-    for candidate in found:
-        modified = store.modified(candidate.key)
+    for candidate in (*found, *uploads):
+        modified = candidate.modified if candidate.upload else store.modified(candidate.key)
         if modified is None:
             continue  # gone meanwhile
         if now - modified < options.grace:
             young += 1
         else:
             doomed.append(replace(candidate, modified=modified))
-    doomed.sort(key=lambda d: d.key)
-    report = Collected(applied=options.apply, now=now, grace=options.grace, objects=tuple(doomed), young=young)
+    report = Collected(
+        applied=options.apply,
+        now=now,
+        grace=options.grace,
+        objects=tuple(sorted(doomed, key=lambda d: (d.key, d.upload))),
+        young=young,
+        notes=notes,
+    )
     if not options.apply or not doomed:
         return report
     _log(store, report, options)
-    return replace(report, objects=tuple(_remove(store, names, doomed)))
+    return replace(report, objects=tuple(_remove(store, names, report.objects)))
 
 
 # ----------------------------------------------------------------------------------------------------------- candidates
@@ -216,6 +238,16 @@ def _listed(store: ReadableStore, names: Named) -> Iterator[Doomed]:
     if isinstance(store, PartialStore):
         for key, size in store.list_partial():
             yield Doomed(key, size, 0.0, "temporary")
+
+
+def _uploads(store: ReadableStore) -> tuple[list[Doomed], tuple[str, ...]]:
+    """Return objects that were begun in parts, and why nobody can tell, where that is so."""
+    if not isinstance(store, UploadingStore):
+        return [], ()
+    try:
+        return [Doomed(u.key, u.size, u.started, "upload", u.name) for u in store.list_uploads()], ()
+    except UnsupportedError as error:
+        return [], (f"{error}; {error.fix}",)
 
 
 def _kind(key: str, drafts: Mapping[str, StoredDraft]) -> str:
@@ -329,6 +361,9 @@ def _remove(store: Any, names: Named, doomed: Sequence[Doomed]) -> Iterator[Doom
     for i in range(0, len(doomed), _BATCH):
         names = names.renewed()
         for one in doomed[i : i + _BATCH]:
-            if not names.has(one.key) and store.modified(one.key) == one.modified:
+            if one.upload:
+                store.abort_upload(Upload(one.key, one.upload, one.modified, one.size))
+                yield one
+            elif not names.has(one.key) and store.modified(one.key) == one.modified:
                 store.delete(one.key)
                 yield one

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, cast
 
 import numpy as np
@@ -73,6 +74,7 @@ class EditedShard:
         self._index = index
         self._payloads = payloads
         self._put = put
+        self._new: dict[str, bytes] = {}  # what will be stored if it is used
         self.key = self._driver.object_key(array.path, array.info, index)
         self._layout: ShardLayout = self._driver.shard_layout(array.info)
         self._old = self._read_old()
@@ -123,7 +125,9 @@ class EditedShard:
         return [] if span is None else list(self._old.composition.parts(span.start, span.start + (span.length or 0)))
 
     def _stored(self, data: bytes) -> Piece:
-        return Piece(self._put(pool_key, data), 0, len(data))
+        key = pool_key(sha256(data).hexdigest())
+        self._new[key] = data
+        return Piece(key, 0, len(data))
 
     # -------------------------------------------------------------------------------------------------------- as it is
     def edit(self) -> Edit:
@@ -135,6 +139,8 @@ class EditedShard:
         head, tail = self._ends(table)
         whole = _merged([*self._changed(head, 0), *pieces, *self._changed(tail, -len(tail))])
         composition = Composition.of(whole)
+        for key in {p.key for p in whole} & self._new.keys():
+            self._put(pool_key, self._new[key])
         return Edit(self._put(pieces_key, dump_pieces(composition.pieces)), composition.size)
 
     def _worthwhile(self, table: NDArray[np.uint64]) -> bool:
@@ -168,6 +174,9 @@ class EditedShard:
         for piece in _merged(pieces):
             if not piece.key:
                 yield piece.data
+                continue
+            if piece.key in self._new:
+                yield self._new[piece.key][piece.start : piece.start + piece.length]
                 continue
             found = self._view.inner.get_ranges(piece.key, [ByteRange(piece.start, piece.length)])
             if found is None:

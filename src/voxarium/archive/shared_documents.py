@@ -67,9 +67,14 @@ def change_document(store: WritableStore, key: str, how: Callable[[bytes | None]
         data = how(store.get(key))
         if data is None:
             return
-        store.put(key, data)
+        _durable(store).put(key, data)
         if store.get(key) != data:
             raise _busy(store, key)
+
+
+def _durable(store: WritableStore) -> WritableStore:
+    """Return a store that has the new document on the disk before the old one goes: else both could be lost."""
+    return LocalStore(store.root, durable=True) if isinstance(store, LocalStore) else store
 
 
 def obeys_tags(store: TaggedStore) -> bool:

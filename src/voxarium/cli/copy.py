@@ -10,7 +10,6 @@ from voxarium.cli.arguments import AsJson, Quiet, Threads
 from voxarium.cli.printing import note, print_json, say
 from voxarium.cli.progress import HashingDisplay
 from voxarium.cli.values import byte_count, region
-from voxarium.errors import VoxariumError
 
 if TYPE_CHECKING:
     from voxarium.archive.copying import CopyPlan, CopyReport
@@ -61,6 +60,10 @@ def copy(
     write_manifest: Annotated[
         bool, typer.Option("--write-manifest", help="Write DST.manifest.parquet from digests taken while copying.")
     ] = False,
+    no_register: Annotated[
+        bool,
+        typer.Option("--no-register", help="Do not list an image in the dataset it is copied into."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List and count; write nothing.")] = False,
     threads: Threads = None,
     as_json: AsJson = False,
@@ -68,7 +71,8 @@ def copy(
 ) -> None:
     """Copy an archive between stores, object by object; what arrives is compared with the manifest or release.
 
-    The same command again goes on with a copy that was stopped. Exit code 0 when all is there, 1 when an object of the
+    An image that is copied into a dataset becomes a member of it, as one that is converted does. The same command again
+    goes on with a copy that was stopped. Exit code 0 when all is there, 1 when an object of the
     source is not what it should be: the documents that would make the copy count as whole are then not copied.
     """
     from voxarium.archive.copying import copy as run_copy
@@ -83,6 +87,7 @@ def copy(
         "manifest": manifest,
         "write_manifest": write_manifest,
         "threads": threads,
+        "register": not no_register,
     }
     if dry_run:
         _print_plan(plan_copy(source, target, **choices), as_json=as_json, quiet=quiet)
@@ -93,23 +98,8 @@ def copy(
         print_json(report.to_json())
     else:
         _print_report(report, quiet=quiet)
-        if report.ok and not quiet:
-            _tell_of_dataset(target)
     if not report.ok:
         raise typer.Exit(1)
-
-
-def _tell_of_dataset(target: str) -> None:
-    """Say how to list what was copied into a dataset as its member."""
-    from voxarium.archive.datasets import enclosing_dataset
-
-    try:
-        found = enclosing_dataset(target)
-    except VoxariumError:
-        return  # whatever is wrong with it has nothing to do with the copy
-    if found is not None:
-        dataset, path = found
-        note("note", f"to make it a member: voxarium dataset add {dataset.uri} {path}", "bold yellow")
 
 
 def _print_plan(plan: CopyPlan, *, as_json: bool, quiet: bool) -> None:
@@ -150,6 +140,8 @@ def _print_report(report: CopyReport, *, quiet: bool) -> None:
         say(f"{', '.join(report.edited)} say what is there")
     if report.absent:
         say(f"{report.absent:,} objects outside of the region are absent")
+    if report.listed is not None:
+        say(f"{report.listed.member} is listed in {report.listed.dataset}")
     if report.manifest is not None:
         say(f"{report.manifest} lists {report.objects:,} objects")
     for root in report.roots:

@@ -75,6 +75,23 @@ def list_(dataset: Dataset, as_json: AsJson = False, quiet: Quiet = False) -> No
 
 
 @draft_app.command()
+def rebase(dataset: Dataset, name: Name = "draft", as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Let a draft edit the last release, where that did not change the same voxels; coarser levels are made anew."""
+    from voxarium.archive.draft_rebasing import rebase_draft
+
+    found = rebase_draft(dataset, name)
+    if as_json:
+        print_json({"name": name, "before": found.before, "base": found.state.base, "voxels": found.voxels})
+        return
+    if quiet:
+        return
+    if found.before == found.state.base:
+        say(f"{name} edits {found.before}, which is the last release")
+    else:
+        say(f"{name} edits {found.state.base} instead of {found.before}: {found.voxels:,} voxels were assigned again")
+
+
+@draft_app.command()
 def discard(dataset: Dataset, name: Name = "draft", as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Give up a draft. What only it needs goes with the next voxarium release gc."""
     from voxarium.archive.drafts import discard_draft

@@ -19,6 +19,7 @@ from voxarium.cli.digest import digest
 from voxarium.cli.info import info
 from voxarium.cli.key import key_app
 from voxarium.cli.log import log_app
+from voxarium.cli.log_proofs import check, prove
 from voxarium.cli.portal import portal_app
 from voxarium.cli.preview import preview
 from voxarium.cli.printing import exit_code, print_error
@@ -60,6 +61,8 @@ for _command in (
 ):  # fmt: skip
     app.command()(_command)
 release_app.command()(icechunk)
+log_app.command()(prove)
+log_app.command()(check)
 for _group in (dataset_app, release_app, portal_app, log_app, key_app, token_app, access_app):
     app.add_typer(_group)
 

@@ -21,6 +21,10 @@ def icechunk(
     without: Annotated[
         list[str] | None, typer.Option("--without", metavar="PATH", help="Leave this folder of the release out.")
     ] = None,
+    whole_shards: Annotated[
+        bool,
+        typer.Option("--whole-shards", help="Refer to shards as wholes: fewer references, larger requests of readers."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written; write nothing.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -32,7 +36,8 @@ def icechunk(
     from voxarium.archive.icechunk_export import export_icechunk
     from voxarium.core.report import bytes_text
 
-    made = export_icechunk(release, repository, branch=branch, without=without or (), dry_run=dry_run)
+    choices = {"branch": branch, "without": without or (), "whole_shards": whole_shards, "dry_run": dry_run}
+    made = export_icechunk(release, repository, **choices)  # type: ignore[arg-type]  # each of its type
     if as_json:
         print_json(made.to_json())
         return
@@ -44,6 +49,10 @@ def icechunk(
     state = "would be written to" if dry_run else "written to" if made.created else "was already in"
     size = f"{made.arrays:,} arrays, {made.chunks:,} references to {bytes_text(made.nbytes)}"
     say(f"{made.release} {state} {made.repository}: {size}")
+    if made.shards:
+        say(f"chunks of {made.shards:,} shards are referred to one by one; the arrays there have no shards")
+    if made.stored:
+        say(f"{made.stored:,} chunks lie in several places, and are stored there")
     if made.snapshot:
         say(f"snapshot {made.snapshot}, tag {made.tag}")
     say(f"chunks are at {made.prefix}")

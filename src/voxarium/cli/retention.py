@@ -21,6 +21,7 @@ _KINDS: Final = {
     "pieces": "named by no release or draft",
     "draft": "superseded state of a draft",
     "temporary": "left by a stopped writer",
+    "upload": "begun in parts and never finished",
     "withdrawn": "of a withdrawn release only",
 }
 
@@ -57,6 +58,8 @@ def gc(
     if not quiet:
         for one in found.objects:
             say(_line(found, one))
+        for note in found.notes:
+            say(f"note: {note}")
         say(_summary(found))
 
 

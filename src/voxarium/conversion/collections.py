@@ -19,6 +19,7 @@ from voxarium.conversion.engine import Progress
 from voxarium.conversion.options import DEFAULT_FORMAT
 from voxarium.conversion.parts import Part, check_documents, collection_writer, is_there, iter_parts, write_collection
 from voxarium.conversion.plan import Plan
+from voxarium.conversion.target import open_target
 from voxarium.core.dataset import Dataset
 from voxarium.core.executor import Cancel
 from voxarium.core.image import Image
@@ -187,9 +188,10 @@ def convert_parts(
             if cancel:
                 raise _stopped(sums, part.path)
             image = part.open()
-            _one(sums, partial(convert_one, choices=choices), image, target, part.path)
+            _one(sums, partial(convert_one, choices=choices), image, target, part.path, format=format)
             for path, opened in _labels(image, part.path):
-                _one(sums, partial(convert_one, choices=_for_labels(choices)), opened(), target, path)
+                for_labels = partial(convert_one, choices=_for_labels(choices))
+                _one(sums, for_labels, opened(), target, path, format=format)
             sums.images += 1
     documents = 0
     for below, info, parts in groups:
@@ -233,12 +235,12 @@ class _Sums:
             )
 
 
-def _one(sums: _Sums, convert_one: Callable[..., Result], image: Image, target: str, path: str) -> None:
+def _one(sums: _Sums, convert_one: Callable[..., Result], image: Image, target: str, path: str, *, format: str) -> None:
     """Convert one image, go on with it, or leave it: whatever an earlier run has done."""
     address = f"{target.rstrip('/')}/{path}"
-    store = open_target_store(address)
-    begun = store.stat(JOB_KEY) is not None
-    if not begun and is_there(store, ""):
+    place = open_target(address, format)
+    begun = place.store.stat(JOB_KEY) is not None
+    if not begun and is_there(place.hierarchy, place.path):
         sums.totals["resumed"] += 1
         return
     try:

@@ -132,8 +132,14 @@ class Engine:
         elif self._plan.pass_through:
             self._pass_block(box)
         else:
-            self._process(0, box.origin, self._read(box))
+            data = self._read(box)
+            self._note_largest(data)
+            self._process(0, box.origin, data)
         return task
+
+    def _note_largest(self, data: NDArray[Any]) -> None:
+        if self._plan.finds_largest and data.size:
+            self._ledger.note_largest(int(data.max()))
 
     def _filtered(self, level: int, box: Box) -> NDArray[Any]:
         """Make a region of a level from the finer level just written, with the neighbours the filter looks at."""
@@ -221,9 +227,14 @@ class Engine:
             self._plan.windowed and len(self._plan.levels) > 1 and self.needed(1, _coarser(box, self._plan.levels[1]))
         )
         # Before anything is stored: a damaged chunk goes no further.
-        data = np.empty(box.shape if above else 0, planned.info.dtype)
-        if above:
+        # Whoever makes coarser levels decodes anyway; the largest label alone is worth it only where nobody states it.
+        wanted = above or (
+            self._plan.finds_largest and len(self._plan.levels) == 1 and self._plan.image.largest_label is None
+        )
+        data = np.empty(box.shape if wanted else 0, planned.info.dtype)
+        if wanted:
             self._source.place(stored, selection.source_box(box), data)
+            self._note_largest(data)
         else:
             self._source.check(stored)
         filler = self._writers[0].fill_chunk() if self._writers[0].layout.dense else None

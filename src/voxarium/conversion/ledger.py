@@ -24,6 +24,7 @@ _LEDGER_KEY: Final = f"{JOB_FOLDER}/ledger.jsonl"
 _SEGMENTS: Final = f"{JOB_FOLDER}/ledger"
 _PIECE: Final = 16 << 20
 _SEGMENT_SECONDS: Final = 20.0
+_LARGEST: Final = "largest_label"
 
 
 class Ledger:
@@ -40,6 +41,7 @@ class Ledger:
         self._segment = 0
         self._flushed = time.monotonic()
         self.done: dict[str, FinishedObject] = {}
+        self.largest: int | None = None
 
     def begin(self, job: dict[str, Any]) -> None:
         """Mark the target as unfinished."""
@@ -99,22 +101,42 @@ class Ledger:
         for document in documents:
             for line in document.split(b"\n"):
                 try:
+                    if line.startswith(b"{"):
+                        self._raise_largest(int(json.loads(line)[_LARGEST]))
+                        continue
                     key, size, crc, *digests = json.loads(line)
                     found = FinishedObject(str(key), int(size), None if crc is None else int(crc), *_digests(digests))
-                except (ValueError, TypeError):
+                except (ValueError, TypeError, LookupError):
                     continue  # the last line of a killed writer may be cut off; its object is simply made again
                 yield found
 
     def add(self, finished: FinishedObject) -> None:
         """Note a finished object."""
-        line = json.dumps(_line(finished)) + "\n"
+        with self._lock:
+            self.done[finished.key] = finished
+        self._note(json.dumps(_line(finished)))
+
+    def note_largest(self, label: int) -> None:
+        """Note the largest label of voxels that were read, before any object that they are in is noted.
+
+        A block whose objects are all noted is not read again by a job that goes on; so this must be known by then.
+        """
+        if self._raise_largest(label):
+            self._note(json.dumps({_LARGEST: label}))
+
+    def _raise_largest(self, label: int) -> bool:
+        with self._lock:
+            if self.largest is not None and label <= self.largest:
+                return False
+            self.largest = label
+            return True
+
+    def _note(self, line: str) -> None:
+        line += "\n"
         if isinstance(self._store, AppendableStore):
-            with self._lock:
-                self.done[finished.key] = finished
             self._store.append(_LEDGER_KEY, line.encode())
             return
         with self._lock:
-            self.done[finished.key] = finished
             self._waiting.append(line)
             due = time.monotonic() - self._flushed > _SEGMENT_SECONDS
         if due:

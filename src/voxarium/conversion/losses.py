@@ -26,13 +26,23 @@ def check_dtype(dtype: np.dtype[np.generic], holds: Holds, format: str) -> None:
     """Raise UnsupportedError, naming a type that would do, when a convention does not store a type."""
     if dtype.name in holds.dtypes:
         return
-    wider = [d for d in map(np.dtype, holds.dtypes) if np.can_cast(dtype, d, "safe")]
+    # numpy calls int64 → float64 safe, which rounds what is above 2**53.
+    wider = [
+        d
+        for d in map(np.dtype, holds.dtypes)
+        if np.can_cast(dtype, d, "safe") and not (dtype.kind in "iu" and dtype.itemsize == 8 and d.kind == "f")
+    ]
     if wider:
         best = min(wider, key=lambda d: (d.itemsize, d.kind != dtype.kind, d.name))
         fix = f"add --dtype {best.name}, which holds every value"
     else:
-        near = sorted(holds.dtypes, key=lambda n: (np.dtype(n).kind != dtype.kind, abs(np.dtype(n).itemsize - 4), n))
-        fix = f"add --dtype {near[0]}: values that fit are kept, others are an error, or clipped with --lossy"
+        known = [np.dtype(n) for n in holds.dtypes]
+        whole = dtype.kind in "iu"
+        near = min(
+            known,
+            key=lambda d: (d.kind != dtype.kind, whole != (d.kind in "iu"), abs(d.itemsize - 4), d.name),
+        )
+        fix = f"add --dtype {near.name}: values that fit are kept, others are an error, or clipped with --lossy"
     raise UnsupportedError(f"{format} does not store {dtype.name}", code=Code.DTYPE_UNSUPPORTED, fix=fix)
 
 

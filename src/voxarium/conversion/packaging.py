@@ -17,7 +17,7 @@ from voxarium.core.registry import writable_array_driver
 from voxarium.errors import Code, ExistsError, InputError, StoreError
 from voxarium.model.protocols import ListableStore, WritableImageDriver, WritableStore
 
-__all__ = ["PackagingDriver", "check_file", "discard", "package", "packaging_driver", "parts_address"]
+__all__ = ["PackagingDriver", "check_file", "check_suffix", "discard", "package", "packaging_driver", "parts_address"]
 
 _PARTS: Final = ".parts"
 _PARTIAL: Final = ".partial"
@@ -38,6 +38,21 @@ def packaging_driver(driver: WritableImageDriver) -> PackagingDriver | None:
         if "package" in candidate.capabilities and isinstance(candidate, PackagingDriver):
             return candidate
     return None
+
+
+def check_suffix(driver: WritableImageDriver, target: str) -> None:
+    """Raise InputError when a file of this name would not be found again for what it is.
+
+    Conventions tell the ends of such names in a class attribute ``file_suffixes``; those without take any.
+    """
+    suffixes: tuple[str, ...] = getattr(driver, "file_suffixes", ())
+    name = target.rstrip("/").rpartition("/")[2]
+    if suffixes and not name.lower().endswith(suffixes):
+        raise InputError(
+            f"a file of {driver.name} is not recognised by the name {name!r}",
+            code=Code.URI_INVALID,
+            fix=f"let it end with {' or '.join(suffixes)}",
+        )
 
 
 def parts_address(target: str) -> str:

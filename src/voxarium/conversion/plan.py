@@ -93,8 +93,12 @@ class Plan:
     ----------
     source : str
         Address of what is read.
+    source_image : str
+        Address of the image that it is a level of.
     image : ImageInfo
         The image as it will be written.
+    finds_largest : bool
+        The target states the largest label, which is found as the voxels pass.
     pass_through : bool
         Stored chunks of the source are stored as they are, without decoding them for that.
     reread : float
@@ -120,7 +124,9 @@ class Plan:
     reread: float
     source_chunks: int
     options: ConvertOptions
+    source_image: str = ""
     source_memory: int = 0
+    finds_largest: bool = False
     losses: tuple[Loss, ...] = ()
     notes: tuple[str, ...] = field(default=())
 

@@ -125,7 +125,9 @@ def plan(
         reread=reread,
         source_chunks=ChunkGrid(selection.crop.shape, source.arrays[0].info.chunk_shape).size,
         options=options,
+        source_image="/".join(p for p in (source.store.uri, source.path) if p),
         source_memory=source.arrays[0].working_bytes,
+        finds_largest=holds.largest_label and role == "label" and dtype.kind in "iu",
         losses=losses,
         notes=tuple(notes),
     )
@@ -333,7 +335,14 @@ def _image_info(
         labels=(),
         display=described_display(source.info.display, axes, levels[0].info.shape, options),
         method=method if len(levels) > 1 else None,
+        largest_label=_largest_stated(source.info, role, levels[0].info.dtype),
     )
+
+
+def _largest_stated(source: ImageInfo, role: Role, dtype: np.dtype[Any]) -> int | None:
+    """Return the largest label that a source of labels states, where the target's type has it."""
+    stated = source.largest_label if role == "label" and source.role == "label" and dtype.kind in "iu" else None
+    return None if stated is None or stated > np.iinfo(dtype).max else stated
 
 
 def _block(

@@ -171,7 +171,7 @@ def run(
     for factors in {level.factors for level in plan.levels[1:]}:
         prepare(plan.selection.dtype, factors, plan.method)
     _work(plan, engine, (ledger, target), executor or ThreadExecutor(), progress=progress, cancel=cancel)
-    objects, written = finish(plan, ledger, target)
+    objects, written = finish(_with_largest(plan, ledger.largest), ledger, target)
     return Report(
         target=target.store.uri if target.file is None else f"file://{target.file}",
         voxels=plan.selection.crop.size,
@@ -183,6 +183,14 @@ def run(
         levels=len(plan.levels),
         notes=plan.notes,
     )
+
+
+def _with_largest(plan: Plan, found: int | None) -> Plan:
+    """Return the plan with the largest label of the image: that found, or a larger one that the source states."""
+    if found is None or not plan.finds_largest:
+        return plan
+    largest = max(found, plan.image.largest_label or 0)
+    return replace(plan, image=replace(plan.image, largest_label=largest))
 
 
 def _work(

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from voxarium.conversion.finished import TakeObjects
+from voxarium.conversion.history import activity_of
 from voxarium.conversion.options import DEFAULT_FORMAT
-from voxarium.conversion.packaging import packaging_driver, parts_address
+from voxarium.conversion.packaging import check_suffix, packaging_driver, parts_address
 from voxarium.conversion.plan import Plan
 from voxarium.core.array import Array
 from voxarium.core.cropped import PartOfArray
@@ -23,6 +24,7 @@ from voxarium.core.uri import open_hierarchy, open_target_store
 from voxarium.errors import Code, ExistsError, InputError, StoreError, VoxariumError
 from voxarium.model.copies import CopyingDriver
 from voxarium.model.protocols import ListableStore, ResumableStore, WritableArrayDriver, WritableStore
+from voxarium.model.provenance import HistoryDriver
 
 __all__ = [
     "Target",
@@ -67,6 +69,7 @@ def open_target(uri: str | os.PathLike[str], format: str = DEFAULT_FORMAT, **opt
     convention = writable_image_driver(format)
     if packaging_driver(convention) is not None:
         address = os.fspath(uri)
+        check_suffix(convention, address)
         store = open_target_store(parts_address(address), **options)
         file = os.path.abspath(address.removeprefix("file://").rstrip("/"))
         folder, name = os.path.split(file)
@@ -191,6 +194,8 @@ def image_documents(plan: Plan, target: Target, levels: Mapping[str, bytes] | No
     found = {key: target.hierarchy.get(key) for key in touched}
     existing = {key: data for key, data in found.items() if data is not None}
     documents = dict(convention.dump(target.path, plan.image, plan.spec_version, existing))
+    if isinstance(convention, HistoryDriver):
+        documents = convention.dump_history(target.path, activity_of(plan)) | documents
     if levels is None or not isinstance(convention, CopyingDriver):
         return documents
     inside = {f"{target.path}/{key}" if target.path else key: data for key, data in levels.items()}

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 from voxarium.core.index_cache import BoundedIndexCache
-from voxarium.core.reading import Source, check_payloads, fetch_payloads, place_payloads, read_into
+from voxarium.core.reading import Source, check_payloads, fetch_payloads, judge_chunks, place_payloads, read_into
 from voxarium.errors import Code, InputError
 from voxarium.model.axes import Axis
 from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo
+from voxarium.model.native import ChunkJudge
 from voxarium.model.protocols import ArrayDriver, PayloadDriver, ReadableStore
 
 __all__ = ["Array", "parse_selection"]
@@ -121,6 +122,38 @@ class Array:
 
     def _checked(self, box: Box | None, out: NDArray[Any] | None) -> tuple[Box, NDArray[Any]]:
         """Return the region to read and where to put it."""
+        box = self._checked_box(box)
+        if out is None:
+            out = np.empty(box.shape, self.dtype)
+        elif out.shape != box.shape or out.dtype != self.dtype:
+            raise InputError(
+                f"the output array is {out.dtype} {out.shape}, the region is {self.dtype} {box.shape}",
+                code=Code.ARGUMENT_INVALID,
+                fix="pass an array of the region's shape and the stored dtype, or none",
+            )
+        return box, out
+
+    def judge(self, box: Box, judge: ChunkJudge, *, threads: int | None = None) -> NDArray[np.bool_] | None:
+        """Have compiled code look at chunks where they are decoded: nothing is copied, and the lock is never held.
+
+        Parameters
+        ----------
+        box : Box
+            Whole chunks.
+        judge : ChunkJudge
+            Who looks.
+        threads : int or None
+            Threads that decode; None = one per processor.
+
+        Returns
+        -------
+        ndarray of bool or None
+            One per chunk, in their grid: True for a good one. False says that somebody has to look closer: it was
+            found wanting, is absent, damaged, or of unusual form. None where chunks cannot be decoded so.
+        """
+        return judge_chunks(self._source, self._checked_box(box), judge, threads)
+
+    def _checked_box(self, box: Box | None) -> Box:
         box = Box.whole(self.shape) if box is None else box
         if not isinstance(box, Box):
             raise InputError(
@@ -134,15 +167,7 @@ class Array:
                 code=Code.BOX_OUT_OF_BOUNDS,
                 fix=f"stay within 0 and {self.shape} along the {self.ndim} axes",
             )
-        if out is None:
-            out = np.empty(box.shape, self.dtype)
-        elif out.shape != box.shape or out.dtype != self.dtype:
-            raise InputError(
-                f"the output array is {out.dtype} {out.shape}, the region is {self.dtype} {box.shape}",
-                code=Code.ARGUMENT_INVALID,
-                fix="pass an array of the region's shape and the stored dtype, or none",
-            )
-        return box, out
+        return box
 
     def payloads(
         self, indices: Sequence[tuple[int, ...]], *, threads: int = 1

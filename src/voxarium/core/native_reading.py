@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from voxarium.codecs.batch.crew import Crew, announcing
 from voxarium.model.box import Box
 from voxarium.model.image import ArrayInfo
-from voxarium.model.native import NativeReads
+from voxarium.model.native import ChunkJudge, NativeReads
 from voxarium.model.protocols import IndexCache, NativeDriver, NativeStore, ProbeStore
 
 __all__ = ["NativeReader"]
@@ -62,15 +62,36 @@ class NativeReader:
         `careful` is called with the indices of chunks that compiled code could not deal with (absent, damaged, of
         unusual form), and a number of threads.
         """
-        info, store = self._info, self._store
-        indices = _indices(info.chunk_shape, box)
-        if not self._driver.can_decode_fetched(info, out, len(indices)):
+        indices = _indices(self._info.chunk_shape, box)
+        status = self._run(indices, box, out, workers, None)
+        if status is None:
             return False
+        if not status.all():
+            careful([tuple(i) for i in indices[status == 0].tolist()], workers)
+        return True
+
+    def judge(self, box: Box, judge: ChunkJudge, workers: int) -> NDArray[np.bool_] | None:
+        """Decode the chunks of a box, of whole chunks, for a judge; return which it finds good.
+
+        False for chunks that compiled code could not deal with, too; None where it can deal with none.
+        """
+        info = self._info
+        status = self._run(_indices(info.chunk_shape, box), box, np.empty(info.chunk_shape, info.dtype), workers, judge)
+        counts = tuple(n // c for n, c in zip(box.shape, info.chunk_shape, strict=True))
+        return None if status is None else status.reshape(counts).astype(np.bool_)
+
+    def _run(
+        self, indices: NDArray[np.int64], box: Box, out: NDArray[Any], workers: int, judge: ChunkJudge | None
+    ) -> NDArray[np.uint8] | None:
+        """Fetch and decode chunks; return which are done, or None if nothing was tried."""
+        info, store = self._info, self._store
+        if not self._driver.can_decode_fetched(info, out, len(indices)):
+            return None
         found = self._driver.locate_many(store, self._path, info, indices, self._cache)
         slow = workers > 1 and len(indices) >= _FEW and self._on_disk(found.keys, found.objects, found.starts)
         files = store.open_native(found.keys)
         if files is None:
-            return False
+            return None
         with files, _crew((max(workers, _WAITING) if slow and not announcing() else workers) - 1) as crew:
             reads = NativeReads(
                 chunk_shape=info.chunk_shape,
@@ -81,11 +102,9 @@ class NativeReader:
                 lengths=found.lengths,
                 most=self._most,
                 announce=slow,
+                judge=judge,
             )
-            status = self._driver.decode_fetched(info, reads, box, out, crew)
-        if not status.all():
-            careful([tuple(i) for i in indices[status == 0].tolist()], workers)
-        return True
+            return self._driver.decode_fetched(info, reads, box, out, crew)
 
     def _on_disk(self, keys: Any, objects: NDArray[np.int64], starts: NDArray[np.int64]) -> bool:
         """Tell whether reading will wait for a disk, judged by the first and the last chunk."""

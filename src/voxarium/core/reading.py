@@ -22,6 +22,7 @@ from voxarium.errors import Code, FormatError
 from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo
+from voxarium.model.native import ChunkJudge
 from voxarium.model.protocols import (
     ArrayDriver,
     BatchDriver,
@@ -37,7 +38,7 @@ from voxarium.model.protocols import (
     Span,
 )
 
-__all__ = ["Source", "check_payloads", "fetch_payloads", "place_payloads", "read_into"]
+__all__ = ["Source", "check_payloads", "fetch_payloads", "judge_chunks", "place_payloads", "read_into"]
 
 # Two spans closer than this are fetched in one request: at 20 ms a request and 100 MB/s, a gap of 1 MiB costs less
 # than a second request would, but wastes transfer that others may pay for.
@@ -198,6 +199,11 @@ def read_into(source: Source, box: Box, out: NDArray[Any], threads: int | None =
             _read_payloads(source, box, out, list(grid.indices(box)), workers)
     else:
         _read_chunks(source, box, out, threads)
+
+
+def judge_chunks(source: Source, box: Box, judge: ChunkJudge, threads: int | None = None) -> NDArray[np.bool_] | None:
+    """Have compiled code look at the chunks of a box of whole chunks; None where chunks cannot be decoded so."""
+    return None if source.native is None else source.native.judge(box, judge, _workers(source, threads))
 
 
 def _read_payloads(

@@ -134,11 +134,12 @@ def _writable(drivers: tuple[Any, ...]) -> str:  # Any: drivers of either kind
     return " or ".join(str(d.name) for d in drivers if "write" in d.capabilities)
 
 
-def _named(drivers: tuple[Any, ...], name: str, kind: str) -> Any:  # Any: the caller's kind of driver
+def _named(drivers: tuple[Any, ...], name: str, kind: str, ability: str = "") -> Any:  # Any: the caller's kind
+    """Return the driver of this name; the error names those that have the ability that is asked for."""
     for driver in drivers:
         if driver.name == name:
             return driver
-    known = ", ".join(sorted({d.name for d in drivers}))
+    known = ", ".join(sorted({d.name for d in drivers if not ability or ability in d.capabilities}))
     raise InputError(
         f"no {f'{kind} driver' if kind else 'format'} is called {name!r}",
         code=Code.FORMAT_UNRECOGNISED,
@@ -171,7 +172,7 @@ def image_driver(name: str) -> ImageDriver:
 
 def writable_array_driver(name: str) -> WritableArrayDriver:
     """Return the array driver of this name if it can write."""
-    driver = array_driver(name)
+    driver = _named(array_drivers(), name, "array", "write")
     if isinstance(driver, WritableArrayDriver):
         return driver
     raise UnsupportedError(
@@ -183,7 +184,7 @@ def writable_array_driver(name: str) -> WritableArrayDriver:
 
 def writable_image_driver(name: str) -> WritableImageDriver:
     """Return the image driver of this name if it can write."""
-    driver = image_driver(name)
+    driver = _named(image_drivers(), name, "image", "write")
     if isinstance(driver, WritableImageDriver):
         return driver
     raise UnsupportedError(

@@ -156,8 +156,19 @@ class BdvDriver:
         --------
         >>> BdvDriver().expanded("out/em.n5"), BdvDriver().expanded("em.n5/setup3/timepoint0/")
         ('out/em.n5/setup0/timepoint0', 'em.n5/setup3/timepoint0')
+
+        Raises
+        ------
+        InputError
+            If it is that of an XML.
         """
         target = target.rstrip("/")
+        if target.lower().endswith(".xml"):
+            raise InputError(
+                f"{target} would be the N5 container, not the XML",
+                code=Code.URI_INVALID,
+                fix=f"name the container, such as {target[:-4]}.n5: its XML is written beside it",
+            )
         return f"{target}/{_VIEW}" if layout.parse_view_path(target) is None else target
 
     def split(self, target: str, /) -> tuple[str, str]:

@@ -42,6 +42,7 @@ class BdvHdf5Driver:
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
     precedence: ClassVar[int] = 41
     suffixes: ClassVar[tuple[str, ...]] = (".xml", *_SUFFIXES)
+    file_suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES  # the XML, which is written beside it, is named after it
     spec_versions: ClassVar[tuple[str, ...]] = ("1",)
     holds: ClassVar[Holds] = Holds(
         dtypes=NUMBERS - {"int16"},

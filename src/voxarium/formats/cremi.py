@@ -35,6 +35,7 @@ class CremiDriver:
     name: ClassVar[str] = cremi.FORMAT
     spec_url: ClassVar[str] = "https://cremi.org/data/"
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
+    file_suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
     precedence: ClassVar[int] = 70
     spec_versions: ClassVar[tuple[str, ...]] = ("0.2",)
     holds: ClassVar[Holds] = Holds(

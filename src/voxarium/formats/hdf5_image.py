@@ -43,6 +43,7 @@ class Hdf5ImageDriver:
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
     precedence: ClassVar[int] = 20
     suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
+    file_suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
     spec_versions: ClassVar[tuple[str, ...]] = ("1",)
     holds: ClassVar[Holds] = Holds(
         dtypes=NUMERIC,

@@ -51,6 +51,7 @@ class PainteraDriver:
         ndim=(3, 4),
         axis_names=frozenset("czyx"),
         metadata=True,
+        largest_label=True,
         fill_values="zero",
         roles=frozenset({"label"}),
     )

@@ -154,22 +154,21 @@ class Zarr3Driver:
             return whole_objects([join_key(path, keys.key(tuple(i))) for i in indices.tolist()])
         shards = indices // details.per_shard
         rows = (indices - shards * details.per_shard) @ details.strides
+        if count and not np.logical_or.reduce(shards != shards[0], axis=None):
+            name = join_key(path, keys.key(tuple(shards[0].tolist())))
+            return _of_one_shard(name, rows, cache.get(store, name, partial(_load_index, store, name, details.shards)))
         members: dict[tuple[int, ...], list[int]] = {}
-        if count and (shards == shards[0]).all():  # of one shard: mostly so, and found out at once
-            members[tuple(shards[0].tolist())] = []
-        else:
-            for i, shard in enumerate(map(tuple, shards.tolist())):
-                members.setdefault(shard, []).append(i)
+        for i, shard in enumerate(map(tuple, shards.tolist())):
+            members.setdefault(shard, []).append(i)
         names = [join_key(path, keys.key(index)) for index in members]
         objects = np.full(count, -1, np.int64)
         starts, lengths = np.zeros(count, np.int64), np.zeros(count, np.int64)
         for number, (name, some) in enumerate(zip(names, members.values(), strict=True)):
             table: Any = cache.get(store, name, partial(_load_index, store, name, details.shards))
             if table is not None:
-                part = slice(None) if len(names) == 1 else some
-                found: NDArray[np.uint64] = table[rows[part]]
-                objects[part] = np.where(found[:, 0] == ABSENT, -1, number)
-                starts[part], lengths[part] = np.minimum(found, _LARGEST).T
+                found: NDArray[np.uint64] = table[rows[some]]
+                objects[some] = np.where(found[:, 0] == ABSENT, -1, number)
+                starts[some], lengths[some] = np.minimum(found, _LARGEST).T
         return Located(keys=names, objects=objects, starts=starts, lengths=lengths)
 
     def decode(
@@ -309,6 +308,17 @@ def _shards(info: ArrayInfo) -> Sharding:
             fix="write each chunk as an object of its own",
         )
     return details.shards
+
+
+def _of_one_shard(name: str, rows: NDArray[np.int64], table: Any) -> Located:  # Any: an index, or None
+    """Return where chunks of one shard are: most boxes lie in one, and small ones are read often."""
+    if table is None:
+        none = np.zeros(len(rows), np.int64)
+        return Located(keys=[name], objects=none - 1, starts=none, lengths=none)
+    found: NDArray[np.uint64] = table[rows]
+    starts, lengths = np.minimum(found.T, _LARGEST).astype(np.int64, order="C")
+    objects = np.subtract(0, found[:, 0] == ABSENT, dtype=np.int64)
+    return Located(keys=[name], objects=objects, starts=starts, lengths=lengths)
 
 
 def _load_index(store: ReadableStore, key: str, shards: Sharding) -> NDArray[np.uint64] | None:

@@ -88,6 +88,8 @@ class Holds:
     name, windows, colors, label_colors, label_properties, value, metadata : bool
         Name of the image; shown range and colour of channels; colours and properties of labels; raw → real; keys this
         package does not know.
+    largest_label : bool
+        The largest label there is, which a conversion finds as it writes them.
     fill_values : {"any", "zero"}
         Values that chunks never written may stand for.
     roles : frozenset of str
@@ -114,6 +116,7 @@ class Holds:
     label_properties: bool = False
     value: bool = False
     metadata: bool = False
+    largest_label: bool = False
     fill_values: Literal["any", "zero"] = "any"
     roles: frozenset[str] = frozenset()
     role_suffixes: Mapping[str, str] = field(default_factory=dict)

@@ -33,7 +33,7 @@ class Box:
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if len(self.origin) != len(self.shape) or any(n < 0 for n in self.shape):
+        if len(self.origin) != len(self.shape) or min(self.shape, default=0) < 0:
             raise InputError(
                 f"box with origin {self.origin} and shape {self.shape} is not a region",
                 code=Code.ARGUMENT_INVALID,

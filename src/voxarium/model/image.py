@@ -261,6 +261,8 @@ class ImageInfo:
         For a label image: the image it labels, as stated.
     method : str or None
         Downsampling method the levels were made with, as stated.
+    largest_label : int or None
+        Of labels: no voxel has a larger one, as stated; who adds labels counts on from there.
     """
 
     format: str
@@ -278,4 +280,5 @@ class ImageInfo:
     labels: tuple[str, ...] = ()
     source_image: str | None = None
     method: str | None = None
+    largest_label: int | None = None
     bag: Bag = field(default_factory=Bag)

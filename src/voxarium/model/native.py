@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Located", "NativeCrew", "NativeFiles", "NativeReads", "Span", "located", "whole_objects"]
+__all__ = ["ChunkJudge", "Located", "NativeCrew", "NativeFiles", "NativeReads", "Span", "located", "whole_objects"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,27 @@ class NativeFiles(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkJudge:
+    """Compiled code that looks at decoded chunks where they are, in a processor's cache, so that nothing is copied.
+
+    Parameters
+    ----------
+    function : int
+        Address of a C function of three 64-bit words: `argument`, the address of the voxels of a whole chunk in C
+        order, and the address of its index, one 64-bit word per axis. Returns 1 for a chunk it finds good. Called by
+        several threads at a time.
+    argument : int
+        What the function is told: mostly the address of memory.
+    kept : tuple
+        What must not be freed while the judge is used.
+    """
+
+    function: int
+    argument: int
+    kept: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NativeReads:
     """Stored bytes of chunks as compiled code fetches them: see `NativeFiles` and `Located`.
 
@@ -110,6 +131,8 @@ class NativeReads:
         Bytes a chunk is expected to take at most.
     announce : bool
         Whether to tell the system first what will be read, since it has to come from a disk.
+    judge : ChunkJudge or None
+        Who looks at chunks; they are put nowhere then.
     """
 
     chunk_shape: tuple[int, ...]
@@ -120,6 +143,7 @@ class NativeReads:
     lengths: NDArray[np.int64]
     most: int
     announce: bool = False
+    judge: ChunkJudge | None = None
 
 
 class NativeCrew(Protocol):

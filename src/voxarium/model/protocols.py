@@ -31,6 +31,8 @@ from voxarium.model.store_protocols import (
     ResumableStore,
     TaggedStore,
     TimedStore,
+    Upload,
+    UploadingStore,
     WritableStore,
 )
 from voxarium.model.transforms import Transform
@@ -63,6 +65,8 @@ __all__ = [
     "Span",
     "TaggedStore",
     "TimedStore",
+    "Upload",
+    "UploadingStore",
     "WritableArrayDriver",
     "WritableImageDriver",
     "WritableStore",
@@ -218,6 +222,7 @@ class NativeDriver(BatchDriver, Protocol):
         """Fetch chunks, decode them, and put the parts that lie in `box` into `out`, its voxels.
 
         Returns 1 for each chunk that is done, 0 for one that needs a closer look: absent, damaged, or of unusual form.
+        With a judge (`reads.judge`), chunks are put nowhere, and those that it finds good are done.
         """
 
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import urlsplit, urlunsplit
 
 from voxarium.errors import Code, InputError
@@ -17,6 +17,7 @@ __all__ = [
     "Activity",
     "Agent",
     "Artifact",
+    "HistoryDriver",
     "RecordedActivity",
     "Recorder",
     "plain_parameters",
@@ -187,6 +188,14 @@ class RecordedActivity:
     time: str
     activity: Activity
     removed: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class HistoryDriver(Protocol):
+    """What an image driver offers whose convention keeps, beside an image, how it was made."""
+
+    def dump_history(self, path: str, made: Activity, /) -> dict[str, bytes]:
+        """Return the documents, by key, that tell how the image at `path` was made; pure."""
 
 
 def public_address(address: str) -> str:

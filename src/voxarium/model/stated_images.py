@@ -171,6 +171,7 @@ class StatedImage:
     display: Display = field(default_factory=Display)
     value: Value = field(default_factory=Value)
     edges: tuple[TransformEdge, ...] = ()
+    largest_label: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON as found
     notes: tuple[str, ...] = ()
 
@@ -213,6 +214,7 @@ class StatedImage:
             levels=tuple(LevelInfo(path=v.path, array=arrays[v.path], transform=v.transform) for v in levels),
             name=self.name,
             role=role,
+            largest_label=self.largest_label if role == "label" else None,
             spec_version=self.spec_version,
             axes_stated=self.axes_stated,
             world=WORLD,

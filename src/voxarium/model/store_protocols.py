@@ -26,6 +26,8 @@ __all__ = [
     "ResumableStore",
     "TaggedStore",
     "TimedStore",
+    "Upload",
+    "UploadingStore",
     "WritableStore",
 ]
 
@@ -191,6 +193,27 @@ class PartialStore(WritableStore, Protocol):
 
     def list_partial(self) -> Iterator[tuple[str, int]]:
         """Yield (key, size) of objects begun and not committed, those of other writers below the same folder too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An object that is sent in parts: its key, the server's name for the sending, when it began, bytes so far."""
+
+    key: str
+    name: str
+    started: float
+    size: int
+
+
+@runtime_checkable
+class UploadingStore(WritableStore, Protocol):
+    """A store to which objects are sent in parts, which stay, unseen, when the sender is killed."""
+
+    def list_uploads(self) -> Iterator[Upload]:
+        """Yield objects begun and neither finished nor given up; UnsupportedError when nobody can tell."""
+
+    def abort_upload(self, upload: Upload, /) -> None:
+        """Give up an object, so that its parts are removed; no error when it is gone."""
 
 
 @runtime_checkable

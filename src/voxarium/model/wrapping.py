@@ -25,6 +25,8 @@ from voxarium.model.protocols import (
     ReadableStore,
     ResumableStore,
     TimedStore,
+    Upload,
+    UploadingStore,
     WritableStore,
 )
 
@@ -33,7 +35,8 @@ __all__ = ["READS", "WRITES", "Operation", "StoreWrapper"]
 _T = TypeVar("_T")
 _Names: TypeAlias = tuple[list[str], list[str]]
 
-READS = frozenset({"get", "get_ranges", "stat", "modified", "list", "list_dir", "list_partial", "open_file", "read"})
+_LISTS = frozenset({"list", "list_dir", "list_partial", "list_uploads"})
+READS = frozenset({"get", "get_ranges", "stat", "modified", "open_file", "read"}) | _LISTS
 WRITES = frozenset({"put", "put_if_absent", "create", "write", "commit", "append", "delete"})
 
 
@@ -182,6 +185,17 @@ class _PartialMix(_Mix):
         return found
 
 
+class _UploadingMix(_Mix):
+    def list_uploads(self) -> Iterator[Upload]:
+        """Yield objects begun in parts and neither finished nor given up."""
+        found: Iterator[Upload] = self.around(Operation("list_uploads", ""), self.inner.list_uploads)
+        return found
+
+    def abort_upload(self, upload: Upload, /) -> None:
+        """Give up an object that was begun in parts."""
+        self.around(Operation("abort_upload", upload.key), lambda: self.inner.abort_upload(upload))
+
+
 class _FileMix(_Mix):
     def open_file(self, key: str, /) -> BinaryIO:
         """Open an object for reading."""
@@ -203,6 +217,7 @@ _MIXES: tuple[tuple[Any, type], ...] = (  # Any: protocols
     (ResumableStore, _ResumableMix),
     (TimedStore, _TimedMix),
     (PartialStore, _PartialMix),
+    (UploadingStore, _UploadingMix),
     (FileStore, _FileMix),
 )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from voxarium.pyramid import kernels_mean, kernels_mode, kernels_rank
 from voxarium.pyramid.windows import RowGrid, is_addressable, row_grids, uniform_parts
 
-__all__ = ["key_order", "reduce_extreme", "reduce_mean", "reduce_median", "reduce_mode"]
+__all__ = ["key_order", "narrow_mean", "reduce_extreme", "reduce_mean", "reduce_median", "reduce_mode"]
 
 Array = NDArray[Any]  # Any: every dtype
 _ROW: Final = 2048  # source voxels of a row reduced at a time: sums stay in the first-level cache
@@ -62,10 +62,16 @@ def _mean_of_floats(rows: RowGrid) -> None:
     kernels_mean.mean_float(rows, scratch)
 
 
+def narrow_mean(itemsize: int, count: int, wx: int) -> int | None:
+    """Return the logarithm of the voxels of a window that `kernels_mean.mean_narrow` can take; None for others."""
+    able = itemsize <= 2 and wx <= 2 and 2 <= count <= 256 and count & (count - 1) == 0
+    return _shift(count) if able else None
+
+
 def _mean_of_integers(rows: RowGrid, flip: Any) -> None:
     count, size = rows.rel.size * rows.wx, rows.src.itemsize
     shift = _shift(count)
-    if size <= 2 and rows.wx <= 2 and 2 <= count <= 256 and shift > 0:
+    if narrow_mean(size, count, rows.wx) is not None:
         sums = np.empty(2 * _ROW, np.dtype(f"u{2 * size}"))
         pairs = sums.view(np.dtype(f"u{4 * size}"))
         kernels_mean.mean_narrow(rows, flip, sums, pairs, shift)

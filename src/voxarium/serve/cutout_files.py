@@ -1,4 +1,4 @@
-"""Voxels as files: npy, PNG, TIFF and NIfTI, made in memory."""
+"""Voxels as files: npy, PNG, TIFF, NIfTI and zipped OME-Zarr."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from voxarium.errors import InputError, VoxariumError
 from voxarium.model.axes import SPACE_UNITS
 from voxarium.model.box import Box
 from voxarium.serve.arguments import RefusedError
+from voxarium.serve.cutout_zarr import zarr_file
 from voxarium.serve.translated import shown_axes
 
 __all__ = ["FORMATS", "Cutout", "encode"]
@@ -30,13 +31,22 @@ _NIFTI_CODES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Cutout:
-    """Voxels of a region, and where they are from; `per_millimeter` steps of a file's coordinates are a millimetre."""
+    """A region of an image, perhaps its voxels; `per_millimeter` steps of a file's coordinates are a millimetre."""
 
     image: Image
     level: int
     box: Box
-    data: NDArray[Any]
+    data: NDArray[Any] | None = None
     per_millimeter: float = 1.0
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the voxels."""
+        return self.image.dtype if self.data is None else self.data.dtype
+
+    def read(self) -> NDArray[Any]:
+        """Return the voxels."""
+        return self.image.read(self.box, level=self.level) if self.data is None else self.data
 
 
 def encode(cutout: Cutout, format: str) -> tuple[bytes, str]:
@@ -50,7 +60,7 @@ def encode(cutout: Cutout, format: str) -> tuple[bytes, str]:
 
 def _npy(cutout: Cutout) -> bytes:
     out = io.BytesIO()
-    np.save(out, cutout.data, allow_pickle=False)
+    np.save(out, cutout.read(), allow_pickle=False)
     return out.getvalue()
 
 
@@ -71,7 +81,7 @@ def _png(cutout: Cutout) -> bytes:
 
 def _plane(cutout: Cutout) -> NDArray[Any]:
     """Return (rows, columns), or with three or four channels behind: all other axes have one voxel."""
-    axes, data = cutout.image.axes, cutout.data
+    axes, data = cutout.image.axes, cutout.read()
     channel = next((i for i, a in enumerate(axes) if a.type == "channel" and data.shape[i] in (3, 4)), None)
     rest = [i for i in range(data.ndim) if i != channel]
     long = [i for i in rest if data.shape[i] > 1]
@@ -85,26 +95,27 @@ def _plane(cutout: Cutout) -> NDArray[Any]:
 
 
 def _tiff(cutout: Cutout) -> bytes:
-    if cutout.data.dtype.kind not in _TIFF_TYPES or cutout.data.dtype == np.float16:
-        raise RefusedError(400, f"tiff holds no {cutout.data.dtype.name}; ask for npy")
+    dtype = cutout.dtype
+    if dtype.kind not in _TIFF_TYPES or dtype == np.float16:
+        raise RefusedError(400, f"tiff holds no {dtype.name}; ask for npy")
     try:
         import tifffile
     except ImportError as error:
         raise RefusedError(501, "tiff needs tifffile on the server: pip install 'voxarium[tiff]'") from error
-    out = io.BytesIO()
+    data, out = cutout.read(), io.BytesIO()
     names = [axis.name.upper() for axis in cutout.image.axes]
     known = all(len(n) == 1 for n in names) and set(names) <= set("TCZYX") and len(set(names)) == len(names)
     metadata: dict[str, Any] = {"axes": "".join(names)} if known else {}
-    tifffile.imwrite(out, cutout.data, photometric="minisblack", metadata=metadata, bigtiff=cutout.data.nbytes > 2**31)
+    tifffile.imwrite(out, data, photometric="minisblack", metadata=metadata, bigtiff=data.nbytes > 2**31)
     return out.getvalue()
 
 
 def _nifti(cutout: Cutout) -> bytes:
     """Return NIfTI-2: x, y, z, then t and c; the affine leads to millimetres. Axes without names are the usual ones."""
-    data = cutout.data.astype(_WIDER.get(cutout.data.dtype.name, cutout.data.dtype), copy=False)
-    code = _NIFTI_CODES.get(data.dtype.name)
+    dtype = _WIDER.get(cutout.dtype.name, cutout.dtype)
+    code = _NIFTI_CODES.get(dtype.name)
     if code is None:
-        raise RefusedError(400, f"nifti holds no {data.dtype.name}; ask for npy")
+        raise RefusedError(400, f"nifti holds no {dtype.name}; ask for npy")
     try:
         axes = shown_axes(cutout.image)
     except InputError as error:
@@ -117,6 +128,7 @@ def _nifti(cutout: Cutout) -> bytes:
     order = [names.index(n) if n in names else -1 for n in "xyz"]
     order += [-1 if time is None else time] if others else []
     order += [names.index(n) for n in others if names.index(n) != time]
+    data = cutout.read().astype(dtype, copy=False)
     lengths = [1 if i < 0 else data.shape[i] for i in order]
     voxels = data.transpose([i for i in order if i >= 0]).reshape(lengths).ravel(order="F")
     rows, sizes, unit = _place(cutout, order[:3])
@@ -166,9 +178,14 @@ def _place(cutout: Cutout, order: Sequence[int]) -> tuple[NDArray[np.float64], N
     return rows, np.where(sizes > 0, sizes, 1.0), known
 
 
+def _zarr(cutout: Cutout) -> bytes:
+    return zarr_file(cutout.image, cutout.level, cutout.box)
+
+
 FORMATS: Final[dict[str, tuple[Callable[[Cutout], bytes], str]]] = {
     "npy": (_npy, "application/octet-stream"),
     "png": (_png, "image/png"),
     "tiff": (_tiff, "image/tiff"),
     "nifti": (_nifti, "application/octet-stream"),
+    "zarr": (_zarr, "application/zip"),
 }

@@ -72,7 +72,7 @@ def _cutout(site: Site, scope: Scope, raw: bytes) -> Answer:
     format = arguments.text("format", "npy", among=tuple(FORMATS))
     box = parse_box(arguments.given.get("box"), image, level)
     too_large(image, level, box, site.settings.most_cutout)
-    body, media_type = encode(Cutout(image, level, box, image.read(box, level=level)), format)
+    body, media_type = encode(Cutout(image, level, box), format)
     age = site.settings.max_age
     cache = b"public, max-age=%d" % age if age else b"no-cache"
     headers = [

@@ -17,7 +17,6 @@ from voxarium.serve.catalogue import Scan
 from voxarium.serve.roots import Root
 from voxarium.serve.site import Site
 from voxarium.view.portal.catalogue import Summary, summary_of
-from voxarium.view.portal.checking import check_dataset
 from voxarium.view.portal.facts import DatasetFacts
 from voxarium.view.portal.gathering import Thing, dataset_facts
 
@@ -135,6 +134,9 @@ class Datasets:
         if not self._checking.acquire(blocking=False):
             return None
         try:
+            # Checking is much code, and `voxarium view` shows its first voxels without it.
+            from voxarium.view.portal.checking import check_dataset
+
             checked = check_dataset(group.root.store, self.facts(group))
         except VoxariumError:
             checked = None

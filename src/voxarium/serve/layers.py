@@ -43,7 +43,7 @@ def state_of(site: Site, addresses: list[str], base: str) -> dict[str, Any]:
         except (InputError, UnsupportedError) as error:
             problems.append(f"{address}: {error.message}")
     if not layers:
-        raise RefusedError(404 if not problems else 501, problems[0] if problems else "no image is at this address")
+        raise RefusedError(404 if not problems else 422, problems[0] if problems else "no image is at this address")
     title = layers[0].name if len(addresses) == 1 else ", ".join(addresses)[:100]
     return neuroglancer_state(layers, title=title)
 

@@ -288,7 +288,7 @@ def _volume(site: Site, address: str, unit: str) -> bytes:
     try:
         found = open_image(shown(VIEWS["neuroglancer"], image))
     except (InputError, UnsupportedError) as error:
-        raise RefusedError(501, f"this image cannot be shown: {error.message}") from error
+        raise RefusedError(422, f"this image cannot be shown: {error.message}") from error
     space = [i for i, axis in enumerate(found.axes) if axis.type == "space"]
     most = min(_MOST_LEVEL, site.settings.most_cutout)
     sizes = [array.dtype.itemsize * math.prod(array.shape[i] for i in space) for array in found.arrays]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import re
 import threading
 from collections import OrderedDict
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-__all__ = ["Pictures", "base_url", "mount"]
+__all__ = ["PICTURES", "Pictures", "base_url", "mount"]
 
 _LONGEST: Final = 4096  # of the address of a release
 _PATIENCE: Final = 2.0  # seconds that a page waits for what is new
@@ -40,6 +41,8 @@ _HEADERS: Final = {
     "referrer-policy": "no-referrer",
 }
 _SIZES: Final = (128, 256, 512)
+PICTURES: Final = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
+"""What pictures are drawn as, and the types of that."""
 _DRAWN: Final = 300.0  # seconds until a picture is drawn anew
 _FRESH: Final = 30.0  # seconds until it is tried again where there was none
 _KEPT: Final = 2048
@@ -80,12 +83,14 @@ def mount(site: Site) -> Mount:
         except NotFoundError:
             return Response("no such release\n", 404, media_type="text/plain", headers={"cache-control": "no-store"})
         first = request.query_params.get("from", "0")
+        if not first.isdecimal():
+            return Response("from is the number of an image\n", 400, media_type="text/plain")
         text = await site.run(
             index_page,
             scan,
             list(site.catalogue.seen_roots().values()),
             base_url(request, site.settings),
-            first=int(first) if first.isdecimal() and len(first) < 9 else 0,
+            first=min(int(first[:12]), 10**9),
             search=request.query_params.get("search", "")[:200],
             release=release,
             account=account_line(current_visitor()),
@@ -121,7 +126,7 @@ def _absent() -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    png: bytes
+    body: bytes
     tag: str
     until: float
 
@@ -138,26 +143,26 @@ class Pictures:
     def __init__(self, draw: Callable[[str, int], bytes]) -> None:
         self._draw = draw
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, int], _Picture] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int, str], _Picture] = OrderedDict()
         self._bytes = 0
 
-    def get(self, address: str, size: int) -> _Picture:
+    def get(self, address: str, size: int, kind: str = "png") -> _Picture:
         """Return a picture; an empty one where there is no image, or drawing it takes too much."""
         if not may_see(address):
             return _Picture(b"", "", 0.0)
         with self._lock:
-            kept = self._kept.get((address, size))
+            kept = self._kept.get((address, size, kind))
         if kept is not None and monotonic() < kept.until:
             return kept
-        png = self._drawn(address, size)
-        tag = f'"{hashlib.sha256(png).hexdigest()[:24]}"'
-        made = _Picture(png, tag, monotonic() + (_DRAWN if png else _FRESH))
+        body = self._drawn(address, size) if kind == "png" else _as(kind, self.get(address, size).body)
+        tag = f'"{hashlib.sha256(body).hexdigest()[:24]}"'
+        made = _Picture(body, tag, monotonic() + (_DRAWN if body else _FRESH))
         with self._lock:
-            old = self._kept.pop((address, size), None)
-            self._bytes += len(png) - (len(old.png) if old else 0)
-            self._kept[address, size] = made
+            old = self._kept.pop((address, size, kind), None)
+            self._bytes += len(body) - (len(old.body) if old else 0)
+            self._kept[address, size, kind] = made
             while self._bytes > _KEPT_BYTES or len(self._kept) > _KEPT:
-                self._bytes -= len(self._kept.popitem(last=False)[1].png)
+                self._bytes -= len(self._kept.popitem(last=False)[1].body)
         return made
 
     def _drawn(self, address: str, size: int) -> bytes:
@@ -173,10 +178,25 @@ class Pictures:
         size = request.query_params.get("size", "256")
         if not size.isdecimal() or len(size) > 4 or int(size) not in _SIZES:
             return Response(f"size is one of {_SIZES}\n", 400, media_type="text/plain")
-        picture = await site.run_slow(self.get, request.path_params["address"], int(size))
-        if not picture.png:
+        kind = request.query_params.get("format", "png")
+        if kind not in PICTURES:
+            return Response(f"format is one of {', '.join(PICTURES)}\n", 400, media_type="text/plain")
+        picture = await site.run_slow(self.get, request.path_params["address"], int(size), kind)
+        if not picture.body:
             return Response("not found\n", 404, media_type="text/plain", headers={"cache-control": "no-store"})
         headers = {"etag": picture.tag, "cache-control": "max-age=60"}
         if request.headers.get("if-none-match") == picture.tag:
             return Response(status_code=304, headers=headers)
-        return Response(picture.png, media_type="image/png", headers=headers)
+        return Response(picture.body, media_type=PICTURES[kind], headers=headers)
+
+
+def _as(kind: str, png: bytes) -> bytes:
+    """Return a picture in another format."""
+    if not png:
+        return png
+    from PIL import Image
+
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.convert("RGB").save(out, PICTURES[kind].removeprefix("image/"), quality=85)
+    return out.getvalue()

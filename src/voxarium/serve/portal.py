@@ -19,7 +19,6 @@ from voxarium.serve.site import Mount, Site
 from voxarium.serve.webknossos_datasets import address_of
 from voxarium.view.portal.building import index_bytes
 from voxarium.view.portal.catalogue import Query, Summary, choose, summary_of
-from voxarium.view.portal.checking import stored_summary
 from voxarium.view.portal.pages import (
     ASSETS,
     POLICY,
@@ -170,6 +169,8 @@ class Portal:
         return HTMLResponse(text, headers=_HEADERS)
 
     def _dataset_page(self, group: Group, base: str) -> str:
+        from voxarium.view.portal.checking import stored_summary  # much code, which nothing else here needs
+
         facts = self._datasets.facts(group)
         up = "../" * (group.address.count("/") + 1)
         links = LiveLinks(up=up, version=_version, base=base, facts=facts, root=group.root)

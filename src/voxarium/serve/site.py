@@ -10,9 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
+from voxarium.core.pools import cpu_count
 from voxarium.serve.catalogue import Catalogue, Scan
 from voxarium.serve.gate import open_gate
 from voxarium.serve.guards import Guard
+from voxarium.serve.makers import Makers
 from voxarium.serve.metrics import Metrics
 from voxarium.serve.roots import Root, open_roots
 
@@ -139,6 +141,7 @@ class Site:
         self.stopping = asyncio.Event()  # set when the server is told to stop: answers without an end are to end
         self._looking: asyncio.Future[Scan] | None = None
         self._threads = ThreadPoolExecutor(self.settings.threads, thread_name_prefix="serve")
+        self._makers = Makers(2 * cpu_count())
         # Looking through folders and drawing pictures take long: they must not keep the others from their bytes.
         self._slow = ThreadPoolExecutor(4, thread_name_prefix="serve-slow")
 
@@ -147,6 +150,10 @@ class Site:
         loop = asyncio.get_running_loop()
         context = contextvars.copy_context()  # whose request it is
         return await loop.run_in_executor(self._threads, lambda: context.run(function, *args, **options))
+
+    async def run_maker(self, function: Callable[_P, _T], *args: _P.args, **options: _P.kwargs) -> _T:
+        """Call what decodes voxels that are nearby, in a thread: few at a time, since it needs a processor."""
+        return await self._makers.run(function, *args, **options)
 
     async def run_slow(self, function: Callable[_P, _T], *args: _P.args, **options: _P.kwargs) -> _T:
         """Call what takes long, few at a time."""
@@ -177,6 +184,7 @@ class Site:
 
     def close(self) -> None:
         """Begin nothing new."""
+        self._makers.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._slow.shutdown(wait=False, cancel_futures=True)
         if self.gate is not None:

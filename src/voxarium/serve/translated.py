@@ -35,6 +35,7 @@ __all__ = ["VIEWS", "Presentations", "View", "mount", "prepared", "shown", "show
 
 _PREFIX: Final = "/as/"
 _KEPT: Final = 64  # presented images
+_MOST_NEAR: Final = 4096  # folders
 _CACHE: Final = 32 << 20  # bytes for each: finished objects, and as many of voxels of computed levels
 _HEADERS: Final = frozenset({
     b"range", b"if-range", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since",
@@ -144,6 +145,10 @@ class Presentations:
             catalogue.scan(float("inf"))  # only what was found tells where names inside a file end
         found = catalogue.find(address)
         return found.address, found.rest
+
+    def near(self, address: str) -> bool:
+        """Tell whether the voxels of an image are on a disk of this machine."""
+        return self.site.catalogue.image(address).store.concurrency == 1
 
     def source(self, view: View, address: str) -> StoreSource:
         """Return what gives the objects of a view of the image at an address.
@@ -257,6 +262,7 @@ class TranslatedApp:
         self._shown = presentations
         age = presentations.site.settings.max_age
         self._cache = b"public, max-age=%d" % age if age else b"no-cache"
+        self._near: set[bytes] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -265,12 +271,15 @@ class TranslatedApp:
             allow = [(b"allow", b"GET, HEAD, OPTIONS"), (b"connection", b"close")]
             answer = failure(405, "only GET and HEAD are possible here", allow)
         else:
-            answer = await site.run(self._answer, scope, method)
+            # Images far away are waited for, others take a processor; which is which is known from the time before.
+            folder = scope["raw_path"].rpartition(b"/")[0]
+            run = site.run_maker if folder in self._near else site.run
+            answer = await run(self._answer, scope, method, folder)
         if method == "HEAD":
             answer.first, answer.rest = b"", None
         await send_answer(site, answer, receive, send)
 
-    def _answer(self, scope: Scope, method: str) -> Answer:
+    def _answer(self, scope: Scope, method: str, folder: bytes) -> Answer:
         name, _, rest = scope["raw_path"].removeprefix(_PREFIX.encode()).partition(b"/")
         view = VIEWS.get(name.decode("latin-1"))
         address = key_of(rest.rstrip(b"/"), hidden=self._shown.site.settings.hidden) if rest else None
@@ -282,8 +291,12 @@ class TranslatedApp:
         except NotFoundError:
             return absent()
         except (InputError, UnsupportedError) as error:
-            return failure(501, f"this image cannot be shown as {view.title}: {error.message}")
+            return failure(422, f"this image cannot be shown as {view.title}: {error.message}")
         if not key:
             return absent()
+        if folder not in self._near and self._shown.near(place):
+            if len(self._near) > _MOST_NEAR:
+                self._near = set()
+            self._near.add(folder)
         headers = {n: v for n, v in scope["headers"] if n in _HEADERS}
         return answer_raw(RawRequest(method, key, source, headers, self._cache), wait=True)

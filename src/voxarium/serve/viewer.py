@@ -302,7 +302,8 @@ class Viewer:
         told, size = await self._document(request)
         token = request.path_params["token"]
         texts = [told.get(k) for k in ("c", "pg")] if isinstance(told, dict) else []
-        if _TOKEN.fullmatch(token) is None or not texts or not all(isinstance(t, str) and len(t) < 200 for t in texts):
+        whole = bool(texts) and all(isinstance(t, str) and len(t) < 200 for t in texts)
+        if _TOKEN.fullmatch(token) is None or not whole or not isinstance(told.get("s"), dict):
             return _plain(400, "a change of a state has s, pg and c")
         visitor = current_visitor()
         if visitor is not None and not visitor.who:
@@ -313,8 +314,10 @@ class Viewer:
 
     async def action(self, request: Request) -> Response:
         """Take what somebody did in the viewer; nobody here waits for it."""
-        await self._document(request)
-        return _plain(200, "")
+        told, _ = await self._document(request)
+        if _TOKEN.fullmatch(request.path_params["token"]) is None:
+            return _plain(404, "not found")
+        return _plain(200, "") if isinstance(told, dict) else _plain(400, "an action is a JSON object")
 
     async def credentials(self, request: Request) -> Response:
         """Answer that there are none: the server holds no secrets of others."""

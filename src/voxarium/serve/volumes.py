@@ -62,6 +62,8 @@ class Volume:
         Of level 0 along z, y, x, in nanometers.
     centre : tuple of three floats
         Of voxel 0 of level 0, in voxels.
+    largest_label : int or None
+        As stated.
     levels : tuple of VolumeLevel
         Those whose voxels are windows of whole voxels of level 0, finest first.
     """
@@ -76,6 +78,7 @@ class Volume:
     voxel_size: tuple[float, float, float]
     centre: tuple[float, float, float]
     levels: tuple[VolumeLevel, ...]
+    largest_label: int | None = None
 
     def read(
         self,
@@ -152,6 +155,7 @@ def open_volume(image: Image) -> Volume:
         voxel_size=size,
         centre=centre,
         levels=tuple(_levels(presented, axes)),
+        largest_label=image.info.largest_label,
     )
 
 

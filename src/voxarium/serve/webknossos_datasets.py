@@ -210,7 +210,7 @@ class Layer:
         if "t" in names:
             document["additionalAxes"] = [{"name": "t", "bounds": [0, volume.times], "index": 1}]
         if volume.label:
-            document["largestSegmentId"] = None
+            document["largestSegmentId"] = volume.largest_label
         if any(s != 1 for s in self.stretch) or any(self.shift):
             matrix = [[0.0] * 4 for _ in range(4)]
             for row, (s, t) in enumerate(zip(self.stretch[::-1], self.shift[::-1], strict=True)):

@@ -16,7 +16,7 @@ from voxarium.model.canonical_json import dump_canonical
 from voxarium.model.fields import Fields, Problems, dump_json, parse_json_object
 from voxarium.model.provenance import Activity, Agent, Artifact, RecordedActivity, plain_parameters
 
-__all__ = ["FILE_NAME", "LayerProvenance", "activities_of", "dump_layer", "parse_layer", "with_activities"]
+__all__ = ["FILE_NAME", "LayerProvenance", "activities_of", "dump_layer", "layer_of", "parse_layer", "with_activities"]
 
 FILE_NAME: Final = "provenance"
 
@@ -107,6 +107,14 @@ def dump_layer(layer: LayerProvenance) -> bytes:
     )
 
 
+def layer_of(activity: Activity) -> LayerProvenance:
+    """Return what a new layer's file says of how it was made. It has no date: the same job writes the same bytes."""
+    step: dict[str, Any] = {"method": _method(activity)}
+    if activity.agent is not None:
+        step["by"] = activity.agent.name
+    return LayerProvenance(sources=tuple(a.address for a in activity.inputs), processing=(step,))
+
+
 def with_activities(layer: LayerProvenance, activities: Iterable[RecordedActivity]) -> LayerProvenance:
     """Return a file with steps for activities of a log, but for those that it has already."""
     steps, sources = list(layer.processing), list(layer.sources)
@@ -127,6 +135,13 @@ def _entry_of(step: Mapping[str, Any]) -> str:
 
 def _step(recorded: RecordedActivity, entry: str) -> dict[str, Any]:  # Any: JSON
     activity = recorded.activity
+    step: dict[str, Any] = {"method": _method(activity) | {"entry": entry}}
+    if activity.agent is not None:
+        step["by"] = activity.agent.name
+    return step | {"date": recorded.time}
+
+
+def _method(activity: Activity) -> dict[str, Any]:  # Any: JSON
     method: dict[str, Any] = {
         "task": activity.operation,
         "parameters": dict(activity.parameters),
@@ -135,10 +150,7 @@ def _step(recorded: RecordedActivity, entry: str) -> dict[str, Any]:  # Any: JSO
         "software": dict(activity.software),
         "description": activity.note,
     }
-    step: dict[str, Any] = {"method": {k: v for k, v in method.items() if v} | {"entry": entry}}
-    if activity.agent is not None:
-        step["by"] = activity.agent.name
-    return step | {"date": recorded.time}
+    return {k: v for k, v in method.items() if v}
 
 
 def _artifact(artifact: Artifact) -> str:

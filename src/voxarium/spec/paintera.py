@@ -93,6 +93,7 @@ def parse_image(
         axes=axes_named(names, [None if n == "c" else unit for n in names], "axes"),
         levels=tuple(stated),
         role=role,
+        largest_label=_largest(data, group),
         metadata={
             "group": dict(group),
             "data": dict(data),
@@ -158,12 +159,17 @@ def check_image(image: ImageInfo) -> None:
 
 
 def _dump_ids(image: ImageInfo) -> dict[str, Any]:
-    """Return the largest label where it was read from the same convention: it cannot be known before the voxels."""
-    for record in image.bag.records:
-        found = record.metadata.get("data") if record.format == FORMAT else None
-        if isinstance(found, Mapping) and isinstance(found.get("maxId"), int) and image.role == "label":
-            return {"maxId": found["maxId"]}
-    return {}
+    """Return the largest label, where it is known."""
+    known = image.role == "label" and image.largest_label is not None
+    return {"maxId": image.largest_label} if known else {}
+
+
+def _largest(*holders: Mapping[str, Any]) -> int | None:
+    """Return the largest label, of the first document that states a possible one."""
+    found = next((h["maxId"] for h in holders if "maxId" in h), None)
+    if not isinstance(found, int) or isinstance(found, bool):
+        return None
+    return found if 0 <= found < 2**64 else None
 
 
 def dump_level(image: ImageInfo, level: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voxarium.archive.copying.options import CopyOptions
+from voxarium.archive.copying.registering import copy, plan_copy
 from voxarium.archive.copying.report import CopyPlan, CopyReport
-from voxarium.archive.copying.running import copy, plan_copy
 
 __all__ = ["CopyOptions", "CopyPlan", "CopyReport", "copy", "plan_copy"]

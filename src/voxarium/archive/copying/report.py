@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from voxarium.archive.members import Listed
 from voxarium.archive.verify.report import Problem
 
 __all__ = ["CopyPlan", "CopyReport"]
@@ -99,6 +100,8 @@ class CopyReport:
         Why the copy is not whole: its documents were then not copied.
     notes : tuple of str
         What a user should know.
+    listed : Listed or None
+        What became of it in the dataset that it was copied into.
     seconds : float
         Wall time.
     """
@@ -119,6 +122,7 @@ class CopyReport:
     roots: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    listed: Listed | None = None
     seconds: float = 0.0
 
     @property
@@ -146,5 +150,6 @@ class CopyReport:
             "manifest": self.manifest,
             "roots": list(self.roots),
             "notes": list(self.notes),
+            "listed": None if self.listed is None else self.listed.to_json(),
             "seconds": round(self.seconds, 3),
         }

@@ -51,6 +51,7 @@ def copy(
     source: Source,
     target: Target,
     *,
+    register: bool = True,
     progress: Callable[[HashingProgress], None] | None = None,
     cancel: Cancel | None = None,
     **choices: Any,
@@ -66,6 +67,9 @@ def copy(
         A folder, an address of a store or server, an ``.ozx``, a release (``DATASET@v1.0``), or a part of it.
     target : str, path or WritableStore
         A folder or prefix that holds nothing else; for a single file, the file or the folder it goes to.
+    register : bool
+        Whether an image that is copied into a dataset becomes a member of it, as one that is converted does: its layout
+        says where it goes, and the log tells of it.
     progress : callable or None
         Called with a `HashingProgress` now and then.
     cancel : Cancel or None
@@ -87,6 +91,8 @@ def copy(
         If the target holds something.
     ConflictError
         If another job was begun in the target, or has not finished the source.
+    InputError
+        If the layout of the dataset around the target forbids the name.
     InterruptedJobError
         If `cancel` was set.
 
@@ -95,12 +101,13 @@ def copy(
     >>> import voxarium
     >>> voxarium.copy("https://example.org/brain@v1.0", "brain", limit=50_000_000)  # doctest: +SKIP
     """
+    del register  # see `registering`
     started = time.perf_counter()
     job = _Job.open(source, target, CopyOptions(**choices))
     return job.run(progress, Cancel() if cancel is None else cancel, started)
 
 
-def plan_copy(source: Source, target: Target, **choices: Any) -> CopyPlan:
+def plan_copy(source: Source, target: Target, *, register: bool = True, **choices: Any) -> CopyPlan:
     """Return what `copy` would do, after everything was listed; nothing is written.
 
     Raises
@@ -108,6 +115,7 @@ def plan_copy(source: Source, target: Target, **choices: Any) -> CopyPlan:
     NotFoundError, ExistsError, ConflictError
         As `copy`.
     """
+    del register
     return _Job.open(source, target, CopyOptions(**choices)).plan()
 
 

@@ -1,8 +1,9 @@
 """A release as a version of an Icechunk repository: its chunks stay where they are, and are only referred to.
 
 Only Zarr of version 3 can be in such a repository. Each release that is exported becomes a commit on a branch, and a
-tag of its name; its metadata, without what is consolidated, are written, and each chunk or shard becomes a reference
-to the bytes that the release's manifest states.
+tag of its name; its metadata, without what is consolidated, are written, and each chunk becomes a reference to the
+bytes that the release's manifest states. Chunks within shards are referred to one by one, so that readers get no more
+than they need; the array is then one without shards.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import os
 from collections.abc import Sequence
 
 from voxarium.archive.icechunk_export.planning import sorted_objects
-from voxarium.archive.icechunk_export.writing import IcechunkExport, Writer, library_prefix
+from voxarium.archive.icechunk_export.references import iter_references
+from voxarium.archive.icechunk_export.writing import IcechunkExport, Tally, Writer, library_prefix
 from voxarium.core.release_store import ReleaseStore
 from voxarium.core.releases import StoredRelease, find_release
 from voxarium.core.uri import open_release_of, parse_uri
@@ -26,6 +28,7 @@ def export_icechunk(
     *,
     branch: str = "main",
     without: Sequence[str] = (),
+    whole_shards: bool = False,
     dry_run: bool = False,
 ) -> IcechunkExport:
     """Write a release, or a part of one, into an Icechunk repository as references to its chunks.
@@ -41,6 +44,8 @@ def export_icechunk(
         Branch that the commit is made on; it is made if there is none.
     without : sequence of str
         Folders of the release to leave out.
+    whole_shards : bool
+        Refer to shards as wholes: fewer references, and readers that read whole shards.
     dry_run : bool
         Look whether it can be done, and write nothing.
 
@@ -52,19 +57,22 @@ def export_icechunk(
         If the repository has another release of this name.
     """
     store, path, stored = _opened(os.fspath(release))
-    plan = sorted_objects(store, path, tuple(w.strip("/") for w in without))
+    plan = sorted_objects(store, path, tuple(w.strip("/") for w in without), split=not whole_shards)
     base = store.inner.uri.rstrip("/")
     target = parse_uri(repository)
     address = os.path.abspath(target.base) if target.scheme == "file" else target.base
     _check_target(address, base)
     report = IcechunkExport(
         release=stored.release.name, repository=address, tag=stored.release.name, groups=len(plan.groups),
-        arrays=len(plan.arrays), chunks=sum(len(a.objects) for a in plan.arrays.values()),
-        nbytes=sum(int(store.manifest.sizes[i]) for a in plan.arrays.values() for i in a.objects.values()),
+        arrays=len(plan.arrays), chunks=0, nbytes=0, stored=0,
+        shards=sum(len(a.objects) for a in plan.arrays.values() if a.split),
         left_out=tuple(plan.left_out), prefix=library_prefix(base),
     )  # fmt: skip
     if dry_run:
-        return report
+        tally = Tally()
+        for array in plan.arrays.values():  # refuses what cannot be referred to
+            tally.add(iter_references(store, array))
+        return tally.told(report)
     return Writer(store, plan, stored, path, report).write(branch)
 
 

@@ -13,6 +13,7 @@ from voxarium.core.releases import read_bounded
 from voxarium.errors import Code, FormatError, NotFoundError, UnsupportedError, VoxariumError
 from voxarium.model.array_specs import join_key
 from voxarium.model.fields import parse_json_object
+from voxarium.model.image import ArrayInfo
 
 __all__ = ["DOCUMENT", "ExportedArray", "ExportedTree", "sorted_objects"]
 
@@ -31,9 +32,15 @@ _ABOUT: Final = (".md", ".txt", ".cff", ".png", ".jpg", ".jpeg", ".webp", ".html
 
 @dataclass(slots=True)
 class ExportedArray:
-    """An array: its metadata, and which object is which chunk."""
+    """An array: its metadata, where it lies in the release, and which object is which chunk or shard.
+
+    `split`: chunks within shards are referred to one by one, and `document` is that of an array without shards.
+    """
 
     document: Mapping[str, Any]  # Any: JSON
+    path: str
+    info: ArrayInfo
+    split: bool = False
     objects: dict[tuple[int, ...], int] = field(default_factory=dict)  # positions in the manifest, by index in the grid
 
 
@@ -46,22 +53,22 @@ class ExportedTree:
     left_out: list[str] = field(default_factory=list)
 
 
-def sorted_objects(store: ReleaseStore, path: str, without: Sequence[str]) -> ExportedTree:
-    """Sort the objects of a release by array."""
+def sorted_objects(store: ReleaseStore, path: str, without: Sequence[str], *, split: bool) -> ExportedTree:
+    """Sort the objects of a release by array; `split`: those with shards become arrays without."""
     plan, start = ExportedTree(), f"{path}/" if path else ""
     keys = [key for key, _ in store.list(path) if not any(key == w or key.startswith(f"{w}/") for w in without)]
     documents = {key.removesuffix(DOCUMENT).strip("/") for key in keys if key.rpartition("/")[2] == DOCUMENT}
     members: dict[str, list[str]] = {}
     strange: list[str] = []
     for node in sorted(documents):
-        _add_node(store, plan, node, path)
+        _add_node(store, plan, node, path, split=split)
     for key in keys:
         if key.rpartition("/")[2] == DOCUMENT:
             continue
         owner = _owner(key, path, plan)
         (members.setdefault(owner, []) if owner is not None else strange).append(key)
     for node, array in plan.arrays.items():
-        _add_chunks(store, join_key(path, node) if node else path, array, members.get(node, ()), strange)
+        _add_chunks(store, array, members.get(node, ()), strange)
     refused = [key for key in strange if not key.lower().endswith(_ABOUT) or _other(key)]
     if refused or not plan.arrays:
         raise _unsuitable(refused, store, path)
@@ -71,7 +78,7 @@ def sorted_objects(store: ReleaseStore, path: str, without: Sequence[str]) -> Ex
     return plan
 
 
-def _add_node(store: ReleaseStore, plan: ExportedTree, node: str, path: str) -> None:
+def _add_node(store: ReleaseStore, plan: ExportedTree, node: str, path: str, *, split: bool) -> None:
     key = join_key(node, DOCUMENT) if node else DOCUMENT
     document = parse_json_object(read_bounded(store, key, _MOST_DOCUMENT) or b"", key)
     inner = node[len(path) :].strip("/")
@@ -84,8 +91,19 @@ def _add_node(store: ReleaseStore, plan: ExportedTree, node: str, path: str) -> 
     kept = {k: v for k, v in document.items() if k != "consolidated_metadata"}
     if kept["node_type"] == "group":
         plan.groups[inner] = kept
-    else:
-        plan.arrays[inner] = ExportedArray(kept | {"chunk_key_encoding": {"name": "default"}})
+        return
+    driver: Any = array_driver("zarr3")  # Any: `open` is needed
+    info = driver.open(store, node)
+    made = kept | {"chunk_key_encoding": {"name": "default"}}
+    inside = split and info.shard_shape is not None and len(kept["codecs"]) == 1
+    plan.arrays[inner] = ExportedArray(_without_shards(made, info) if inside else made, node, info, split=inside)
+
+
+def _without_shards(document: dict[str, Any], info: ArrayInfo) -> dict[str, Any]:  # Any: JSON, which the driver read
+    """Return the document of an array whose chunks are those within the shards of another."""
+    inner = document["codecs"][0]["configuration"]["codecs"]
+    grid = {"name": "regular", "configuration": {"chunk_shape": list(info.chunk_shape)}}
+    return document | {"chunk_grid": grid, "codecs": inner}
 
 
 def _owner(key: str, path: str, plan: ExportedTree) -> str | None:
@@ -98,12 +116,12 @@ def _owner(key: str, path: str, plan: ExportedTree) -> str | None:
     return None
 
 
-def _add_chunks(store: ReleaseStore, path: str, array: ExportedArray, keys: Sequence[str], strange: list[str]) -> None:
+def _add_chunks(store: ReleaseStore, array: ExportedArray, keys: Sequence[str], strange: list[str]) -> None:
     driver: Any = array_driver("zarr3")  # Any: of its abilities, KeyedDriver is needed
-    info = driver.open(store, path)
-    counts = [math.ceil(n / c) for n, c in zip(info.shape, _grid(array.document), strict=True)]
+    info = array.info
+    counts = [math.ceil(n / c) for n, c in zip(info.shape, info.object_shape, strict=True)]
     for key in keys:
-        index = driver.object_index(path, info, key)
+        index = driver.object_index(array.path, info, key)
         if index is None or any(i >= n for i, n in zip(index, counts, strict=True)):
             strange.append(key)
             continue
@@ -113,11 +131,6 @@ def _add_chunks(store: ReleaseStore, path: str, array: ExportedArray, keys: Sequ
                 f"{key} of release {store.name} is empty", code=Code.CHUNK_TRUNCATED, fix="leave its image out"
             )
         array.objects[index] = i
-
-
-def _grid(document: Mapping[str, Any]) -> Sequence[int]:  # Any: JSON, which the driver has checked
-    shape: Sequence[int] = document["chunk_grid"]["configuration"]["chunk_shape"]
-    return shape
 
 
 def _other(key: str) -> str:

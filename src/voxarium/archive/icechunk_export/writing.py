@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from voxarium.archive.icechunk_export.planning import DOCUMENT, ExportedArray, ExportedTree
+from voxarium.archive.icechunk_export.planning import DOCUMENT, ExportedTree
+from voxarium.archive.icechunk_export.references import Reference, iter_references
 from voxarium.core.guarding import guarded
 from voxarium.core.release_store import ReleaseStore
 from voxarium.core.releases import StoredRelease
 from voxarium.core.uri import open_folder
 from voxarium.errors import ChecksumError, Code, ExistsError, InputError, UnsupportedError
 from voxarium.model.keys import checked_key
+from voxarium.model.protocols import ByteRange
 from voxarium.stores.icechunk import (
     IcechunkStore,
     commits_locked,
@@ -29,7 +32,7 @@ from voxarium.stores.icechunk import (
     s3_options,
 )
 
-__all__ = ["IcechunkExport", "Writer", "library_prefix"]
+__all__ = ["IcechunkExport", "Tally", "Writer", "check_reachable", "library_prefix"]
 
 _AT_ONCE: Final = 20_000  # references that are handed to the library together
 
@@ -44,8 +47,12 @@ class IcechunkExport:
         From where to where. Empty `snapshot`: nothing was written.
     groups, arrays, chunks : int
         What the version consists of.
+    shards : int
+        Objects whose chunks are referred to one by one.
+    stored : int
+        Chunks that lie in no single object, and are stored in the repository.
     nbytes : int
-        Of the objects that are referred to.
+        Of all chunks.
     left_out : tuple of str
         Keys of documents that such a repository cannot hold.
     prefix : str
@@ -60,6 +67,8 @@ class IcechunkExport:
     groups: int
     arrays: int
     chunks: int
+    shards: int
+    stored: int
     nbytes: int
     left_out: tuple[str, ...]
     prefix: str
@@ -68,8 +77,29 @@ class IcechunkExport:
 
     def to_json(self) -> dict[str, Any]:  # Any: JSON
         """Return the report for ``--json``."""
-        names = ("release", "repository", "tag", "snapshot", "groups", "arrays", "chunks", "prefix", "created")
+        names = ("release", "repository", "tag", "snapshot", "groups", "arrays", "chunks", "shards", "stored",
+                 "prefix", "created")  # fmt: skip
         return {n: getattr(self, n) for n in names} | {"bytes": self.nbytes, "left_out": list(self.left_out)}
+
+
+@dataclass(slots=True)
+class Tally:
+    """What references were made."""
+
+    chunks: int = 0
+    stored: int = 0
+    nbytes: int = 0
+
+    def add(self, references: Iterable[Reference]) -> None:
+        """Count some."""
+        for reference in references:
+            self.chunks += 1
+            self.stored += reference.data is not None
+            self.nbytes += reference.length
+
+    def told(self, report: IcechunkExport) -> IcechunkExport:
+        """Return a report that says how many."""
+        return replace(report, chunks=self.chunks, stored=self.stored, nbytes=self.nbytes)
 
 
 class Writer:
@@ -83,6 +113,8 @@ class Writer:
         self._stored = stored
         self._path = path
         self._report = report
+        self._samples: dict[str, Reference] = {}  # one of each array
+        self._tally = Tally()
         self._base = store.inner.uri.rstrip("/")
         self._local = self._base.startswith("file://")
 
@@ -97,6 +129,8 @@ class Writer:
             repository = self._repository(address)
             if self._report.tag in repository.list_tags():
                 snapshot = self._same(repository)
+                for array in self._plan.arrays.values():
+                    self._tally.add(iter_references(self._store, array))
                 return self._with(snapshot, created=False)
             if branch not in repository.list_branches():
                 repository.create_branch(branch, list(repository.ancestry(branch="main"))[-1].id)
@@ -109,7 +143,7 @@ class Writer:
         return self._with(snapshot, created=True)
 
     def _with(self, snapshot: str, *, created: bool) -> IcechunkExport:
-        return replace(self._report, snapshot=snapshot, created=created)
+        return replace(self._tally.told(self._report), snapshot=snapshot, created=created)
 
     def _facts(self) -> dict[str, str]:
         return {
@@ -146,6 +180,7 @@ class Writer:
         return repository
 
     def _container(self, library: Any) -> Any:  # Any: the library's own
+        check_reachable(self._base)
         parts = urlsplit(self._base)
         if self._local:
             return library.local_filesystem_store(self._base.removeprefix("file://"))
@@ -169,43 +204,72 @@ class Writer:
         order = sorted(nodes, key=lambda n: (n.count("/") if n else -1, n))
         put_documents(store, [(f"{n}/{DOCUMENT}" if n else DOCUMENT, _dumped(nodes[n])) for n in order])
         for node, array in self._plan.arrays.items():
-            references = iter(self._references(array))
-            while batch := [r for r, _ in zip(references, range(_AT_ONCE), strict=False)]:
-                # Its own check compares quoted addresses with prefixes that must not be quoted; see `_read_back`.
-                store.set_virtual_refs(node, batch, validate_containers=False)
+            references = iter_references(self._store, array)
+            while batch := list(itertools.islice(references, _AT_ONCE)):
+                self._samples.setdefault(node, batch[0])
+                self._tally.add(batch)
+                self._put(store, node, batch)
 
-    def _references(self, array: ExportedArray) -> Iterator[Any]:  # Any: the library's own
+    def _put(self, store: Any, node: str, batch: Sequence[Reference]) -> None:  # Any: the library's own
         library = icechunk_library()
-        manifest = self._store.manifest
         # Whole seconds are compared, so this very second is not yet over; clocks of servers may differ from ours.
         changed = datetime.now(UTC) + timedelta(seconds=1) if self._local else None
-        for index, i in sorted(array.objects.items()):
-            place, start = manifest.location(i)
-            try:
-                location = quoted(self._base, checked_key(place))
-            except InputError as error:
-                raise UnsupportedError(
-                    f"{manifest.keys[i]} lies outside of the dataset, at {place}",
-                    code=Code.FEATURE_UNSUPPORTED,
-                    fix="copy the release into a dataset of its own first",
-                ) from error
-            size = int(manifest.sizes[i])
-            if self._local:
-                self._store.get_ranges(manifest.keys[i], [])  # refuses what is gone or has another size
-            yield library.VirtualChunkSpec(list(index), location, start, size, None, changed)
+        made = [
+            library.VirtualChunkSpec(list(r.index), self._location(r), r.start, r.length, None, changed)
+            for r in batch
+            if r.data is None
+        ]
+        # Its own check compares quoted addresses with prefixes that must not be quoted; see `_read_back`.
+        store.set_virtual_refs(node, made, validate_containers=False)
+        put_documents(store, [(_chunk_key(node, r.index), r.data) for r in batch if r.data is not None])
+
+    def _location(self, reference: Reference) -> str:
+        try:
+            return quoted(self._base, checked_key(reference.place))
+        except InputError as error:
+            raise UnsupportedError(
+                f"a chunk of release {self._report.tag} lies outside of the dataset, at {reference.place}",
+                code=Code.FEATURE_UNSUPPORTED,
+                fix="copy the release into a dataset of its own first",
+            ) from error
 
     def _read_back(self, session: Any) -> None:  # Any: the library's own
         """Compare one chunk of each array, as the repository has it, with the release."""
         made = IcechunkStore(session, self._report.repository, 1)
-        for node, array in self._plan.arrays.items():
-            for index, i in list(array.objects.items())[:1]:
-                key = "/".join((*([node] if node else []), "c", *map(str, index)))
-                if made.get(key) != self._store.get(self._store.manifest.keys[i]):
-                    raise ChecksumError(
-                        f"{key} would not be what release {self._report.tag} has",
-                        code=Code.CHECKSUM_MISMATCH,
-                        fix="nothing was committed; report this with the release's address",
-                    )
+        for node, sample in self._samples.items():
+            key = _chunk_key(node, sample.index)
+            if sample.data is not None:
+                wanted: bytes | None = sample.data
+            else:
+                found = self._store.inner.get_ranges(sample.place, [ByteRange(sample.start, sample.length)])
+                wanted = None if found is None else bytes(found[0])
+            if wanted is None or made.get(key) != wanted:
+                raise ChecksumError(
+                    f"{key} would not be what release {self._report.tag} has",
+                    code=Code.CHECKSUM_MISMATCH,
+                    fix="nothing was committed; report this with the release's address",
+                )
+
+
+def _chunk_key(node: str, index: Sequence[int]) -> str:
+    return "/".join((*([node] if node else []), "c", *map(str, index)))
+
+
+def check_reachable(base: str) -> None:
+    """Refuse an address that the library would not keep.
+
+    Raises
+    ------
+    UnsupportedError
+        If it has a port: the library forgets it, and readers would ask another server.
+    """
+    parts = urlsplit(base)
+    if parts.scheme in ("http", "https") and parts.port is not None:
+        raise UnsupportedError(
+            f"chunks at {parts.scheme}://{parts.netloc} cannot be referred to: Icechunk forgets ports of web servers",
+            code=Code.FEATURE_UNSUPPORTED,
+            fix="export from where the files are, or serve them on the usual port",
+        )
 
 
 def library_prefix(base: str) -> str:

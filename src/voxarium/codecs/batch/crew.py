@@ -21,7 +21,7 @@ from voxarium.model.native import NativeCrew, NativeReads
 
 __all__ = ["Crew", "announcing", "crews_possible", "decode_fetched"]
 
-_WORDS: Final = 78  # see `crew_kernels`: semaphores, counters, functions, addresses, shapes
+_WORDS: Final = 80  # see `crew_kernels`: semaphores, counters, functions, addresses, shapes
 _COUNTERS: Final = slice(16, 18)
 _JOB: Final = 18
 _PAD: Final = (0,) * most_axes
@@ -155,7 +155,7 @@ def decode_fetched(
     Returns
     -------
     ndarray of uint8
-        1 for each chunk that is done; 0 for one that is absent, cannot be read, or is damaged.
+        1 for each chunk that is done; 0 for one that is absent, cannot be read, is damaged, or not found good.
     """
     count, ndim = reads.indices.shape
     nbytes = out.itemsize
@@ -170,13 +170,14 @@ def decode_fetched(
     # Objects that are opened to be announced stay open until they are read.
     kept = np.full(count, -1, np.int64) if reads.announce and files.opener else None
     helpers = min(crew.helpers, count - 1)
+    judge = (0, 0) if reads.judge is None else (reads.judge.function, reads.judge.argument)
     words = [
         files.reader, decoder, _advise() if reads.announce else 0,
         _address(files.handles), _address(reads.starts), _address(reads.lengths), _address(reads.objects),
         _address(reads.indices), ndim, _address(status), _address(out), out.itemsize, nbytes, reads.most + 1,
         0, 0, 0, files.opener, *_chunk_words(reads.chunk_shape, out.itemsize), *pad, *out.strides, *pad, *box.origin,
         *(1,) * len(pad), *box.stop, files.closer, files.flags, *_block_functions(),
-        helpers + 1, 0 if kept is None else _address(kept),
+        helpers + 1, 0 if kept is None else _address(kept), *judge,
     ]  # fmt: skip
     crew.set_count(count)
     crew.run(words, (nbytes + 63) // 64 * 64 + (reads.most + 64) // 64 * 64, helpers)

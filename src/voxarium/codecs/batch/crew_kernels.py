@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from voxarium.codecs.batch.kernels import call1, call2, call4, call5, compiled, copy_box, load_word
+from voxarium.codecs.batch.kernels import call1, call2, call3, call4, call5, compiled, copy_box, load_word
 
 _TAKEN = -2  # instead of a handle: the chunk was read, or is being read
 _MOST_OPEN = 256
@@ -263,6 +263,7 @@ def _work(job):  # type: ignore[no-untyped-def]  # compiled
     context = load_word(load_word(job + 8 * 38) + 8 * me)
     shapes = _words(job + 8 * 40, 30).reshape(5, 6)
     part = np.ones(6, np.int64)
+    judge, argument = load_word(job + 8 * 78), load_word(job + 8 * 79)
     advise, ahead = load_word(job + 8 * 24), _ahead(job)
     if advise != 0:
         first, workers = min(ahead, count), load_word(job + 8 * 76)
@@ -278,11 +279,18 @@ def _work(job):  # type: ignore[no-untyped-def]  # compiled
         at = load_word(objects + 8 * i)
         if at < 0:
             continue
-        target, first, needed = _locate(indices + 8 * i * ndim, shapes, (ndim, itemsize), part)
+        target = first = 0
+        needed = nbytes
+        if judge == 0:
+            target, first, needed = _locate(indices + 8 * i * ndim, shapes, (ndim, itemsize), part)
         got = _stored(job, i, load_word(handles + 8 * at), buffer)
         if got >= 0 and not plain:
             got = _decoded(job, context, scratch, nbytes, buffer, got, needed)
-        if got == nbytes:
+        if got != nbytes:
+            continue
+        if judge != 0:
+            _put_byte(status + i, call3(judge, argument, buffer if plain else scratch, indices + 8 * i * ndim) == 1)
+        else:
             copy_box(out + target, (buffer if plain else scratch) + first, part, shapes[2], shapes[1], itemsize)
             _put_byte(status + i, 1)
 

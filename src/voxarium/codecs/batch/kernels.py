@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import carray, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -49,6 +49,12 @@ def call2(_typing: Any, _f: Any, _a: Any, _b: Any) -> Any:
 
 
 @intrinsic
+def call3(_typing: Any, _f: Any, _a: Any, _b: Any, _c: Any) -> Any:
+    """Call a C function of three 64-bit words at an address."""
+    return types.int64(*[types.int64] * 4), _word_function(3)
+
+
+@intrinsic
 def call4(_typing: Any, _f: Any, _a: Any, _b: Any, _c: Any, _d: Any) -> Any:
     """Call a C function of four 64-bit words at an address."""
     return types.int64(*[types.int64] * 5), _word_function(4)
@@ -82,6 +88,20 @@ def load_word(_typing: Any, _address: Any) -> Any:
         return builder.load(builder.inttoptr(args[0], ir.IntType(64).as_pointer()), align=1)
 
     return types.int64(types.int64), codegen
+
+
+@intrinsic
+def _to_pointer(_typing: Any, _address: Any) -> Any:
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return _pointer(builder, args[0])
+
+    return types.voidptr(types.int64), codegen
+
+
+@njit(nogil=True)
+def voxels_at(address, shape, dtype):  # type: ignore[no-untyped-def]  # compiled
+    """Return the memory at an address as an array, within compiled code."""
+    return carray(_to_pointer(address), shape, dtype)
 
 
 @intrinsic

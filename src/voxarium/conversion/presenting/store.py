@@ -7,7 +7,7 @@ are, and from the next finer level where they are not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -76,6 +76,20 @@ def present(image: Image, format: str = "ome-zarr", *, cache: int = _RECENT, **c
     return PresentedStore(image, laid_out, driver, stored=pyramid.stored, cache=cache)
 
 
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """The bytes of an object, perhaps in the memory of voxels that nobody else has, and what is told of them."""
+
+    raw: memoryview
+    stat: ObjectStat
+
+
+def _object(data: Buffer) -> _Object:
+    view = memoryview(data)
+    raw = np.frombuffer(view, np.uint8).data.toreadonly() if view.nbytes else view
+    return _Object(raw, ObjectStat(len(raw), f"{len(raw):x}-{crc32c_extend(0, raw):08x}"))
+
+
 class PresentedStore:
     """Objects of a format, made from an image of another one when they are read. Thread-safe.
 
@@ -101,11 +115,11 @@ class PresentedStore:
         self._driver = driver
         self._keys: KeyedDriver = driver
         self._stored = min(stored, len(laid_out.levels))
-        self._objects: Recent[str, bytes | None] = Recent(cache, lambda found: len(found or b"") + 64)
+        self._objects: Recent[str, _Object | None] = Recent(cache, lambda found: 64 + (found.stat.size if found else 0))
         self._voxels: Recent[tuple[int, tuple[int, ...]], NDArray[Any]] = Recent(cache, lambda found: found.nbytes)
         documents = MemoryStore()
         put_documents(laid_out, Target(store=documents, hierarchy=documents, path=""))
-        self._documents = {key: documents.get(key) or b"" for key, _ in documents.list("")}
+        self._documents = {key: _object(documents.get(key) or b"") for key, _ in documents.list("")}
         self._grids = [ChunkGrid(level.info.shape, level.info.chunk_shape) for level in laid_out.levels]
 
     # -- what it is
@@ -137,6 +151,10 @@ class PresentedStore:
     # -- reading
     def get(self, key: str, /) -> bytes | None:
         """Return a document or a chunk; None for what is no key, and for chunks of nothing but fill value."""
+        found = self._found(key)
+        return None if found is None else bytes(found.raw)
+
+    def _found(self, key: str) -> _Object | None:
         document = self._documents.get(key)
         if document is not None:
             return document
@@ -144,10 +162,10 @@ class PresentedStore:
 
     def get_ranges(self, key: str, ranges: Sequence[ByteRange], /) -> Sequence[Buffer] | None:
         """Return parts of an object."""
-        raw = self.get(key)
-        if raw is None:
+        found = self._found(key)
+        if found is None:
             return None
-        out = []
+        raw, out = found.raw, []
         for wanted in ranges:
             start = wanted.start if wanted.start >= 0 else len(raw) + wanted.start
             stop = len(raw) if wanted.length is None else start + wanted.length
@@ -155,16 +173,16 @@ class PresentedStore:
                 raise StoreError(
                     f"{key} has {len(raw)} bytes, not {stop}", code=Code.STORE_UNREADABLE, fix="ask for what is there"
                 )
-            out.append(raw[start:stop])
+            out.append(raw if stop - start == len(raw) else raw[start:stop])
         return out
 
     def stat(self, key: str, /) -> ObjectStat | None:
         """Return size and checksum of an object, which is made for that."""
-        raw = self.get(key)
-        return None if raw is None else ObjectStat(len(raw), f"{len(raw):x}-{crc32c_extend(0, raw):08x}")
+        found = self._found(key)
+        return None if found is None else found.stat
 
     # -- making
-    def _made(self, key: str) -> bytes | None:
+    def _made(self, key: str) -> _Object | None:
         for number, level in enumerate(self._plan.levels):
             index = self._index(level, key)
             if index is None:
@@ -174,7 +192,7 @@ class PresentedStore:
                 return None
             voxels = self._read(number, grid.clipped_box(index))
             chunk = whole_chunk(level.info, voxels)
-            return None if chunk is None else bytes(self._driver.encode(level.info, chunk))
+            return None if chunk is None else _object(self._driver.encode(level.info, chunk))
         return None
 
     def _index(self, level: PlannedLevel, key: str) -> tuple[int, ...] | None:

@@ -94,6 +94,8 @@ class _Kind:
         The number behind a colon.
     also_read : frozenset
         Types that are read, and not written.
+    lossy : bool
+        What is read is only near what was written.
     """
 
     place: str
@@ -102,6 +104,7 @@ class _Kind:
     gzip: bool = False
     setting: _Setting | None = None
     also_read: frozenset[str] = frozenset()
+    lossy: bool = False
 
 
 _SIGNED: Final = frozenset({"int8", "int16", "int32", "int64"})
@@ -116,6 +119,7 @@ _KINDS: Final[Mapping[str, _Kind]] = {
         frozenset({"uint8"}),
         frozenset({1, 3}),
         setting=_Setting("jpeg_quality", 1, 100, 85),
+        lossy=True,
     ),
     "png": _Kind(
         "chunk_images:Png",
@@ -128,6 +132,7 @@ _KINDS: Final[Mapping[str, _Kind]] = {
         frozenset({"uint8"}),
         frozenset({1, 3, 4}),
         setting=_Setting("jxl_quality", 1, 100, 85),
+        lossy=True,
     ),
     "compresso": _Kind("compresso:Compresso", _UNSIGNED, frozenset({1}), gzip=True),
     "crackle": _Kind("crackle:Crackle", _UNSIGNED, frozenset({1}), gzip=True, also_read=_SIGNED),
@@ -222,6 +227,7 @@ class Choice:
 
 
 _GZIP: Final = _Setting("gzip_level", 0, 9, 5)
+_LOSSLESS: Final = ("jxl", 100)
 
 
 def choose_encoding(text: str | None, dtype: np.dtype[Any], channels: int, *, label: bool) -> Choice:
@@ -232,7 +238,7 @@ def choose_encoding(text: str | None, dtype: np.dtype[Any], channels: int, *, la
     InputError
         If there is no such encoding, or no such setting.
     UnsupportedError
-        If it does not take such voxels.
+        If it does not take such voxels, or would change labels.
     """
     if text is None:
         text = "compressed_segmentation" if label and dtype.name in ("uint32", "uint64") else "raw"
@@ -256,7 +262,20 @@ def choose_encoding(text: str | None, dtype: np.dtype[Any], channels: int, *, la
         arguments.append(number)
         if kind.setting is not None:
             settings[kind.setting.key] = number
-    return Choice(name, _made(name, *arguments), level if kind.gzip else None, settings, _REMARKS.get(name, ""))
+    remarks = [_changes(name, arguments[0], label=label)] if kind.lossy and (name, *arguments) != _LOSSLESS else []
+    remark = "; ".join([*remarks, *([_REMARKS[name]] if name in _REMARKS else [])])
+    return Choice(name, _made(name, *arguments), level if kind.gzip else None, settings, remark)
+
+
+def _changes(name: str, quality: int, *, label: bool) -> str:
+    """Return that an encoding changes voxels; labels are refused, of which a near one is another one."""
+    if label:
+        raise UnsupportedError(
+            f"the encoding {name} changes voxels, and a label that is changed is another label",
+            code=Code.FEATURE_UNSUPPORTED,
+            fix="leave out the codec, or use one without loss: raw, png, compresso or compressed_segmentation",
+        )
+    return f"{name} changes voxels: with quality {quality}, what is read is only near what the source holds"
 
 
 _REMARKS: Final[Mapping[str, str]] = {

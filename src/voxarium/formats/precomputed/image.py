@@ -20,8 +20,10 @@ from voxarium.model.array_specs import join_key
 from voxarium.model.axes import Axis
 from voxarium.model.image import ArrayInfo, Bag, ImageInfo, LevelInfo, SourceRecord
 from voxarium.model.protocols import ReadableStore
+from voxarium.model.provenance import Activity
 from voxarium.model.sources import declined
 from voxarium.model.transforms import Identity, Transform, scale_translation
+from voxarium.spec.cloudvolume_provenance import FILE_NAME, dump_layer, layer_of
 from voxarium.spec.precomputed import (
     DATA_TYPES,
     ScaleInfo,
@@ -149,6 +151,10 @@ class PrecomputedDriver:
             As `check` does.
         """
         return {join_key(path, DOCUMENT): dump_info(_volume(image))}
+
+    def dump_history(self, path: str, made: Activity, /) -> dict[str, bytes]:
+        """Return CloudVolume's file ``provenance``; see `HistoryDriver`."""
+        return {join_key(path, FILE_NAME): dump_layer(layer_of(made))}
 
 
 def _shown(volume: Volume, notes: list[str]) -> list[int]:

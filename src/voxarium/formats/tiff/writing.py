@@ -31,6 +31,7 @@ class OmeTiffDriver(TiffDriver):
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
     precedence: ClassVar[int] = 10
     suffixes: ClassVar[tuple[str, ...]] = (".ome.tif", ".ome.tiff", ".ome.btf")
+    file_suffixes: ClassVar[tuple[str, ...]] = (".tif", ".tiff", ".btf", ".tf8")
     spec_versions: ClassVar[tuple[str, ...]] = ("2016-06",)
     reducible: ClassVar[frozenset[str]] = frozenset("yx")
     """Axes along which levels may be smaller: a smaller copy belongs to one plane."""

@@ -9,7 +9,7 @@ document beside the arrays says. Paths of mags are followed inside the store onl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, UnsupportedError, VoxariumError
 from voxarium.model.abilities import NUMBERS, Holds, ReaderLimit
@@ -22,8 +22,12 @@ from voxarium.model.protocols import ReadableStore
 from voxarium.model.transforms import Transform
 from voxarium.spec import webknossos
 from voxarium.spec.webknossos import Layer, Mag, StoredMag
+from voxarium.spec.zarr3 import GroupMetadata, dump_group
 
 __all__ = ["WebknossosDatasetDriver", "WebknossosDriver"]
+
+_ARRAYS: Final = {"wkw": "wkw", "zarr3": "webknossos-zarr3"}
+_GROUP: Final = "zarr.json"
 
 
 class WebknossosDriver:
@@ -32,7 +36,7 @@ class WebknossosDriver:
     name: ClassVar[str] = webknossos.FORMAT
     spec_url: ClassVar[str] = "https://docs.webknossos.org/webknossos/data/concepts.html"
     capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
-    spec_versions: ClassVar[tuple[str, ...]] = ("wkw",)
+    spec_versions: ClassVar[tuple[str, ...]] = ("wkw", "zarr3")  # what the arrays of a layer are
     enclosing_documents: ClassVar[tuple[str, ...]] = (webknossos.DOCUMENT,)
     precedence: ClassVar[int] = -10  # a layer of Zarr arrays is an OME-Zarr image too, with wrong positions
     holds: ClassVar[Holds] = Holds(
@@ -43,6 +47,7 @@ class WebknossosDriver:
         name=True,
         windows=True,
         colors=True,
+        largest_label=True,
         fill_values="zero",
         roles=frozenset({"label"}),
         reader_limits=(
@@ -90,9 +95,9 @@ class WebknossosDriver:
         return webknossos.with_notes(webknossos.parse_image(properties, layer, stored), notes)
 
     # -- writing
-    def array_driver(self, _spec_version: str, /) -> str:
-        """Return ``wkw``."""
-        return "wkw"
+    def array_driver(self, spec_version: str, /) -> str:
+        """Return the name of the driver that writes the arrays of a layer."""
+        return _ARRAYS[spec_version]
 
     def level_path(self, level: int, transform: Transform, finest: Transform, /) -> str:
         """Return the path of a level below the layer: the name of its mag, such as ``4-4-1``, where that is known.
@@ -116,14 +121,14 @@ class WebknossosDriver:
         """Raise InputError when a layer cannot hold the image."""
         webknossos.check_image(image)
 
-    def touched(self, _path: str, _image: ImageInfo, _spec_version: str, /) -> tuple[str, ...]:
-        """Return the key of the dataset's document."""
-        return (webknossos.DOCUMENT,)
+    def touched(self, _path: str, _image: ImageInfo, spec_version: str, /) -> tuple[str, ...]:
+        """Return the keys of the dataset's document and, with Zarr layers, of its group."""
+        return (webknossos.DOCUMENT, *([_GROUP] if spec_version == "zarr3" else ()))
 
     def dump(
-        self, path: str, image: ImageInfo, _spec_version: str, existing: Mapping[str, bytes], /
+        self, path: str, image: ImageInfo, spec_version: str, existing: Mapping[str, bytes], /
     ) -> dict[str, bytes]:
-        """Return the dataset's document with an entry for the layer.
+        """Return the dataset's document with an entry for the layer; Zarr layers are groups in a group besides.
 
         Raises
         ------
@@ -132,7 +137,11 @@ class WebknossosDriver:
         FormatError
             If the present document cannot be read.
         """
-        return {webknossos.DOCUMENT: webknossos.dump_properties(path, image, existing.get(webknossos.DOCUMENT))}
+        groups = []
+        if spec_version == "zarr3":
+            groups = [key for key in (_GROUP, join_key(path, _GROUP)) if key not in existing]
+        document = webknossos.dump_properties(path, image, existing.get(webknossos.DOCUMENT), spec_version)
+        return {key: dump_group(GroupMetadata()) for key in groups} | {webknossos.DOCUMENT: document}
 
 
 class WebknossosDatasetDriver:
@@ -140,7 +149,8 @@ class WebknossosDatasetDriver:
 
     name: ClassVar[str] = webknossos.FORMAT
     spec_url: ClassVar[str] = "https://docs.webknossos.org/webknossos/data/concepts.html"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"read"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"read", "write"})
+    kinds: ClassVar[frozenset[str]] = frozenset()  # each layer, as it is written, gets its entry in the document
 
     def open(self, store: ReadableStore, path: str, /) -> CollectionInfo:
         """Return the layers of the dataset at `path`.
@@ -168,6 +178,10 @@ class WebknossosDatasetDriver:
         )
         record = SourceRecord(format=self.name, metadata={"dataset": dict(properties.metadata)})
         return CollectionInfo(format=self.name, kind="collection", members=members, bag=Bag(records=(record,)))
+
+    def dump(self, info: CollectionInfo, spec_version: str, /) -> dict[str, bytes]:
+        """Return no documents: the layers have written theirs."""
+        return {}
 
 
 def _stored(

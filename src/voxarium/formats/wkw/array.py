@@ -226,7 +226,7 @@ class WkwDriver(WkwObjects):
             0 if spec.shard_shape is None else max(spec.shard_shape[:3]),
             tight=block_type == "raw",
         )
-        corner = webknossos.native_corner(spec.transform, space)
+        corner = webknossos.native_corner(spec.transform, spec.shape)
         block_len, side = wkw.aligned_sides(sides, corner)
         header = wkw.Header(
             block_len=block_len, file_len=side // block_len, block_type=block_type, dtype=dtype, channels=channels

@@ -119,8 +119,10 @@ def _place(image: ImageInfo, number: int, factors: Sequence[float]) -> tuple[Tri
     return size, shift, corner
 
 
-def dump_properties(name: str, image: ImageInfo, existing: bytes | None) -> bytes:
+def dump_properties(name: str, image: ImageInfo, existing: bytes | None, data_format: str = "wkw") -> bytes:
     """Return the document with an entry for the image, in place of any of that name.
+
+    `data_format` is that of the arrays, ``wkw`` or ``zarr3``.
 
     Raises
     ------
@@ -148,7 +150,7 @@ def dump_properties(name: str, image: ImageInfo, existing: bytes | None) -> byte
         first = (1, 1, 1)
     stretch = tuple(_tidy(r / n) for r, n in zip(relative, first, strict=True))
     shift = tuple(_tidy(s * factor / v) for s, v in zip(grid.shift, properties.voxel_size, strict=True))
-    entry = _entry(name, image, grid, first)
+    entry = _entry(name, image, grid, first, data_format)
     if any(s != 1 for s in stretch) or any(shift):
         entry["coordinateTransformations"] = [{"type": "affine", "matrix": _matrix(stretch, shift)}]
     entry |= _view(name, image, stated.get("layer"))
@@ -171,33 +173,35 @@ def _new_document(name: str, grid: _Grid, stated: Mapping[str, Any]) -> dict[str
     }
 
 
-def _entry(name: str, image: ImageInfo, grid: _Grid, first: Sequence[int]) -> dict[str, Any]:
+def _entry(name: str, image: ImageInfo, grid: _Grid, first: Sequence[int], data_format: str) -> dict[str, Any]:
     array = image.levels[0].array
     channels = array.shape[3] if array.ndim == 4 else 1
     z, y, x = (n * m for n, m in zip(array.shape[:3], first, strict=True))
     mags = []
     for level, ratio in zip(image.levels, grid.ratios, strict=True):
-        mags.append(
-            {
-                "mag": [n * m for n, m in zip(ratio, first, strict=True)][::-1],
-                "path": f"./{name}/{level.path}",
-                "cubeLength": level.array.object_shape[0],
-                "axisOrder": {"c": 0, "x": 1, "y": 2, "z": 3},
-            }
-        )
+        mag: dict[str, Any] = {
+            "mag": [n * m for n, m in zip(ratio, first, strict=True)][::-1],
+            "path": f"./{name}/{level.path}",
+        }
+        if data_format == "wkw":
+            mag["cubeLength"] = level.array.object_shape[0]
+        mags.append(mag | {"axisOrder": {"c": 0, "x": 1, "y": 2, "z": 3}})
+    labels = image.role == "label"
+    largest = {"largestSegmentId": image.largest_label} if labels and image.largest_label is not None else {}
     return {
         "name": name,
-        "category": "segmentation" if image.role == "label" else "color",
+        "category": "segmentation" if labels else "color",
         "boundingBox": {
             "topLeft": [n * m for n, m in zip(grid.corner, first, strict=True)][::-1],
             "width": x,
             "height": y,
             "depth": z,
         },
-        "dataFormat": "wkw",
+        "dataFormat": data_format,
         "mags": mags,
         "numChannels": channels,
         "elementClass": _element_class(array.dtype.name, array.dtype.itemsize * 8 * channels),
+        **largest,
     }
 
 

@@ -73,6 +73,7 @@ def parse_image(properties: Properties, layer: Layer, stored: Sequence[StoredMag
         spec_version=layer.data_format,
         systems=(CoordinateSystem(name="dataset", axes=axes),) if edges else (),
         edges=edges,
+        largest_label=_largest(layer),
         display=_display(layer, _channels(levels[0])),
         bag=Bag(records=(record,)),
     )
@@ -195,6 +196,14 @@ def _check_type(layer: Layer, level: LevelInfo, notes: list[str]) -> None:
         notes.append(f"elementClass is {layer.element_class!r} for {layer.channels} channels; the arrays hold {found}")
     if _channels(level) != layer.channels:
         notes.append(f"numChannels is {layer.channels}; the arrays have {_channels(level)}")
+
+
+def _largest(layer: Layer) -> int | None:
+    """Return the largest id of a segmentation, where the entry states a possible one."""
+    found = layer.metadata.get("largestSegmentId")
+    if layer.category != "segmentation" or not isinstance(found, int) or isinstance(found, bool):
+        return None
+    return found if 0 <= found < 2**64 else None
 
 
 def _own_name(layer: Layer) -> str:

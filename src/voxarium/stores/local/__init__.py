@@ -17,6 +17,7 @@ from voxarium.errors import Code, NotFoundError, StoreError
 from voxarium.model.keys import checked_key, natural_key, resolve_range
 from voxarium.model.native import NativeFiles
 from voxarium.model.protocols import ByteRange, ObjectStat, ObjectWriter
+from voxarium.stores.local.flushing import flush_folder, make_flushed
 from voxarium.stores.local.writer import LocalWriter, translate, write_all
 
 __all__ = ["PARTIAL_FOLDER", "LocalStore"]
@@ -53,7 +54,7 @@ class LocalStore:
     root : str or path
         The folder. It need not exist; it is made when something is written.
     durable : bool
-        Flush every object to the disk before it appears (fsync): survives a power cut, costs time.
+        Flush every object to the disk before it appears, and then its name (fsync): survives a power cut, costs time.
     """
 
     concurrency = 1
@@ -228,7 +229,10 @@ class LocalStore:
         if folder not in self._folders:
             if not self._folders and not os.path.isdir(self.root):
                 self._made = _absent_folders(self.root)
-            os.makedirs(folder, exist_ok=True)
+            if self.durable and not folder.endswith(f"/{PARTIAL_FOLDER}"):
+                make_flushed(folder)
+            else:
+                os.makedirs(folder, exist_ok=True)
             self._folders.add(folder)
 
     def forget_folder(self, folder: str) -> None:
@@ -264,6 +268,8 @@ class LocalStore:
             writer.close()
             self.make_folder(path)
             os.link(writer.partial, path)  # fails when the name is taken, atomically
+            if self.durable:
+                flush_folder(os.path.dirname(path))
         except FileExistsError:
             return False
         finally:
@@ -281,6 +287,7 @@ class LocalStore:
             write_all(fd, memoryview(data).cast("B"))
             if self.durable:
                 os.fsync(fd)
+                flush_folder(os.path.dirname(path))
         finally:
             os.close(fd)
 

@@ -11,6 +11,7 @@ from typing import Final, NoReturn, Protocol
 from typing_extensions import Buffer
 
 from voxarium.errors import Code, StoreError
+from voxarium.stores.local.flushing import flush_folder
 from voxarium.stores.local.reserve import allocate
 
 __all__ = ["LocalWriter", "translate", "write_all"]
@@ -144,8 +145,11 @@ class LocalWriter:
             try:
                 os.rename(self.partial, self._path)
             except FileNotFoundError:
-                os.makedirs(os.path.dirname(self._path), exist_ok=True)  # removed meanwhile with its last file
+                self._store.forget_folder(os.path.dirname(self._path))  # removed meanwhile with its last file
+                self._store.make_folder(self._path)
                 os.rename(self.partial, self._path)
+            if self._store.durable:
+                flush_folder(os.path.dirname(self._path))
         except OSError as error:
             self.abort()
             translate(error, self._path)

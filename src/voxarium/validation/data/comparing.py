@@ -134,11 +134,15 @@ class Tally:
         if bad.any():
             self._take_wrong(fine.core, coarse.box, shown, expected, bad)
 
+    def take_good(self, count: int) -> None:
+        """Count voxels that somebody else has found right."""
+        with self._lock:
+            self.checked += count
+
     def _is_mode(self, fine: NDArray[Any], coarse: NDArray[Any]) -> bool:
         if not is_mode(fine, coarse, self.pair.factors):
             return False
-        with self._lock:
-            self.checked += coarse.size
+        self.take_good(coarse.size)
         return True
 
     # ---------------------------------------------------------------------------------------- absent chunks

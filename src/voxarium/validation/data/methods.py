@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from voxarium.errors import VoxariumError
 from voxarium.pyramid import Method, downsample, downsample_gaussian
 
-__all__ = ["Trial", "differences", "disagreeing", "is_mode", "trials", "votes"]
+__all__ = ["Trial", "differences", "disagreeing", "is_mode", "made_with_margin", "trials", "votes"]
 
 Rounding = Literal["", "up", "down", "near"]
 _EXACT_MEAN: Final = 4  # bytes of integers whose sums are exact in float64

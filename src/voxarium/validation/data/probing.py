@@ -117,6 +117,12 @@ def probe(
     for way, tile in itertools.product(ways, tiles):
         votes[way].add(_share(way, tile, factors), tile)
     best = max(ways, key=lambda w: (votes[w].agreed, -votes[w].share))  # the first of equals
+    if best.rounding == "near":
+        # A little damage is near the mean as well. Where means are rounded in steps, hardly a box has the exact ones.
+        exact = [w for w in ways if w.method is best.method and w.rounding != "near"]
+        best = max(
+            (w for w in exact if votes[w].agreed >= _FIRM * len(tiles)), key=lambda w: votes[w].agreed, default=best
+        )
     others: dict[Method, int] = {}
     for way in ways:
         if way.method is not best.method:
@@ -159,7 +165,8 @@ def _as_expected(tiles: Iterator[_Tile], factors: tuple[int, ...], way: Trial, *
             return None
         rival.add(_share(other, tile, factors), tile)
         for rounding, said in roundings.items():
-            said.add(_share(rounding, tile, factors), tile)
+            if said.against < _MANY:
+                said.add(_share(rounding, tile, factors), tile)
         sure = all(said.against >= _MANY for said in roundings.values())
         if number + 1 >= _ENOUGH and rival.against >= _PLENTY and (sure or number + 1 >= _TILES):
             break

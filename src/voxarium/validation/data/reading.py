@@ -15,7 +15,7 @@ from voxarium.core.index_cache import BoundedIndexCache
 from voxarium.errors import ChecksumError, Code, FormatError, StoreError, UnsupportedError, VoxariumError
 from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
-from voxarium.model.native import Span
+from voxarium.model.native import ChunkJudge, Span
 from voxarium.model.protocols import KeyedDriver, PayloadDriver
 from voxarium.validation.objects import stored_array
 
@@ -124,6 +124,13 @@ class LevelReader:
                 return out, self._read_carefully(box, out)
         out[...] = 0
         return out, np.ones(box.shape, np.bool_)
+
+    def judge(self, box: Box, judge: ChunkJudge) -> NDArray[np.bool_] | None:
+        """Return which chunks of a box a judge finds good; None where that is not possible, for whatever reason."""
+        try:
+            return self.array.judge(box, judge, threads=1)
+        except (FormatError, StoreError, UnsupportedError):
+            return None
 
     def _memory(self, box: Box) -> NDArray[Any]:
         kept: NDArray[Any] | None = getattr(self._scratch, "voxels", None)

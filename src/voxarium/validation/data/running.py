@@ -18,6 +18,7 @@ from voxarium.model.rules import Finding
 from voxarium.pyramid import Method, halo, source_box
 from voxarium.validation.data.blocks import Pair, Run, grouped, sampled_boxes, stored_boxes
 from voxarium.validation.data.comparing import Block, Tally
+from voxarium.validation.data.judging import judged_pieces
 from voxarium.validation.data.methods import trials
 from voxarium.validation.data.probing import Probe, probe
 from voxarium.validation.data.reading import Faults, LevelReader
@@ -296,13 +297,27 @@ class _Check:
                     self.values[level].take_fill(self.image.arrays[level].info.fill_value, at.size)
             return sum(b.size for level, b in boxes if level in first)
         blocks = [self._take(level, at, first) for level, at in boxes[1:]]
-        for piece in box.tiles(run.piece):
+        for piece in self._unproven(run, box, blocks, first):
             finest = self._take(run.level, piece, first, run.pairs[0] if run.pairs else None)
             if blocks:
                 self._compare(run.pairs[0], finest, blocks[0])
         for pair, before, block in zip(run.pairs[1:], blocks, blocks[1:], strict=False):
             self._compare(pair, before, block)
         return sum(b.size for level, b in boxes if level in first)
+
+    def _unproven(self, run: Run, box: Box, blocks: Sequence[Block], first: set[int]) -> Iterator[Box]:
+        """Yield the pieces of a block of the finest level to look at: all but those that a judge finds good."""
+        values = self.values[run.level]
+        able = blocks and (run.level not in first or not values.looks)
+        judged = judged_pieces(self.readers[run.level], run, box, blocks[0]) if able else None
+        for piece in box.tiles(run.piece):
+            if judged is None or not judged(piece):
+                yield piece
+            else:
+                self.tallies[run.pairs[0].coarse].take_good(piece.size // math.prod(run.pairs[0].factors))
+                if run.level in first:
+                    self._count(run.level, piece)
+                    values.take_unseen(piece.size)
 
     def _take(self, level: int, box: Box, first: set[int], pair: Pair | None = None) -> Block:
         """Read voxels, and look at them alone if nobody has."""

@@ -46,6 +46,16 @@ class Values:
         """Voxels per value; None when they were not counted, or are too many different ones."""
         return None if self._counts is None else dict(self._counts)
 
+    @property
+    def looks(self) -> bool:
+        """Whether anything is to be learned from the voxels."""
+        return self.dtype.kind == "f" or self._range is not None or self._counts is not None
+
+    def take_unseen(self, count: int) -> None:
+        """Count voxels that somebody else has looked at."""
+        with self._lock:
+            self.voxels += count
+
     def take(self, voxels: NDArray[Any], unknown: NDArray[np.bool_] | None) -> None:
         """Count a block."""
         with self._lock:

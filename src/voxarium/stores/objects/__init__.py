@@ -3,24 +3,22 @@
 Credentials and the endpoint come from the usual environment variables (``AWS_ACCESS_KEY_ID``,
 ``AWS_ENDPOINT_URL``, ``AWS_REGION``, ``GOOGLE_APPLICATION_CREDENTIALS``, ``AZURE_STORAGE_ACCOUNT_NAME`` …) or
 from options. Objects of these stores appear whole by nature. A process that is killed amid a large
-object leaves an unfinished multipart upload, which is invisible but costs money: let the bucket remove those
-after a day by a lifecycle rule.
+object leaves an unfinished multipart upload, which is invisible but costs money: ``voxarium release gc`` finds those of
+a dataset, and a lifecycle rule of the bucket removes them by itself.
 """
 
 from __future__ import annotations
 
 import os
-import queue
-import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from typing_extensions import Buffer
 
-from voxarium.errors import Code, InputError, StoreError, UnsupportedError
+from voxarium.errors import Code, InputError, UnsupportedError
 from voxarium.model.keys import checked_key, checked_prefix, natural_key
-from voxarium.model.protocols import ObjectStat, ObjectWriter
+from voxarium.model.protocols import ObjectStat, ObjectWriter, Upload
 from voxarium.stores import (
     RemoteReader,
     client_options,
@@ -29,6 +27,8 @@ from voxarium.stores import (
     remote_error,
     retry_config,
 )
+from voxarium.stores.objects.uploads import Uploads
+from voxarium.stores.objects.writer import ObjectUpload
 
 if TYPE_CHECKING:
     import obstore
@@ -110,7 +110,7 @@ class ObjectStore(RemoteReader):
         unsigned = _unsigned(kind, options) if anonymous is None else anonymous
         if unsigned:
             options["skip_signature"] = True
-        self._arguments = {
+        self._arguments: dict[str, Any] = {  # Any: options of several types
             "anonymous": anonymous,
             "config": dict(config or {}),
             "timeout": timeout,
@@ -119,7 +119,7 @@ class ObjectStore(RemoteReader):
             "part_size": part_size,
         }
         self._given = uri
-        self._part_size = max(part_size, 5 << 20)  # S3 takes no smaller parts
+        self.part_size = max(part_size, 5 << 20)  # S3 takes no smaller parts
         self._bucket_seen = False
         try:
             client = from_url(
@@ -273,7 +273,35 @@ class ObjectStore(RemoteReader):
 
     def create(self, key: str, /) -> ObjectWriter:
         """Begin an object that is sent in parts while it is written; memory holds a few parts."""
-        return _ObjectWriter(self, checked_key(key))
+        return ObjectUpload(self, checked_key(key))
+
+    @property
+    def client(self) -> Any:  # Any: obstore's store
+        """What sends and receives."""
+        return self._client
+
+    def name_of(self, key: str) -> str:
+        """Return what to call an object in messages."""
+        return self._name(key)
+
+    def list_uploads(self) -> Iterator[Upload]:
+        """Yield objects that were begun in parts and neither finished nor given up.
+
+        Raises
+        ------
+        UnsupportedError
+            If this kind of store cannot be asked, or the credentials are not such that can sign the question.
+        """
+        return self._uploads().list()
+
+    def abort_upload(self, upload: Upload, /) -> None:
+        """Give up an object that was begun in parts, so that these are removed."""
+        self._uploads().abort(upload)
+
+    def _uploads(self) -> Uploads:
+        kind, address = _parsed(self._given)
+        timeout = float(self._arguments["timeout"])
+        return Uploads(kind, address, self._arguments["config"], timeout)
 
     def delete(self, key: str, /) -> None:
         """Remove an object."""
@@ -324,111 +352,3 @@ def _plain_http(kind: str, options: Mapping[str, Any]) -> bool:  # Any: option v
     given = [str(v) for k, v in options.items() if "endpoint" in k.lower() or "url" in k.lower()]
     given += [os.environ.get(name, "") for name in names.get(kind, ())]
     return any(v.lower().startswith("http://") for v in given) or "AZURE_STORAGE_USE_EMULATOR" in os.environ
-
-
-class _ObjectWriter:
-    """An object being written: kept while it is small, then sent in parts by a thread of its own.
-
-    The thread feeds obstore from a short queue. When the feed breaks off, obstore gives up the upload and the
-    parts sent so far are removed.
-    """
-
-    def __init__(self, store: ObjectStore, key: str) -> None:
-        self._store = store
-        self._key = key
-        self._held = bytearray()
-        self._queue: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=2)
-        self._thread: threading.Thread | None = None
-        self._error: BaseException | None = None
-        self._open = True
-
-    def write(self, data: Buffer, /) -> None:
-        """Append bytes."""
-        if not self._open:
-            raise StoreError(
-                f"{self._store._name(self._key)} is no longer being written",
-                code=Code.STORE_UNWRITABLE,
-                fix="begin a new object with create()",
-            )
-        size = self._store._part_size
-        view = memoryview(data).cast("B")
-        while view.nbytes:
-            room = size - len(self._held)
-            self._held += view[:room]
-            view = view[room:]
-            if len(self._held) == size:
-                self._send()
-
-    def commit(self) -> None:
-        """Send what is held and make the object appear."""
-        if not self._open:
-            return
-        if self._thread is None:
-            self._open = False
-            self._store.put(self._key, self._held)
-            return
-        if self._held:
-            self._send()
-        self._offer(None)
-        self._open = False
-        self._thread.join()
-        self._raise()
-
-    def abort(self) -> None:
-        """Forget the object; parts already sent are removed."""
-        if not self._open:
-            return
-        self._open = False
-        self._held = bytearray()
-        if self._thread is not None:
-            self._offer(_AbandonedError())
-            self._thread.join()
-
-    def _send(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._upload, name="voxarium-upload", daemon=True)
-            self._thread.start()
-        self._offer(bytes(self._held))
-        self._held = bytearray()
-        if self._error is not None:
-            self._raise()
-
-    def _offer(self, item: bytes | BaseException | None) -> None:
-        """Queue an item, unless the uploading thread has ended and nobody would take it."""
-        thread = self._thread
-        while thread is not None and thread.is_alive():
-            try:
-                return self._queue.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-        return None
-
-    def _raise(self) -> None:
-        if self._error is not None:
-            self._open = False
-            raise remote_error(self._error, self._store._name(self._key), writing=True) from None  # secrets
-
-    def _feed(self) -> Iterator[bytes]:
-        while (item := self._queue.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    def _upload(self) -> None:
-        import obstore
-
-        try:
-            obstore.put(
-                self._store._client,
-                self._key,
-                self._feed(),
-                use_multipart=True,
-                chunk_size=self._store._part_size,
-                max_concurrency=2,
-            )
-        except BaseException as error:  # noqa: BLE001  handed to the thread that writes
-            self._error = error
-
-
-class _AbandonedError(Exception):
-    """Breaks off the feed of an upload that is given up."""
