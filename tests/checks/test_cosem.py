@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 
 from voxarium.formats.cosem_checks import CosemChecks
-from voxarium.model.edits import apply_edits
+from voxarium.model.edits import apply_edits, parse_edit
 from voxarium.spec.cosem_rules import RULES
 from voxarium.validation.examples.n5 import BASES
 
@@ -121,6 +121,11 @@ def test_any_values_are_findings_and_no_errors(shape, kind, more):
         cosem_rules.dataset_paths(place.value)
         cosem_rules.check_group(place, {"s0": Place({"transform": usual}, "", sheet), "s1": Place(level, "", sheet)})
     assert sheet.findings
+
+
+def test_a_group_is_not_repaired_by_an_array_with_other_axes_than_the_first(check):
+    tree = apply_edits(BASES["cosem"](), (parse_edit('s1/attributes.json#/transform/axes = ["x", "y", "z"]'),))
+    assert [(f.rule, f.repair) for f in check(DRIVER, tree) if f.rule == "CO-005"] == [("CO-005", ())]
 
 
 @given(JSON)

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
 import voxarium
+from voxarium.cli.main import app
 
 PROGRAM = str(Path(sys.executable).with_name("voxarium"))
 
@@ -35,9 +37,18 @@ def test_help_lists_the_commands(run, arguments):
         assert command in told.out
 
 
-@pytest.mark.parametrize("command", ["info", "tree", "convert", "preview", "read"])
+def commands(group, *above):
+    """Yield the words of every command, those of groups included."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *above, name)
+        else:
+            yield (*above, name)
+
+
+@pytest.mark.parametrize("command", [*commands(typer.main.get_command(app))], ids=" ".join)
 def test_every_command_has_help_json_and_quiet(run, command):
-    told = run(command, "--help")
+    told = run(*command, "--help")
     assert told.code == 0
     assert "--json" in told.out and "--quiet" in told.out
 
@@ -158,3 +169,31 @@ def test_another_plan_does_not_resume(run, npy, tmp_path):
     assert told.code == 1 and told.error["code"] == "plan-changed" and "--overwrite" in told.error["fix"]
     told = run("convert", npy, target, "--axes", "zyx", "--json")
     assert told.code == 1 and told.error["code"] == "target-exists" and "--resume" in told.error["fix"]
+
+
+def test_what_lists_and_changes_a_dataset_is_silent_or_json(run, archive, tmp_path, monkeypatch):
+    monkeypatch.setenv("VOXARIUM_KEYS", str(tmp_path / "keys"))
+    monkeypatch.setenv("VOXARIUM_DATABASE", f"{tmp_path}/server.sqlite")
+    brain = archive.parent / "brain"
+    assert run("dataset", "create", brain, "--name", "brain", "--license", "CC0-1.0", "--quiet").code == 0
+    changing = [
+        ("key", "create", "lab.example.org"),
+        ("access", "set", "lab/em.zarr", "public"),
+        ("log", "add", brain, "edit", "--note", "by hand"),
+        ("log", "checkpoint", brain, "--key", "lab.example.org"),
+    ]
+    told = [run(*command, "--json").json for command in changing]
+    assert told[0]["name"] == "lab.example.org" and told[1]["public"] is True
+    assert told[2]["operation"] == "edit" and "lab.example.org" in told[3]["checkpoint"]
+    listing = [
+        ("dataset", "ls", brain), ("dataset", "show", brain), ("log", "show", brain), ("release", "list", brain),
+        ("log", "export", brain, "--as", "jsonl"), ("key", "show"), ("access", "list"), ("access", "log"),
+        ("token", "list"), ("rules",), ("rules", "QU-002"),
+    ]  # fmt: skip
+    for command in listing:
+        assert run(*command).code == 0
+        quiet = run(*command, "--quiet")
+        assert (quiet.code, quiet.out, quiet.err) == (0, "", ""), command
+        assert run(*command, "--json").json, command
+    token = run("token", "create", "me", "--may", "read:*", "--quiet")
+    assert token.code == 0 and token.err == "" and len(token.out.split()) == 1

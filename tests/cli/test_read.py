@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -72,3 +77,38 @@ def test_a_corrupt_chunk_leaves_no_file(run, archive, tmp_path):
 def test_a_folder_that_does_not_exist_is_an_error(run, archive, tmp_path):
     told = run("read", archive, "--out", tmp_path / "no" / "x.npy", "--json")
     assert told.code == 1 and told.error["code"] == "store-unwritable"
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of 64 kB; called with an option, it is mounted anew with that."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(*options):
+        return subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", folder], capture_output=True)
+
+    if not sys.platform.startswith("linux") or mount("size=64k").returncode:
+        pytest.skip("needs the right to mount a small disk")
+    yield folder, mount
+    subprocess.run(["umount", folder], capture_output=True)
+
+
+def test_a_full_disk_is_an_error_and_kills_nobody(archive, disk):
+    folder, _ = disk
+    program = Path(sys.executable).with_name("voxarium")
+    command = [program, "read", archive, "--level", "0", "--out", folder / "all.npy", "--json"]
+    (folder / "full").write_bytes(bytes(48 << 10))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and json.loads(done.stdout)["error"]["code"] == "store-unwritable", done.stderr
+    assert "No space left" in done.stdout
+    assert [p.name for p in folder.iterdir()] == ["full"]
+
+
+@pytest.mark.parametrize("command", ["read", "preview"])
+def test_a_disk_that_cannot_be_written_is_an_error(run, archive, disk, command):
+    folder, mount = disk
+    mount("remount", "ro")
+    told = run(command, archive, "--out", folder / ("x.npy" if command == "read" else "x.png"), "--json")
+    assert told.code == 1 and told.error["code"] == "store-unwritable"
+    assert "Read-only" in told.error["message"]

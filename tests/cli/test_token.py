@@ -86,7 +86,7 @@ def test_a_database_that_is_not_there_is_not_made_by_looking(database, capsys):
 
 def test_datasets_are_made_public_and_the_log_tells_who_did_it(database, capsys):
     for address, word in (("lab/em", "public"), ("*", "private"), ("lab/x", "public"), ("lab/x", "unset")):
-        assert main(["access", "set", address, word]) == 0
+        assert main(["access", "set", address, word, "--quiet"]) == 0
     assert told(capsys, "access", "list") == {
         "rules": [{"address": "*", "public": False}, {"address": "lab/em", "public": True}]
     }
@@ -96,7 +96,7 @@ def test_datasets_are_made_public_and_the_log_tells_who_did_it(database, capsys)
     assert told(capsys, "access", "log", "--action", "made-private", "-n", "1")["events"][0]["what"] == "*"
     assert main(["access", "log"]) == 0 and main(["access", "list"]) == 0
     assert "public   lab/em" in capsys.readouterr().out
-    assert main(["access", "set", "lab/x.h5::/em", "private"]) == 2
+    assert main(["access", "set", "lab/x.h5::/em", "private", "--quiet"]) == 2
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -101,3 +101,10 @@ def test_channels_lie_nowhere_in_a_format_that_counts_from_corners(tmp_path):
     voxarium.convert(tmp_path / "a.npy", tmp_path / "a", format="precomputed", **place)
     found = voxarium.open(tmp_path / "a")
     assert found.scale_translation() == ((1.0, 8.0, 8.0, 8.0), (0.0, 4.0, 4.0, 4.0))
+
+
+def test_a_single_value_is_no_image(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.uint16(5))
+    with pytest.raises(InputError, match="one value without axes"):
+        voxarium.convert(tmp_path / "a.npy", tmp_path / "a.zarr")
+    assert not (tmp_path / "a.zarr").exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from hypothesis.extra.numpy import basic_indices
 
 import voxarium
 from voxarium.errors import Code, InputError, NotFoundError
+from voxarium.model.transforms import Scale, Sequence, Translation
 
 SHAPE = (21, 34, 17)
 
@@ -35,7 +38,13 @@ def test_basic_indexing_is_numpys(archive, selection):
     assert np.shape(found) == data[selection].shape
 
 
-@pytest.mark.parametrize("selection", [21, -22, (0, 0, 0, 0), "z", 1.5, [1, 2], (Ellipsis, Ellipsis)])
+@pytest.mark.parametrize(
+    "selection",
+    [
+        *(21, -22, (0, 0, 0, 0), "z", 1.5, [1, 2], (Ellipsis, Ellipsis), slice(None, None, 0), slice(1.5, 3), True),
+        *(np.array([1, 2]), (0, np.array([1, 2])), np.ones(SHAPE, bool), np.array([[1.5]]), np.bool_(True), range(3)),
+    ],
+)
 def test_what_cannot_be_selected_is_an_error_that_tells_the_mend(archive, selection):
     with pytest.raises(InputError) as error:
         archive[0][selection]
@@ -47,6 +56,15 @@ def test_numpy_takes_an_image_for_an_array(archive):
     assert np.array_equal(np.asarray(image), data)
     assert np.asarray(image, np.float32).dtype == np.float32
     assert len(image) == 21
+    with pytest.raises(ValueError, match="copy=False"):
+        np.asarray(image, copy=False)
+
+
+def test_the_planes_of_an_image_are_iterated_over(archive):
+    image, data = archive
+    for whole in (image, image.level(0)):
+        assert all(np.array_equal(a, b) for a, b in zip(whole, data, strict=True))
+    assert [plane.shape for plane in image.level(2)] == [(9, 5)] * 6
 
 
 @settings(max_examples=100)
@@ -73,6 +91,33 @@ def test_world_takes_units_and_points(archive):
     assert np.array_equal(image.world(z=(1.0, 1.2), unit="micrometer"), data[:5])
     assert np.array_equal(image.world(z=1080, y=(0, 80)), data[2, :10])
     assert np.array_equal(image.world(), data)
+    assert np.array_equal(image.world(z=(-np.inf, np.int64(1080)), y=np.array([8, 24])), data[:2, 1:3])
+    assert np.array_equal(image.world(z=np.float32(1080), x=(-20, float("inf"))), data[2])
+
+
+def test_world_follows_axes_that_run_backwards(tmp_path):
+    data = np.arange(5 * 7, dtype=np.uint8).reshape(5, 7)
+    np.save(tmp_path / "a.npy", data)
+    voxarium.convert(tmp_path / "a.npy", tmp_path / "a.zarr", axes="yx", unit="nm")
+    image = voxarium.open(tmp_path / "a.zarr")
+    backwards = replace(image.levels[0], transform=Sequence((Scale((-2, 3)), Translation((10, 0)))))
+    image = voxarium.Image(image.store, image.path, replace(image.info, levels=(backwards,)), image.arrays)
+    # Centres at y = 10, 8, 6, 4, 2.
+    assert np.array_equal(image.world(y=(4, 10)), data[1:4])
+    assert np.array_equal(image.world(y=(3.5, 99)), data[:4])
+    assert np.array_equal(image.world(y=(-5, 2)), data[5:])
+    assert np.array_equal(image.world(y=4.3), data[3])
+
+
+def test_world_refuses_units_where_the_axis_has_none(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((2, 3, 4), np.uint8))
+    voxarium.convert(tmp_path / "a.npy", tmp_path / "a.zarr", axes="cyx")
+    image = voxarium.open(tmp_path / "a.zarr")
+    assert image.world(c=1, y=(0, 2)).shape == (2, 4)
+    assert image.world(c=1, unit="nm").shape == (3, 4)
+    with pytest.raises(InputError) as error:
+        image.world(y=(0, 2), unit="nm")
+    assert error.value.code == Code.UNIT_UNKNOWN
 
 
 def test_world_refuses_what_is_not_there(archive):
@@ -80,6 +125,10 @@ def test_world_refuses_what_is_not_there(archive):
     for bounds in ({"t": (0, 1)}, {"z": 5}, {"z": (5, 1)}):
         with pytest.raises(InputError) as error:
             image.world(**bounds)
+        assert error.value.fix
+    for odd in ((0, float("nan")), float("nan"), float("inf"), "a", ("a", "b"), (1, 2, 3), (), [None, 2], {"a": 1}):
+        with pytest.raises(InputError) as error:
+            image.world(z=odd)
         assert error.value.fix
     with pytest.raises(InputError) as error:
         image.world(z=(0, 1), unit="second")
@@ -93,6 +142,9 @@ def test_reading_outside_or_into_the_wrong_array_is_refused(archive):
     for box in (voxarium.Box((0, 0, 0), (22, 1, 1)), voxarium.Box((-1, 0, 0), (1, 1, 1)), voxarium.Box((0,), (1,))):
         with pytest.raises(InputError):
             image.read(box)
+    for odd in (((0, 2), (0, 2), (0, 2)), "0:2", slice(3)):
+        with pytest.raises(InputError, match="is no Box"):
+            image.read(odd)
     with pytest.raises(InputError):
         image.read(voxarium.Box((0, 0, 0), (2, 2, 2)), out=np.empty((2, 2, 2), np.uint8))
     out = np.empty((2, 3, 4), np.uint16)

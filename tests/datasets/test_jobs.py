@@ -57,6 +57,20 @@ def test_what_is_converted_into_a_dataset_becomes_a_member():
     assert np.array_equal(voxarium.open("set")["em/raw"][...], VOXELS)
 
 
+def test_a_prediction_is_listed_as_one_although_its_format_has_no_word_for_that():
+    dataset()
+    voxarium.convert("a.npy", "set/em/raw", **HOW)
+    voxarium.convert("a.npy", "set/em/mito", role="prediction", accept=["role"], **HOW)
+    roles = {m.name: (m.kind, m.role) for m in open_dataset("set").document.members}
+    assert roles == {"em/raw": ("image", "intensity"), "em/mito": ("image", "prediction")}
+    voxarium.convert("a.npy", "set/em/mito", overwrite=True, **HOW)
+    assert open_dataset("set").document["em/mito"].role == "prediction"
+    assert main(["dataset", "add", "set", "em/mito", "--quiet"]) == 0
+    assert open_dataset("set").document["em/mito"].role == "prediction"
+    voxarium.convert("a.npy", "set/em/mito", overwrite=True, role="intensity", **HOW)
+    assert open_dataset("set").document["em/mito"].role == "intensity"
+
+
 def test_it_says_what_the_program_says():
     dataset(name="one")
     dataset(name="two")

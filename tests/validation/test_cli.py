@@ -6,11 +6,15 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
+import voxarium
 from voxarium.cli.main import main
 from voxarium.model.edits import apply_edits, parse_edit
 from voxarium.validation.examples import bases
+
+from .conftest import written
 
 
 def stored(folder: Path, base: str, *edits: str) -> Path:
@@ -154,3 +158,58 @@ def test_rules_are_listed_and_explained(capsys):
     assert main(["rules", "QU-001", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["depth"] == "hierarchy"
     assert main(["rules", "XX-999"]) == 2
+
+
+@pytest.mark.parametrize("form", ["key", "name", "path", "absolute", "elsewhere"])
+def test_repairs_are_undone_by_key_name_or_path_of_their_file(tmp_path, capsys, monkeypatch, form):
+    monkeypatch.chdir(tmp_path)
+    folder = stored(tmp_path / "em.zarr", "ome05", "s0/zarr.json#/dimension_names remove")
+    before = (folder / "s0/zarr.json").read_bytes()
+    main(["validate", "em.zarr", "--fix", "--apply", "--quiet"])
+    assert (folder / "s0/zarr.json").read_bytes() != before
+    file = ".voxarium-fix/undo-0001.json"
+    given = {"key": file, "name": "undo-0001.json", "path": f"em.zarr/{file}", "absolute": f"{folder}/{file}"}
+    code = main(["validate", "em.zarr", "--undo", given.get(form, f"other.zarr/{file}")])
+    assert code == (form == "elsewhere")
+    assert ((folder / "s0/zarr.json").read_bytes() == before) == (form != "elsewhere")
+
+
+def test_a_census_says_how_many_objects_are_absent(tmp_path, capsys):
+    np.save(tmp_path / "a.npy", np.ones((5, 9, 7), np.uint8))
+    voxarium.convert(tmp_path / "a.npy", tmp_path / "a.zarr", axes="zyx", chunk=4, shard=0, levels=1)
+    assert "absent" not in asked(capsys, tmp_path / "a.zarr")[1]["examined"]
+    assert asked(capsys, tmp_path / "a.zarr", "--depth", "census")[1]["examined"]["absent objects"] == 0
+    (tmp_path / "a.zarr/s0/c/0/2/1").unlink()
+    assert asked(capsys, tmp_path / "a.zarr", "--depth", "census")[1]["examined"]["absent objects"] == 1
+    main(["validate", str(tmp_path / "a.zarr"), "--depth", "census"])
+    assert "1 absent object," in capsys.readouterr().out
+
+
+def test_where_an_image_does_not_open_all_its_levels_are_checked_by_themselves(tmp_path, capsys):
+    folder = written(tmp_path, np.arange(9 * 20 * 11, dtype=np.uint16).reshape(9, 20, 11), levels=3, chunk=4, shard=8)
+    for level, change in {"s0": {"codecs": []}, "s1": {"fill_value": "x"}}.items():
+        path = folder / level / "zarr.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    shard = next(p for p in (folder / "s2/c").rglob("*") if p.is_file())
+    shard.write_bytes(shard.read_bytes()[:-3])
+    code, report = asked(capsys, folder, "--depth", "data")
+    found = {(f["rule"], f["key"]) for f in report["findings"]}
+    assert code == 1
+    assert found >= {("Z3-003", "s0/zarr.json"), ("Z3-016", "s1/zarr.json"), ("DA-003", str(shard.relative_to(folder)))}
+    assert [f["key"] for f in report["findings"] if f["rule"] == "GE-001"] == ["", "s1"]  # what s0 has is said of both
+    assert not any(f["rule"][:2] in ("QU", "PB") for f in report["findings"])
+
+
+def test_the_number_of_the_format_is_repaired_in_every_document(tmp_path, capsys):
+    folder = written(tmp_path, np.zeros((5, 6, 7), np.uint8), levels=2, chunk=4, spec_version="0.4")
+    (folder / ".zmetadata").unlink(missing_ok=True)
+    for path in (*folder.rglob(".zgroup"), *folder.rglob(".zarray")):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"zarr_format": "2"}))
+    code, report = asked(capsys, folder)
+    assert code == 1 and sorted(f["key"] for f in report["findings"] if f["rule"] == "Z2-004") == [
+        ".zgroup",
+        "s0/.zarray",
+        "s1/.zarray",
+    ]
+    main(["validate", str(folder), "--fix", "--apply", "--quiet"])
+    assert asked(capsys, folder, "--depth", "data")[0] == 0

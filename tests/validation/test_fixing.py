@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -53,7 +54,7 @@ def test_a_plan_changes_nothing_and_shows_what_it_would_change():
     plan = plan_repairs(store, [finding(*EDITS), finding()])
     assert content(store) == TREE and plan.left == 1 and not plan.skipped
     shown = "".join(r.diff() for r in plan.repairs)
-    assert '-{"zarr_format": "3"' in shown and '+  "zarr_format": 3,' in shown
+    assert '-  "zarr_format": "3",' in shown and '+  "zarr_format": 3,' in shown
     assert "unpack s0/c.gz → s0/c" in shown and "rename s0/d → s0/e" in shown
     assert [r.key for r in plan.repairs] == sorted({e.key for e in EDITS})
 
@@ -181,3 +182,24 @@ def test_packed_chunks_of_a_precomputed_volume_are_unpacked_and_packed_again(tmp
     assert main(["validate", str(target), "--undo", ".voxarium-fix/undo-0001.json"]) == 0
     assert {p.relative_to(target): p.read_bytes() for p in target.rglob("*") if p.is_file()} == packed
     capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a":{"b":[1,2],"c":"ü"}}', '{"a": {"b": [1, 2], "c": "x"}}\n', '{\n    "a": {\n        "b": 1\n    }\n}',
+     '{\n\t"a": {\n\t\t"b": 1\n\t}\n}\n', '{\n  "a": {\n    "b": 1\n  }\n}\n'],
+)  # fmt: skip
+def test_repaired_documents_keep_their_layout_and_diffs_show_the_change_alone(text):
+    edit = Edit(key="zarr.json", pointer="/a/new", action="set", value=5)
+    (repair,) = plan_repairs(filled_with(text.encode()), [finding(edit)]).repairs
+    assert json.loads(repair.after) == {"a": json.loads(text)["a"] | {"new": 5}}
+    undone = plan_repairs(filled_with(repair.after), [finding(replace(edit, action="remove"))]).repairs[0]
+    assert undone.after.decode() == text
+    changed = [line for line in repair.diff().splitlines()[3:] if line[0] in "+-"]
+    assert len(changed) <= 3 and any('"new": 5' in line for line in changed)
+
+
+def filled_with(raw):
+    store = MemoryStore()
+    store.put("zarr.json", raw)
+    return store

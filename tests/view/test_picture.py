@@ -286,6 +286,21 @@ def test_channels_are_mixed_in_their_colours_and_windows():
     assert (picture == (128, 0, 255)).all(axis=2).mean() > 0.3
 
 
+def test_a_window_that_is_but_the_range_of_the_type_is_none():
+    array = np.zeros((1, 4, 20, 20), np.uint16)
+    array[..., 10:] = 900
+    pictures = []
+    for window in ((0, 65535), None, (0, 5000)):
+        display = Display(channels=(ChannelDisplay(color="FFFFFF", window=window),))
+        pictures.append(np.asarray(preview(image_of(array, "czyx", display=display), size=256)))
+    assert np.array_equal(pictures[0], pictures[1]) and not np.array_equal(pictures[0], pictures[2])
+
+
+def test_an_image_without_voxels_is_refused_in_words():
+    with pytest.raises(InputError, match="has no voxels"):
+        preview(image_of(np.zeros((0, 5, 4), np.uint8), "zyx"))
+
+
 def test_rgb_images_keep_their_colours():
     array = np.zeros((24, 30, 3), np.uint8)
     array[:] = (200, 100, 50)

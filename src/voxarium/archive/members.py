@@ -101,7 +101,9 @@ class MemberJob:
         roots : tuple of str
             Of a manifest of the result; the first is recorded.
         """
-        member, notes = list_member(self.dataset, self.place, open_in(self.target))
+        derived = "prediction" if isinstance(source, Image) and source.role == "prediction" else None
+        meant = choices.get("role") or derived
+        member, notes = list_member(self.dataset, self.place, open_in(self.target), role=meant)
         outputs = [Artifact(member.path, root, role=member.kind) for root in roots[:1]]
         entry = self.dataset.record(
             Activity(
@@ -146,9 +148,17 @@ def member_job(target: str | os.PathLike[str], facts: Facts) -> MemberJob | None
 
 
 def list_member(
-    dataset: DatasetFolder, place: Place, found: Image | Dataset | None, facts: Facts | None = None
+    dataset: DatasetFolder,
+    place: Place,
+    found: Image | Dataset | None,
+    facts: Facts | None = None,
+    *,
+    role: str | None = None,
 ) -> tuple[DatasetMember, tuple[str, ...]]:
-    """List something as a member, with a picture of it; return the member and notes."""
+    """List something as a member, with a picture of it; return the member and notes.
+
+    Few formats have a word for predictions: an image is one if `role` says so, or what is listed if nothing is said.
+    """
     notes: tuple[str, ...] = ()
     picture, version = None, ""
     if isinstance(found, Image):
@@ -156,6 +166,9 @@ def list_member(
         picture, why = _picture(found)
         notes = (why,) if why else ()
     known = facts or (Facts() if found is None else facts_of(found))
+    before = dataset.document.find(place.name)
+    if known.role == "intensity" and (role or ("" if before is None else before.role)) == "prediction":
+        known = replace(known, role="prediction")
     member, more = dataset.register(place, known, picture=picture, spec_version=version)
     if picture is not None and member.kind == "image":
         _picture_of_all(dataset, picture)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from voxarium.cli.arguments import AsJson
+from voxarium.cli.arguments import AsJson, Quiet
 from voxarium.cli.printing import print_json, printable, say
 from voxarium.cli.token import DatabaseOption, opened, person, when
 
@@ -31,16 +31,22 @@ def set_(
     address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Root, folder or image; * for the rest.")],
     what: Annotated[Word, typer.Argument(metavar="public|private|unset")],
     database: DatabaseOption = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make a dataset public or private; servers notice within five seconds. What is below it follows."""
     from voxarium.serve.database.rules import set_rule
 
     with opened(database, create=True) as found:
         set_rule(found, address, None if what is Word.unset else what is Word.public, by=person())
+    if as_json:
+        print_json({"address": address, "public": None if what is Word.unset else what is Word.public})
+    elif not quiet:
+        say(f"{printable(address)} is {what}")
 
 
 @access_app.command("list")
-def list_(database: DatabaseOption = None, as_json: AsJson = False) -> None:
+def list_(database: DatabaseOption = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """List what was set."""
     from voxarium.serve.database.rules import list_rules
 
@@ -48,6 +54,8 @@ def list_(database: DatabaseOption = None, as_json: AsJson = False) -> None:
         rules = list_rules(found)
     if as_json:
         print_json({"rules": [{"address": a, "public": p} for a, p in rules.items()]})
+        return
+    if quiet:
         return
     for address, public in rules.items():
         say(f"{'public ' if public else 'private'}  {printable(address)}")
@@ -59,6 +67,7 @@ def log(
     action: Annotated[str | None, typer.Option(metavar="NAME", help="Only these, such as token-created.")] = None,
     database: DatabaseOption = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Print who did what, the newest first. The log is only appended to."""
     from voxarium.serve.database.audit import list_events
@@ -67,6 +76,8 @@ def log(
         events = list_events(found, most=most, action=action)
     if as_json:
         print_json({"events": [event.document() for event in events]})
+        return
+    if quiet:
         return
     for event in events:
         say(f"{when(event.at)}  {printable(event.who) or '-'}  {event.action}  {printable(event.what)}  {event.client}")

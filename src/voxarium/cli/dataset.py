@@ -275,13 +275,15 @@ def rename(
 
 # ---------------------------------------------------------------------------------------------------------- showing
 @dataset_app.command()
-def ls(dataset: Folder, as_json: AsJson = False) -> None:
+def ls(dataset: Folder, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """List the members of a dataset."""
     from voxarium.archive.datasets import open_dataset
 
     document = open_dataset(dataset).document
     if as_json:
         print_json({"name": document.name, "members": [_member_json(m) for m in document.members]})
+        return
+    if quiet:
         return
     width = max((len(m.name) for m in document.members), default=0)
     for m in document.members:
@@ -296,6 +298,7 @@ def show(
     dataset: Folder,
     member: Annotated[str | None, typer.Argument(metavar="MEMBER", help="One member only.")] = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Show what dataset.json says: of the dataset, or of one member."""
     from voxarium.archive.datasets import open_dataset
@@ -305,6 +308,8 @@ def show(
     found = _document_json(document, folder) if member is None else _member_json(document[member])
     if as_json:
         print_json(found)
+        return
+    if quiet:
         return
     for key, value in found.items():
         for line in _lines(key, value):

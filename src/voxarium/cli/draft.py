@@ -46,19 +46,19 @@ def create(
 
 
 @draft_app.command()
-def status(dataset: Dataset, name: Name = "draft", as_json: AsJson = False) -> None:
+def status(dataset: Dataset, name: Name = "draft", as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Show what a draft changes, and what that takes."""
     from voxarium.archive.drafts import draft_status
 
     found = draft_status(dataset, name)
     if as_json:
         print_json(found.to_json())
-    else:
+    elif not quiet:
         say("\n".join(_lines(found)))
 
 
 @draft_app.command("list")
-def list_(dataset: Dataset, as_json: AsJson = False) -> None:
+def list_(dataset: Dataset, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """List all drafts, those that were published or discarded too."""
     from voxarium.archive.drafts import list_drafts
 
@@ -67,17 +67,22 @@ def list_(dataset: Dataset, as_json: AsJson = False) -> None:
         rows = [{"name": s.name, "state": s.state, "base": s.base, "release": s.release or None} for s in states]
         print_json({"drafts": rows})
         return
+    if quiet:
+        return
     for state in states:
         as_what = f" as {state.release}" if state.release else ""
         say(f"{state.name}  {state.state}{as_what}, of {state.base}, {state.time[:16].replace('T', ' ')}")
 
 
 @draft_app.command()
-def rebase(dataset: Dataset, name: Name = "draft", quiet: Quiet = False) -> None:
+def rebase(dataset: Dataset, name: Name = "draft", as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Let a draft edit the last release, where that did not change the same voxels; coarser levels are made anew."""
     from voxarium.archive.draft_rebasing import rebase_draft
 
     found = rebase_draft(dataset, name)
+    if as_json:
+        print_json({"name": name, "before": found.before, "base": found.state.base, "voxels": found.voxels})
+        return
     if quiet:
         return
     if found.before == found.state.base:
@@ -87,12 +92,14 @@ def rebase(dataset: Dataset, name: Name = "draft", quiet: Quiet = False) -> None
 
 
 @draft_app.command()
-def discard(dataset: Dataset, name: Name = "draft", quiet: Quiet = False) -> None:
+def discard(dataset: Dataset, name: Name = "draft", as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Give up a draft. What only it needs goes with the next voxarium release gc."""
     from voxarium.archive.drafts import discard_draft
 
     state = discard_draft(dataset, name)
-    if not quiet:
+    if as_json:
+        print_json({"name": name, "state": state.state, "objects": len(state.edits)})
+    elif not quiet:
         say(f"{name} is discarded, with edits of {len(state.edits):,} objects")
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voxarium.cli.arguments import AsJson
+from voxarium.cli.arguments import AsJson, Quiet
 from voxarium.cli.printing import print_json, say
+
+if TYPE_CHECKING:
+    from voxarium.spec.transparency_log import PublicKey
 
 __all__ = ["key_app"]
 
@@ -24,6 +27,8 @@ def create(
     in_keyring: Annotated[
         bool, typer.Option("--keyring", help="Keep the private key in the system's keyring, not in a file.")
     ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make an Ed25519 key and print its public line, which others need to check what it signs.
 
@@ -33,13 +38,18 @@ def create(
     from voxarium.archive.keys import create_key
     from voxarium.spec.transparency_log import dump_public_key
 
-    say(dump_public_key(create_key(name, in_keyring=in_keyring)))
+    key = create_key(name, in_keyring=in_keyring)
+    if as_json:
+        print_json(_key_json(key))
+    elif not quiet:
+        say(dump_public_key(key))
 
 
 @key_app.command()
 def show(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A key of your own; all if not given.")] = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Print the public lines of your keys. Publish them where nobody who can change the dataset can change them."""
     from voxarium.archive.keys import known_keys, public_key
@@ -47,7 +57,15 @@ def show(
 
     keys = known_keys() if name is None else [public_key(name)]
     if as_json:
-        print_json({"keys": [{"name": k.name, "id": k.key_id.hex(), "line": dump_public_key(k)} for k in keys]})
+        print_json({"keys": [_key_json(k) for k in keys]})
+        return
+    if quiet:
         return
     for key in keys:
         say(dump_public_key(key))
+
+
+def _key_json(key: PublicKey) -> dict[str, str]:
+    from voxarium.spec.transparency_log import dump_public_key
+
+    return {"name": key.name, "id": key.key_id.hex(), "line": dump_public_key(key)}

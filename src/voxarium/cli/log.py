@@ -52,7 +52,7 @@ class ExportFormat(StrEnum):
 
 # --------------------------------------------------------------------------------------------------------- showing
 @log_app.command()
-def show(dataset: Dataset, about: About = "", as_json: AsJson = False) -> None:
+def show(dataset: Dataset, about: About = "", as_json: AsJson = False, quiet: Quiet = False) -> None:
     """List what was done to a dataset, the oldest first."""
     from voxarium.archive.log_exports import activity_json, iter_about
     from voxarium.archive.provenance import open_log
@@ -60,6 +60,8 @@ def show(dataset: Dataset, about: About = "", as_json: AsJson = False) -> None:
     found = iter_about(open_log(dataset).existing(), about)
     if as_json:
         print_json({"entries": [activity_json(r) for r in found]})
+        return
+    if quiet:
         return
     for recorded in found:
         say("\n".join(_lines(recorded)))
@@ -142,6 +144,7 @@ def checkpoint(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the checkpoint here, to be kept or published.")
     ] = None,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Check a log and sign what it is now. Keep the checkpoint elsewhere: it makes any later rewriting visible."""
@@ -152,7 +155,9 @@ def checkpoint(
     signed = sign_checkpoint(open_log(dataset, writable=True), open_key(key))
     if out is not None:
         write_whole(out, signed)
-    if not quiet:
+    if as_json:
+        print_json({"checkpoint": signed.decode(), "out": None if out is None else str(out)})
+    elif not quiet:
         say(signed.decode().rstrip("\n"))
 
 
@@ -175,6 +180,7 @@ def add(
     ] = None,
     text: Annotated[str, typer.Option("--note", metavar="TEXT", help="Why, or what else a reader should know.")] = "",
     by: By = None,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Record something that was done to a dataset by other means. Entries cannot be changed afterwards."""
@@ -190,7 +196,9 @@ def add(
         note=text,
     )
     entry = open_log(dataset, writable=True).append(activity)
-    if not quiet:
+    if as_json:
+        print_json({"entry": entry.sequence, "operation": operation})
+    elif not quiet:
         say(f"entry {entry.sequence}: {operation}")
 
 
@@ -226,6 +234,7 @@ def agent_of(by: str | None) -> Agent | None:
 def import_(
     dataset: Dataset,
     layer: Annotated[str, typer.Argument(metavar="KEY", help="Layer in the dataset that has a file provenance.")],
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Take over the steps that CloudVolume or Igneous noted in a layer's file provenance; each is taken once."""
@@ -243,7 +252,9 @@ def import_(
             fix="name the folder of a layer that CloudVolume or Igneous made",
         )
     added = import_cloudvolume(log, data, key)
-    if not quiet:
+    if as_json:
+        print_json({"entries": added})
+    elif not quiet:
         say(f"{added} steps recorded")
 
 
@@ -257,6 +268,7 @@ def remove(
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; stands in the log.")] = "",
     by: By = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; nothing is removed without this.")] = False,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Remove details of an entry for good, such as a name. The log stays valid, and says that something was removed."""
@@ -272,7 +284,9 @@ def remove(
             fix="give --yes to do so; copies, backups and older versions in a bucket are not reached",
         )
     remove_payloads(log, sequence, names, reason=reason, agent=agent_of(by))
-    if not quiet:
+    if as_json:
+        print_json({"entry": sequence, "removed": names})
+    elif not quiet:
         say(f"removed: {what}")
 
 
@@ -290,6 +304,8 @@ def export(
     description: Annotated[str, typer.Option(metavar="TEXT", help="What it is, for ro-crate.")] = "",
     licence: Annotated[str, typer.Option("--license", metavar="URL", help="Its licence, for ro-crate.")] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write what a log says as W3C PROV-JSON, RO-Crate metadata, CloudVolume's file provenance, or JSON lines."""
     from voxarium.archive import log_exports
@@ -313,10 +329,13 @@ def export(
         data = log_exports.export_cloudvolume(log, existing, about)
     else:
         data = log_exports.export_json_lines(log, about)
-    if out is None:
-        typer.echo(data.decode(), nl=False)
-    else:
+    if out is not None:
         write_whole(out, data)
+    if as_json:
+        written = {"text": data.decode()} if out is None else {"out": str(out)}
+        print_json({"as": form.value, **written})
+    elif out is None and not quiet:
+        typer.echo(data.decode(), nl=False)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -27,6 +27,7 @@ def prove(
         Path | None, typer.Option(metavar="FILE", help="That it still has what it had at this checkpoint.")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it here instead of printing it.")] = None,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Prove to somebody who does not have the log what a signed checkpoint of it says; voxarium log check looks at it.
@@ -51,7 +52,9 @@ def prove(
         proof = prove_entry(log, entry) if entry is not None else prove_growth(log, read_bytes(Path(str(since))))
     if out is not None:
         write_whole(out, proof)
-    elif not quiet:
+    if as_json:
+        print_json({"proof": proof.decode(), "out": None if out is None else str(out)})
+    elif out is None and not quiet:
         say(proof.decode().rstrip("\n"))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from voxarium.errors import Code, ExistsError, InputError, StoreError
 
-__all__ = ["check_output", "partial_file", "write_whole"]
+__all__ = ["check_output", "partial_file", "reserve", "write_whole"]
 
 
 def check_output(out: Path, suffixes: tuple[str, ...], *, overwrite: bool) -> None:
@@ -64,7 +65,22 @@ def partial_file(out: Path) -> Iterator[Path]:
             fix="check the folder's permissions and the space left",
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # on read-only disks even what is not there cannot be removed
+            partial.unlink(missing_ok=True)
+
+
+def reserve(path: Path) -> None:
+    """Have the disk set aside all bytes of a file: whoever writes into its mapped pages is killed when there are none.
+
+    Raises
+    ------
+    OSError
+        If there is not enough space.
+    """
+    allocate = getattr(os, "posix_fallocate", None)  # not on every system
+    if allocate is not None:
+        with path.open("r+b") as file:
+            allocate(file.fileno(), 0, file.seek(0, os.SEEK_END))
 
 
 def write_whole(out: Path, data: bytes) -> None:

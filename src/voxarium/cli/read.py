@@ -20,7 +20,7 @@ from voxarium.cli.arguments import (
     Uri,
     source_options,
 )
-from voxarium.cli.output import check_output, partial_file
+from voxarium.cli.output import check_output, partial_file, reserve
 from voxarium.cli.printing import print_json, say
 from voxarium.cli.values import region, resolve_region
 
@@ -88,5 +88,6 @@ def _write_npy(out: Path, array: Array, box: Box, threads: int | None) -> None:
                 np.save(file, np.empty(box.shape, array.dtype))
             return
         pages = np.lib.format.open_memmap(partial, mode="w+", dtype=array.dtype, shape=box.shape)
+        reserve(partial)
         array.read(box, out=pages, threads=threads)
         pages.flush()

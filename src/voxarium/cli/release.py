@@ -185,7 +185,7 @@ def tombstone(
 
 # ------------------------------------------------------------------------------------------------------------- showing
 @release_app.command("list")
-def list_(dataset: Dataset, as_json: AsJson = False) -> None:
+def list_(dataset: Dataset, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """List the releases of a dataset, the oldest first."""
     from voxarium.archive.releases import open_dataset_store
     from voxarium.core.releases import iter_releases, stored_tombstone
@@ -196,6 +196,8 @@ def list_(dataset: Dataset, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"releases": [_release_json(stored, tombstone) for stored, tombstone in found]})
         return
+    if quiet:
+        return
     for stored, withdrawn in found:
         release = stored.release
         size = f"{release.manifest.objects:,} objects, {bytes_text(release.manifest.nbytes)}"
@@ -204,7 +206,7 @@ def list_(dataset: Dataset, as_json: AsJson = False) -> None:
 
 
 @release_app.command()
-def show(dataset: Dataset, name: Name, as_json: AsJson = False) -> None:
+def show(dataset: Dataset, name: Name, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Show what a release says of itself."""
     from voxarium.archive.releases import open_dataset_store
     from voxarium.core.releases import find_release, stored_tombstone
@@ -214,6 +216,8 @@ def show(dataset: Dataset, name: Name, as_json: AsJson = False) -> None:
     withdrawn = stored_tombstone(store, stored.release.sequence)
     if as_json:
         print_json(_release_json(stored, withdrawn))
+        return
+    if quiet:
         return
     say("\n".join(_lines(stored, withdrawn)))
 
@@ -260,6 +264,7 @@ def diff(
     ] = None,
     threads: Threads = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """List what differs between two releases: objects, and of images the regions and the number of voxels.
 
@@ -271,6 +276,8 @@ def diff(
     found = diff_releases(dataset, old, new, images=pairs, threads=threads)
     if as_json:
         print_json(found.to_json())
+        return
+    if quiet:
         return
     for title, objects in (("added", found.added), ("removed", found.removed), ("changed", found.changed)):
         for changed in objects[:_SHOWN]:

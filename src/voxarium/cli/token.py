@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from voxarium.cli.arguments import AsJson
+from voxarium.cli.arguments import AsJson, Quiet
 from voxarium.cli.printing import note, print_json, printable, say
 from voxarium.errors import Code, InputError
 
@@ -34,6 +34,7 @@ DatabaseOption = Annotated[
 Expires = Annotated[
     str, typer.Option(metavar="TIME", help="How long it holds: 12h, 30d, a date (2027-01-31), or never.")
 ]
+Bare = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing else than what is not shown again.")]
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,5})(m|h|d|w)")
 _SECONDS: Final = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -106,6 +107,7 @@ def create(
     expires: Expires = "90d",
     database: DatabaseOption = None,
     as_json: AsJson = False,
+    quiet: Bare = False,
 ) -> None:
     """Make a token and print it. It is shown this once: only a hash of it is kept."""
     from voxarium.serve.access_file import parse_grant
@@ -119,7 +121,9 @@ def create(
         print_json({"token": text, **_document(token)})
         return
     say(text)
-    note("note", f"token {token.id} for {printable(name)} holds until {when(until)}; it is not shown again", "green")
+    if not quiet:
+        whose = f"token {token.id} for {printable(name)}"
+        note("note", f"{whose} holds until {when(until)}; it is not shown again", "green")
 
 
 @token_app.command("list")
@@ -127,6 +131,7 @@ def list_(
     all_: Annotated[bool, typer.Option("--all", help="Also those that are no longer valid.")] = False,
     database: DatabaseOption = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """List tokens: what they allow, until when, and when they were used last."""
     from voxarium.serve.database.tokens import list_tokens
@@ -135,6 +140,8 @@ def list_(
         tokens = [t for t in list_tokens(found) if all_ or t.valid(time.time())]
     if as_json:
         print_json({"tokens": [_document(t) for t in tokens]})
+        return
+    if quiet:
         return
     for token in tokens:
         grants = " ".join(f"{scope}:{address}" for scope, address in token.grants)
@@ -150,6 +157,7 @@ def revoke(
     ids: Annotated[list[str], typer.Argument(metavar="ID…", help="As `voxarium token list` prints them.")],
     database: DatabaseOption = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make tokens invalid, for ever. Servers notice within five seconds."""
     from voxarium.serve.database.tokens import revoke_token
@@ -158,6 +166,8 @@ def revoke(
         tokens = [revoke_token(found, identifier, by=person()) for identifier in ids]
     if as_json:
         print_json({"revoked": [t.id for t in tokens]})
+        return
+    if quiet:
         return
     for token in tokens:
         say(f"{token.id}  {printable(token.name)}  revoked")
@@ -171,6 +181,7 @@ def share(
     name: Annotated[str, typer.Option(metavar="NAME", help="For whom, or what for.")] = "",
     database: DatabaseOption = None,
     as_json: AsJson = False,
+    quiet: Bare = False,
 ) -> None:
     """Make a token that reads one dataset, and print a link with it. Whoever has the link sees the dataset."""
     from voxarium.serve.access import place_of
@@ -195,4 +206,5 @@ def share(
         print_json({"token": text, **links, **_document(token)})
         return
     say(links["view"])
-    note("note", f"token {token.id} holds until {when(until)}; the link is not shown again", "green")
+    if not quiet:
+        note("note", f"token {token.id} holds until {when(until)}; the link is not shown again", "green")

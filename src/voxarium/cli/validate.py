@@ -79,7 +79,7 @@ def validate(
         False
     ),
     undo: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Undo the repairs of a file in .voxarium-fix/ and stop.")
+        str | None, typer.Option(metavar="FILE", help="Undo the repairs of a file in .voxarium-fix/ and stop.")
     ] = None,
     dingus: Annotated[
         bool,
@@ -159,6 +159,7 @@ def _answered(uris: list[str], profile: ProfileName, *, dingus: bool, array_path
 def rules(
     rule: Annotated[str | None, typer.Argument(metavar="ID", help="A rule, such as MS-004; all if not given.")] = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Explain a rule: what it demands, why, an example that breaks it, and the mend; or list all rules."""
     from voxarium.validation.registry import all_rules, rule_named
@@ -169,10 +170,11 @@ def rules(
             listed = [{"rule": r.id, "set": s.name, "text": r.text} for s in sets for r in s.rules.values()]
             print_json({"rules": listed})
             return
-        for found in sets:
+        for found in () if quiet else sets:
             say(f"{found.title}\n" + "\n".join(f"  {r.id:8} {r.text}" for r in found.rules.values()))
         return
     named = rule_named(rule, sets)
     if named is None:
         raise InputError(f"no rule is called {rule}", code=Code.ARGUMENT_INVALID, fix="see voxarium rules")
-    print_rule(*named, as_json=as_json)
+    if as_json or not quiet:
+        print_rule(*named, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +44,19 @@ def undo_fixes(uris: Sequence[str], key: str, *, as_json: bool) -> None:
 
     if len(uris) != 1:
         raise InputError("--undo takes one address", code=Code.ARGUMENT_INVALID, fix="name what was repaired")
-    count = recorded.undo_fixes(uris[0], key)
+    count = recorded.undo_fixes(uris[0], _undo_key(uris[0], key))
     if as_json:
         print_json({"restored": count})
     else:
         say(f"{count:,} {'object' if count == 1 else 'objects'} restored")
+
+
+def _undo_key(uri: str, name: str) -> str:
+    """Return the key of an undo file, given that, its mere name, or its path from here."""
+    from voxarium.validation.fixing import FOLDER
+
+    folder, _, file = name.replace(os.sep, "/").rpartition("/")
+    if not folder:
+        return f"{FOLDER}/{file}"
+    here = os.path.realpath(os.path.join(uri.removeprefix("file://"), FOLDER))
+    return f"{FOLDER}/{file}" if os.path.realpath(folder) == here else name

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from voxarium.cli.arguments import AsJson
+from voxarium.cli.arguments import AsJson, Quiet
 from voxarium.cli.printing import print_json, say
 
 __all__ = ["versions"]
@@ -21,6 +21,7 @@ def versions(
         int | None, typer.Option("--most", min=1, metavar="N", help="Stop after N of them; all if not given.")
     ] = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """List the versions of what is at an address, newest first: releases, tags, branches, snapshots, generations.
 
@@ -32,6 +33,9 @@ def versions(
     found = itertools.islice(iter_versions(uri, open_folder), most)
     if as_json:
         print_json({"uri": uri, "versions": [v.to_json() for v in found]})
+        return
+    if quiet:
+        next(found, None)  # which fails where there are no versions at all
         return
     for v in found:
         facts = ", ".join(f"{k} {x}" for k, x in v.facts.items() if x is not None)

@@ -75,6 +75,7 @@ def link(
         typer.Option(metavar="URL", help="Address of a running voxarium serve that serves these under the same names."),
     ],
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Print an address that shows images in the viewer of a server: with contrast, colours and position in it."""
     from voxarium.serve.layers import state_of
@@ -90,5 +91,5 @@ def link(
     url = viewer_url(server.rstrip("/"), state)
     if as_json:
         print_json({"url": url, "state": state})
-    else:
+    elif not quiet:
         say(url)

@@ -287,9 +287,21 @@ def reread_factor(
     for n, b, c, o in zip(shape, block, chunk, first, strict=True):
         if n == 0:
             continue
-        touched = sum((min(s + b, n) + o - 1) // c - (s + o) // c + 1 for s in range(0, n, b))
-        factor *= touched / ((n + o - 1) // c - o // c + 1)
+        chunks = (n + o - 1) // c - o // c + 1
+        cuts = -(-n // b) - 1
+        # A chunk is touched once more for each cut between blocks that goes through it.
+        factor *= (chunks + cuts - _multiples(b, c, o, cuts)) / chunks
     return factor
+
+
+def _multiples(step: int, of: int, start: int, count: int) -> int:
+    """Return how many of start + step, start + 2 * step … (`count` of them) are multiples of `of`."""
+    common = math.gcd(step, of)
+    if start % common:
+        return 0
+    period = of // common
+    first = -(start // common) * pow(step // common, -1, period) % period if period > 1 else 0
+    return count // period + (first <= count % period) - (first == 0)
 
 
 def choose_block(

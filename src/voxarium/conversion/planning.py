@@ -60,6 +60,12 @@ def plan(
         If a choice does not fit the source: axes not known, shards not a multiple of chunks, factors, types …
     """
     options = options or ConvertOptions()
+    if source.ndim == 0:
+        raise InputError(
+            "the source is one value without axes, and no image",
+            code=Code.AXES_MISMATCH,
+            fix="convert an array of at least one axis",
+        )
     convention = writable_image_driver(options.format)
     version = options.spec_version or convention.spec_versions[0]
     if version not in convention.spec_versions:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from voxarium.conversion.collections import convert_parts
+from voxarium.conversion.enclosing import plan_inside
 from voxarium.conversion.engine import Engine, Progress
 from voxarium.conversion.finished import TakeObjects
 from voxarium.conversion.finishing import finish
@@ -21,14 +22,12 @@ from voxarium.conversion.losses import refuse_losses
 from voxarium.conversion.options import DEFAULT_FORMAT, ConvertOptions, as_choices
 from voxarium.conversion.packaging import check_file
 from voxarium.conversion.plan import Plan
-from voxarium.conversion.planning import plan as make_plan
 from voxarium.conversion.sources import open_source, open_source_or_collection
 from voxarium.conversion.target import (
     Target,
     check_apart,
     check_documents,
     clear_partial,
-    enclosing_version,
     open_target,
     refuse_or_clear,
 )
@@ -363,10 +362,8 @@ def plan_for(
 ) -> Plan:
     """Return the plan that `convert` would carry out for the same arguments. Nothing is read but metadata."""
     name = os.fspath(target).rstrip("/").rsplit("/", 1)[-1]
-    if choices.get("spec_version") is None:
-        format = choices.get("format") or DEFAULT_FORMAT
-        choices = choices | {"spec_version": enclosing_version(place or open_target(target, format), format)}
-    return make_plan(image, ConvertOptions(**as_choices(choices)), target_name=name.split(".")[0])
+    options = ConvertOptions(**as_choices(choices))
+    return plan_inside(image, options, place or open_target(target, options.format), target_name=name.split(".")[0])
 
 
 def _has_all_parts(store: WritableStore) -> bool:

@@ -31,7 +31,6 @@ __all__ = [
     "check_apart",
     "check_documents",
     "clear_partial",
-    "enclosing_version",
     "image_documents",
     "open_target",
     "put_documents",
@@ -52,18 +51,6 @@ class Target:
     path: str
     file: str | None = None
     take_objects: TakeObjects | None = None
-
-
-def enclosing_version(target: Target, format: str) -> str | None:
-    """Return the version of the image that a label image goes into, so that both agree; None when there is none."""
-    if not target.path:
-        return None
-    try:
-        image = open_image(target.hierarchy, format=format)
-        known = writable_image_driver(format).spec_versions
-    except VoxariumError:
-        return None
-    return image.info.spec_version if image.info.spec_version in known else None
 
 
 def _markers() -> tuple[str, ...]:

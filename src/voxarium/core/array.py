@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Sequence
 from types import EllipsisType
 from typing import Any
 
@@ -154,6 +155,12 @@ class Array:
 
     def _checked_box(self, box: Box | None) -> Box:
         box = Box.whole(self.shape) if box is None else box
+        if not isinstance(box, Box):
+            raise InputError(
+                f"{box!r} is no Box",
+                code=Code.ARGUMENT_INVALID,
+                fix="give Box(origin, shape) or Box.from_bounds(start, stop), or index with slices",
+            )
         if box.ndim != self.ndim or not Box.whole(self.shape).contains(box):
             raise InputError(
                 f"box {box.origin}–{box.stop} is not inside the array of shape {self.shape}",
@@ -200,8 +207,14 @@ class Array:
         return selected
 
     def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("voxels are read into a new array: copy=False cannot be had")
         data = self.read()
         return data if dtype is None else data.astype(dtype, copy=False)
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """Yield the planes of the first axis, each read when it is asked for."""
+        return (self[i] for i in range(len(self)))
 
     def __len__(self) -> int:
         if not self.shape:
@@ -228,16 +241,17 @@ def parse_selection(selection: Selector | tuple[Selector, ...], shape: tuple[int
     (Box(origin=(2, 4), shape=(4, 1)), (slice(None, None, 3), 0))
     """
     items = list(selection) if isinstance(selection, tuple) else [selection]
+    dots = [i for i, s in enumerate(items) if s is Ellipsis]  # not `in`: arrays are equal to nothing as a whole
     given = sum(1 for s in items if s is not None and s is not Ellipsis)
-    if items.count(Ellipsis) > 1 or given > len(shape):
+    if len(dots) > 1 or given > len(shape):
         raise InputError(
             f"selection {selection!r} does not fit an array with {len(shape)} axes",
             code=Code.ARGUMENT_INVALID,
             fix="give at most one index or slice per axis",
         )
-    if Ellipsis not in items:
+    if not dots:
         items.append(Ellipsis)
-    at = items.index(Ellipsis)
+    at = dots[0] if dots else len(items) - 1
     items[at : at + 1] = [slice(None)] * (len(shape) - given)
     origin: list[int] = []
     lengths: list[int] = []
@@ -257,7 +271,14 @@ def parse_selection(selection: Selector | tuple[Selector, ...], shape: tuple[int
 def _one_axis(item: Any, n: int) -> tuple[int, int, Any]:
     """Return (first index, length, what to apply) for one axis of length `n`."""
     if isinstance(item, slice):
-        start, stop, step = item.indices(n)
+        try:
+            start, stop, step = item.indices(n)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"{item!r} cannot select voxels: {error}",
+                code=Code.ARGUMENT_INVALID,
+                fix="use integers in slices, and a step that is not 0",
+            ) from None
         count = len(range(start, stop, step))
         if count == 0:
             return min(max(start, 0), n), 0, slice(None)
@@ -265,8 +286,10 @@ def _one_axis(item: Any, n: int) -> tuple[int, int, Any]:
             return start, (count - 1) * step + 1, slice(None, None, step)
         return start + (count - 1) * step, (count - 1) * -step + 1, slice(None, None, step)
     try:
-        index = item.__index__()
-    except AttributeError:
+        if isinstance(item, bool):  # a mask to NumPy, although Python takes it for 0 or 1
+            raise TypeError("a mask")
+        index = operator.index(item)
+    except TypeError:
         raise InputError(
             f"{item!r} cannot select voxels",
             code=Code.ARGUMENT_INVALID,

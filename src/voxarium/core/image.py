@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import cached_property
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -206,6 +207,10 @@ class Image:
     def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> NDArray[Any]:
         return self.arrays[0].__array__(dtype, copy)
 
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """Yield the planes of the first axis of level 0, each read when it is asked for."""
+        return iter(self.arrays[0])
+
     def __len__(self) -> int:
         return len(self.arrays[0])
 
@@ -231,24 +236,54 @@ def _index_bounds(
     if bound is None:
         return 0, length, True
     scale, translation = scaling
-    factor = unit_factor(unit, axis.unit) if unit is not None and axis.unit is not None else 1.0
-    if isinstance(bound, (int, float)):
-        at = round((bound * factor - translation) / scale)
-        if not 0 <= at < length:
+    factor = _factor(unit, axis)
+    numbers = _numbers(bound, axis.name)
+    if len(numbers) == 1:
+        place = (numbers[0] * factor - translation) / scale
+        if not (length and -0.5 <= place <= length - 0.5):  # infinities too
             raise InputError(
                 f"{axis.name}={bound} lies outside the image",
                 code=Code.BOX_OUT_OF_BOUNDS,
                 fix=f"the axis spans {_extent(scaling, length, factor)}",
             )
+        at = min(max(round(place), 0), length - 1)
         return at, at + 1, False
-    a, b = ((edge * factor - translation) / scale for edge in bound)
-    if a > b:
+    if numbers[0] > numbers[1]:
         raise InputError(
             f"{axis.name}={bound} runs backwards", code=Code.ARGUMENT_INVALID, fix="give the smaller bound first"
         )
+    a, b = (min(max((edge * factor - translation) / scale, -1.0), length + 1.0) for edge in numbers)
     # Centres on a bound belong to the interval that starts there; the tolerance absorbs float rounding.
-    lo, hi = math.ceil(a - 1e-9), math.ceil(b - 1e-9)
+    if scale > 0:
+        lo, hi = math.ceil(a - 1e-9), math.ceil(b - 1e-9)
+    else:
+        lo, hi = math.floor(b + 1e-9) + 1, math.floor(a + 1e-9) + 1
     return min(max(lo, 0), length), min(max(hi, 0), length), True
+
+
+def _factor(unit: str | None, axis: Axis) -> float:
+    """Return what bounds are multiplied with to be in the unit of the axis."""
+    if unit is None:
+        return 1.0
+    if axis.unit is None and axis.type in ("space", "time"):
+        raise InputError(
+            f"the axis {axis.name} has no unit, so {unit!r} means nothing there",
+            code=Code.UNIT_UNKNOWN,
+            fix="leave out the unit, or state one when the image is converted",
+        )
+    return 1.0 if axis.unit is None else unit_factor(unit, axis.unit)
+
+
+def _numbers(bound: Any, name: str) -> tuple[float, ...]:
+    """Return one coordinate, or two bounds."""
+    given = tuple(bound) if isinstance(bound, tuple | list | np.ndarray) else (bound,)
+    if len(given) in (1, 2) and all(isinstance(n, Real) and not math.isnan(n) for n in given):
+        return tuple(float(n) for n in given)
+    raise InputError(
+        f"{name}={bound!r} is no region",
+        code=Code.ARGUMENT_INVALID,
+        fix=f"give one coordinate, such as {name}=5, or two bounds, such as {name}=(0, 10)",
+    )
 
 
 def _extent(scaling: tuple[float, float], length: int, factor: float) -> str:

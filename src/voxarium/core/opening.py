@@ -15,7 +15,7 @@ from voxarium.core.cropped import PartOfArray
 from voxarium.core.dataset import Dataset, names_text
 from voxarium.core.image import Image
 from voxarium.core.journal import JOB_KEY
-from voxarium.core.registry import array_drivers, collection_drivers, image_drivers
+from voxarium.core.registry import array_drivers, check_format, collection_drivers, image_drivers
 from voxarium.core.remembering import learn, remembering
 from voxarium.core.uri import iter_above, open_source_store
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, StoreError, UnsupportedError, VoxariumError
@@ -71,12 +71,16 @@ def open(
         If nothing is there, or nothing that any driver recognises.
     FormatError
         If it is there and broken.
+    InputError
+        If there is no such format or option.
 
     Examples
     --------
     >>> import voxarium
     >>> image = voxarium.open("archive.ome.zarr")  # doctest: +SKIP
     """
+    if format is not None:
+        check_format(format)
     store, path = open_source_store(uri, references=references)
     part = _open_from_above(uri, format, options)
     if part is not None:

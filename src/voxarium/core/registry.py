@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Final
 
-from voxarium.errors import Code, UnsupportedError
+from voxarium.errors import Code, InputError, UnsupportedError
 from voxarium.model.checks import CheckDriver
 from voxarium.model.collection import CollectionDriver
 from voxarium.model.protocols import ArrayDriver, ImageDriver, WritableArrayDriver, WritableImageDriver
@@ -17,6 +17,7 @@ __all__ = [
     "array_driver",
     "array_drivers",
     "check_drivers",
+    "check_format",
     "collection_drivers",
     "image_driver",
     "image_drivers",
@@ -138,12 +139,23 @@ def _named(drivers: tuple[Any, ...], name: str, kind: str, ability: str = "") ->
     for driver in drivers:
         if driver.name == name:
             return driver
-    known = ", ".join(sorted(d.name for d in drivers if not ability or ability in d.capabilities))
-    raise UnsupportedError(
-        f"no {kind} driver is called {name!r}",
+    known = ", ".join(sorted({d.name for d in drivers if not ability or ability in d.capabilities}))
+    raise InputError(
+        f"no {f'{kind} driver' if kind else 'format'} is called {name!r}",
         code=Code.FORMAT_UNRECOGNISED,
         fix=f"use one of {known}, or install the package that brings it",
     )
+
+
+def check_format(name: str) -> None:
+    """Refuse a format that no driver of any kind reads.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    _named((*image_drivers(), *array_drivers(), *collection_drivers()), name, "")
 
 
 def array_driver(name: str) -> ArrayDriver:

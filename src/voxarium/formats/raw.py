@@ -27,7 +27,7 @@ from voxarium.model.sources import declined, place
 
 __all__ = ["RawDriver"]
 
-_EXAMPLE = "shape=(512, 1024, 2048), dtype='uint16'"
+_EXAMPLE = "--shape 512,1024,2048 --source-dtype uint16; in Python shape=(512, 1024, 2048), dtype='uint16'"
 
 
 class RawDriver:
@@ -113,7 +113,7 @@ def _wrong(name: str, value: object, fix: str) -> InputError:
 
 
 def _shape(value: object) -> tuple[int, ...]:
-    fix = "give whole positive numbers in the order z, y, x, such as shape=(512, 1024, 2048)"
+    fix = "give whole positive numbers in the order z, y, x, such as 512,1024,2048"
     parts: Sequence[Any]
     if isinstance(value, str):
         parts = re.split(r"[,x×\s]+", value.strip(" ()[]"))

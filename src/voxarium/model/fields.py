@@ -99,7 +99,7 @@ class Fields:
         """Return an integer within bounds."""
         value = self.raw(key, default)
         if key in self._data and (not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high):
-            self.wrong(key, f"an integer from {low} to {high}")
+            self.wrong(key, f"an integer from {low} to {high}" if low != high else f"the number {low}")
             return low
         return value if isinstance(value, int) else low
 

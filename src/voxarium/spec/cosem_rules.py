@@ -268,7 +268,8 @@ def check_group(root: Place, levels: Mapping[str, Place | None]) -> None:
         image.report("CO-010", "has no name", "name the image")
     stated: dict[str, _Stated] = {}
     for item in image["datasets"].items()[:_MOST]:
-        found = _check_dataset(item, levels)
+        first = next(iter(stated.values()), None)
+        found = _check_dataset(item, levels, None if first is None else first.axes)
         if found is not None:
             stated.setdefault((item.text("path") or "").strip("/"), found)
     if stated:
@@ -282,8 +283,11 @@ def check_group(root: Place, levels: Mapping[str, Place | None]) -> None:
         _check_levels(stated, levels)
 
 
-def _check_dataset(item: Place, levels: Mapping[str, Place | None]) -> _Stated | None:
-    """Check one item of a group's datasets; return the transform of its array."""
+def _check_dataset(item: Place, levels: Mapping[str, Place | None], axes: tuple[str, ...] | None) -> _Stated | None:
+    """Check one item of a group's datasets; return the transform of its array.
+
+    Where the array has other axes than the first level, `axes`, it may be what is wrong, and not the group.
+    """
     path = item["path"]
     if not isinstance(path.value, str) or not path.value.strip("/"):
         path.report("CO-005", f"is {short(path.value) if path.there else 'absent'}", "write the path of the array")
@@ -301,8 +305,14 @@ def _check_dataset(item: Place, levels: Mapping[str, Place | None]) -> _Stated |
     if own is not None and group is not None and not own.like(group):
         message = "is not the transform of the array"
         expected = level["transform"].value
-        repair = (item["transform"].put(expected),)
-        item["transform"].report("CO-005", message, "copy it from the array", expected=expected, repair=repair)
+        odd = axes is not None and own.axes != axes
+        fix = (
+            "correct the one that is wrong: the array has other axes than the first level"
+            if odd
+            else "copy it from the array"
+        )
+        repair = () if odd else (item["transform"].put(expected),)
+        item["transform"].report("CO-005", message, fix, expected=expected, repair=repair)
     return own or group
 
 

@@ -50,6 +50,8 @@ class Report:
         By rule id, where the clause stands.
     maps : mapping
         By key of an array, what became of each stored object (see `voxarium.validation.census`); depth ``census`` on.
+    shifts : mapping
+        By path of an image and name of an axis, how far each level lies from where it should, in its own voxels.
     """
 
     uri: str
@@ -61,6 +63,7 @@ class Report:
     examined: Mapping[str, int] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     maps: Mapping[str, Any] = field(default_factory=dict)  # Any: object maps, which the census defines
+    shifts: Mapping[str, Mapping[str, tuple[tuple[str, float], ...]]] = field(default_factory=dict)
 
     @property
     def valid(self) -> bool:

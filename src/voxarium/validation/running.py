@@ -17,8 +17,9 @@ from voxarium.errors import Code, InputError, NotFoundError, VoxariumError
 from voxarium.model.keys import resolved_key
 from voxarium.model.protocols import ReadableStore
 from voxarium.model.rules import DEPTHS, PROFILES, Depth, Profile
+from voxarium.spec.dataset_document import OWN_FOLDERS
 from voxarium.validation.census import checked_levels, take_census
-from voxarium.validation.data import check_data
+from voxarium.validation.data import check_data, level_shifts
 from voxarium.validation.examining import examine
 from voxarium.validation.general import note_error
 from voxarium.validation.histograms import histogram_drivers
@@ -31,7 +32,7 @@ from voxarium.validation.walking import Visit, Walk
 __all__ = ["ValidationProgress", "validate", "validate_in"]
 
 
-_OURS: Final = (".voxarium-fix", ".voxarium-upgrade", "provenance-log", "releases")  # folders of this program
+_OURS: Final = frozenset({".voxarium-fix", ".voxarium-upgrade", *OWN_FOLDERS})  # folders of this program
 _NOTHING: Final = (Code.FORMAT_UNRECOGNISED, Code.METADATA_MISSING, Code.FOLDER_EMPTY)
 
 
@@ -58,10 +59,12 @@ class _Run:
     progress: Callable[[ValidationProgress], None] | None
     examined: dict[str, int] = field(default_factory=dict)
     maps: dict[str, Any] = field(default_factory=dict)
+    shifts: dict[str, dict[str, tuple[tuple[str, float], ...]]] = field(default_factory=dict)
     images: list[str] = field(default_factory=list)  # paths of what opened
     levels: set[str] = field(default_factory=set)  # paths of arrays that belong to an image
     members: set[str] = field(default_factory=set)  # paths that a collection names, where something has to be
     others: set[str] = field(default_factory=set)  # paths of images and arrays that are none's level
+    said: set[str] = field(default_factory=set)  # why something does not open
     done: dict[str, int] = field(default_factory=dict)  # for progress
 
     def say(self, stage: str, what: str, done: int = 0, total: int = 0, unit: str = "") -> None:
@@ -169,6 +172,7 @@ def validate_in(
         examined=dict(sorted(run.examined.items())),
         links={f.rule: known(f.rule) for f in found.findings},
         maps=run.maps,
+        shifts=run.shifts,
     )
 
 
@@ -198,6 +202,7 @@ def _take_census(run: _Run, image: Image) -> Mapping[str, ObjectMap]:
     )
     run.walk.found.extend(counted.findings)
     run.count("objects", counted.keys)
+    run.count("absent objects", sum(c.absent for c in counted.counts.values()))
     run.count("bytes", counted.nbytes)
     run.maps |= counted.maps
     return counted.maps
@@ -258,12 +263,24 @@ def _walk(run: _Run, path: str) -> None:
             if visit.kind in (None, "group") and error.code in _NOTHING and visit.path not in run.members:
                 nothing = nothing or error  # a file or folder that is none of ours
                 continue
-            note_error(run.walk.found, visit.path, error)
+            _note(run, visit, error)
         except VoxariumError as error:
             run.walk.taken.add(visit.path)
-            note_error(run.walk.found, visit.path, error)
+            _note(run, visit, error)
     if nothing is not None and not run.walk.nodes and not run.walk.taken:
         raise nothing
+
+
+def _note(run: _Run, visit: Visit, error: VoxariumError) -> None:
+    """Add that something does not open; of a level only, what its image has not said yet."""
+    if not (_is_level(visit) and error.message in run.said):
+        note_error(run.walk.found, visit.path, error)
+    run.said.add(error.message)
+
+
+def _is_level(visit: Visit) -> bool:
+    """Tell whether an array is one that an image names: its own arrays are seen alone where the image does not open."""
+    return visit.kind == "array" and bool(visit.teller)
 
 
 def _open(run: _Run, visit: Visit) -> bool:
@@ -285,20 +302,27 @@ def _open(run: _Run, visit: Visit) -> bool:
             run.walk.add(path, visit)
         return False
     for image in _images(found):
-        single = len(image.levels) == 1 and not image.levels[0].path
-        run.count("arrays", len(image.levels))
-        if not single:
-            run.count("images")
-            for path in (resolved_key(image.path, level.path) for level in image.levels if "::" not in image.path):
-                run.levels.add(path)
-                run.walk.add(path, visit)
-        run.images.append(image.path)
-        run.others.add(image.path)
-        examine(run.walk.found, image)
+        _look_at(run, visit, image)
     if isinstance(found, Dataset):
         for key, error in found.problems.items():
             note_error(run.walk.found, f"{visit.path}/{key}" if visit.path else key, error)
     return True
+
+
+def _look_at(run: _Run, visit: Visit, image: Image) -> None:
+    run.count("arrays", len(image.levels))
+    if len(image.levels) > 1 or image.levels[0].path:
+        run.count("images")
+        for path in (resolved_key(image.path, level.path) for level in image.levels if "::" not in image.path):
+            run.levels.add(path)
+            run.walk.add(path, visit)
+    run.images.append(image.path)
+    run.others.add(image.path)
+    if not _is_level(visit):
+        examine(run.walk.found, image)
+        shifts = level_shifts(image)
+        if shifts:
+            run.shifts[image.path] = shifts
 
 
 def _stand_alone(found: Dataset) -> bool:

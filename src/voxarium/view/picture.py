@@ -227,7 +227,7 @@ def _write(draw: ImageDraw, place: tuple[float, float], text: str, font: Font, f
     left, top, _, _ = font.getbbox("u", anchor="ls")
     for i, letter in enumerate(text):
         if letter in "µμ":
-            x = place[0] + font.getlength(plain[:i]) + left
+            x = round(place[0] + font.getlength(plain[:i]) + left + 0.5)
             draw.line([(x, place[1] + top + 1), (x, place[1] - 0.45 * top)], fill=fill, width=1)
 
 

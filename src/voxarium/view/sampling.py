@@ -120,6 +120,12 @@ def frame_of(image: Picturable) -> Frame:
     elif any(axes[i].unit is not None for i in space):
         unit = None
     shape = image.level(0).shape
+    if 0 in shape:
+        raise InputError(
+            f"{image.name} has no voxels: its shape is {shape}",
+            code=Code.BOX_OUT_OF_BOUNDS,
+            fix="give an image that holds something",
+        )
     return Frame(
         space=tuple(space),
         channel=channel,

@@ -37,7 +37,7 @@ def channel_windows(info: ImageInfo, planes: list[NDArray[np.float32]]) -> list[
     windows = []
     for c in range(planes[0].shape[0]):
         hint = info.display.channels[c].window if c < len(info.display.channels) else None
-        if hint is not None and hint[1] > hint[0]:
+        if hint is not None and hint[1] > hint[0] and not _is_whole(hint, info.levels[0].array.dtype):
             windows.append((float(hint[0]), float(hint[1])))
             continue
         values = np.concatenate([p[c].ravel() for p in planes])
@@ -49,6 +49,14 @@ def channel_windows(info: ImageInfo, planes: list[NDArray[np.float32]]) -> list[
             low, high = min(0.0, 2.0 * low), max(0.0, 2.0 * low) or 1.0
         windows.append((low, high))
     return windows
+
+
+def _is_whole(window: tuple[float, float], dtype: np.dtype[Any]) -> bool:
+    """Tell whether a window is but the range of a wide type: what writers put where one has to be and none is known."""
+    if dtype.kind not in "iu" or dtype.itemsize == 1:
+        return False
+    limits = np.iinfo(dtype)
+    return window[0] <= float(limits.min) and window[1] >= float(limits.max)
 
 
 def channel_colors(info: ImageInfo, count: int) -> list[tuple[float, float, float]]:

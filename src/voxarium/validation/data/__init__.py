@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from voxarium.validation.data.relations import check_alignment
+from voxarium.validation.data.relations import check_alignment, level_shifts
 from voxarium.validation.data.rules import RULES
 from voxarium.validation.data.running import DataResult, check_data
 
-__all__ = ["RULES", "DataResult", "check_alignment", "check_data"]
+__all__ = ["RULES", "DataResult", "check_alignment", "check_data", "level_shifts"]

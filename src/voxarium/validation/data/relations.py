@@ -13,9 +13,10 @@ from voxarium.model.rules import Finding
 from voxarium.pyramid import Method
 from voxarium.validation.data.rules import RULES
 
-__all__ = ["Place", "check_alignment", "level_factors", "level_place", "stated_method"]
+__all__ = ["Place", "check_alignment", "level_factors", "level_place", "level_shifts", "stated_method"]
 
 _MOST_WINDOW: Final = 1 << 15
+_NEAR: Final = 0.01  # of a voxel of the level: nothing that anybody sees
 _SYNONYMS: Final = {
     "mean": Method.MEAN, "average": Method.MEAN, "averaging": Method.MEAN, "local mean": Method.MEAN,
     "mode": Method.MODE, "majority": Method.MODE, "stride": Method.STRIDE, "subsample": Method.STRIDE,
@@ -98,6 +99,22 @@ def check_alignment(image: Image) -> tuple[Finding, ...]:
     return tuple(sheet.findings)
 
 
+def level_shifts(image: Image) -> dict[str, tuple[tuple[str, float], ...]]:
+    """Return by axis how far each level is from where it should lie, in its own voxels; only axes where one is off."""
+    stride = stated_method(image) is Method.STRIDE
+    found = {}
+    for i, axis in enumerate(image.axes):
+        rows = [(image.levels[0].path, 0.0)]
+        for level in range(1, len(image.arrays)):
+            place = level_place(image, level)
+            if place is not None and place.ratio[i] > 0:
+                wanted = 0.0 if stride else (place.ratio[i] - 1) / 2
+                rows.append((image.levels[level].path, (place.moved[i] - wanted) / place.ratio[i]))
+        if any(abs(shift) > _NEAR for _, shift in rows):
+            found[axis.name] = tuple(rows)
+    return found
+
+
 def _check_order(image: Image, level: int, sheet: Sheet) -> bool:
     before, shape = image.arrays[level - 1].shape, image.arrays[level].shape
     if len(before) == len(shape) and all(m <= n for n, m in zip(before, shape, strict=True)):
@@ -140,8 +157,8 @@ def report_moved(
     """Report a level that does not lie where its method puts it; `measured`: the method was found from the voxels."""
     names = [a.name for a in image.axes]
     windows = tuple((r - 1) / 2 for r in place.ratio)
-    near = [abs(d - w) <= 0.01 * max(r, 1.0) for d, w, r in zip(place.moved, windows, place.ratio, strict=True)]
-    zero = [abs(d) <= 0.01 * max(r, 1.0) for d, r in zip(place.moved, place.ratio, strict=True)]
+    near = [abs(d - w) <= _NEAR * max(r, 1.0) for d, w, r in zip(place.moved, windows, place.ratio, strict=True)]
+    zero = [abs(d) <= _NEAR * max(r, 1.0) for d, r in zip(place.moved, place.ratio, strict=True)]
     if method is None:
         if all(near):
             return

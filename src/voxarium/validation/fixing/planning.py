@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,6 +20,7 @@ __all__ = ["PACKED", "Repair", "RepairPlan", "plan_repairs"]
 
 PACKED: Final = (".gz", ".br", ".zst")
 _LARGEST: Final = 64 << 20  # bytes of a document
+_INDENT: Final = re.compile(r"\A\s*[{\[]\r?\n([ \t]+)")  # of what is directly inside
 _ACTIONS: Final = ("set", REMOVED, "move", "unpack")
 
 
@@ -49,9 +52,7 @@ class Repair:
         """Return what changes, as a unified diff; for an object that gets another name, both names."""
         if self.to:
             return f"{'unpack' if self.unpack else 'rename'} {self.key} → {self.to}\n"
-        before, after = (
-            [] if raw is None else raw.decode("utf-8", "replace").splitlines() for raw in (self.before, self.after)
-        )
+        before, after = (_lines(raw) for raw in (self.before, self.after))
         lines = difflib.unified_diff(before, after, self.key, self.key, lineterm="", n=2)
         return "".join(f"{line}\n" for line in lines)
 
@@ -135,7 +136,7 @@ class _Planner:
     def repairs(self) -> tuple[Repair, ...]:
         found = list(self._moves.values())
         for key, document in self._documents.items():
-            after = _dumped(document.value)
+            after = _dumped(document.value, document.before)
             if document.places and after != document.before:
                 rules = tuple(document.rules)
                 found.append(Repair(key=key, rules=rules, before=document.before, after=after))
@@ -171,5 +172,29 @@ class _Planner:
         return _Document(before=raw, value=None if raw is None else json.loads(raw))
 
 
-def _dumped(value: Any) -> bytes:  # Any: JSON
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+def _lines(document: bytes | None) -> list[str]:
+    """Return a document as lines that can be compared: one that is a single line is laid out for that."""
+    text = "" if document is None else document.decode("utf-8", "replace")
+    if _is_one_line(text):
+        with contextlib.suppress(ValueError, RecursionError):
+            text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    return text.splitlines()
+
+
+def _is_one_line(text: str) -> bool:
+    return "\n" not in text.strip()
+
+
+def _dumped(value: Any, before: bytes | None) -> bytes:  # Any: JSON
+    """Return a document laid out as it was before, so that nothing changes but what is repaired."""
+    text = "" if before is None else before.decode("utf-8", "replace")
+    indent: str | int | None = 2
+    separators = None
+    if text and _is_one_line(text):
+        indent = None
+        separators = None if '": ' in text else (",", ":")
+    else:
+        found = _INDENT.search(text)
+        indent = 2 if found is None else found[1]
+    after = json.dumps(value, indent=indent, separators=separators, ensure_ascii=False, allow_nan=False)
+    return f"{after}\n".encode() if not text or text.endswith("\n") else after.encode()

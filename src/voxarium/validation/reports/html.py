@@ -10,7 +10,7 @@ from typing import Any, Final
 from voxarium.model.rules import Finding
 from voxarium.validation.registry import RuleSet, rule_named
 from voxarium.validation.report import LEVELS, Report
-from voxarium.validation.reports.pictures import LEGEND, map_picture
+from voxarium.validation.reports.pictures import LEGEND, map_picture, shift_picture
 
 __all__ = ["html_page"]
 
@@ -77,6 +77,8 @@ def _report(report: Report, sets: tuple[RuleSet, ...]) -> str:
             parts += [f"<h2>{title}</h2>", *_groups(chosen, report, sets, opened=count)]
     if not report.findings:
         parts.append("<p>Nothing is wrong.</p>")
+    if report.shifts:
+        parts += ["<h2>Where levels begin</h2>", _SHIFTED, *_shifts(report.shifts)]
     if report.maps:
         legend = " ".join(f'<span style="background: {c}"></span>{name}' for name, c in LEGEND.items())
         parts += ["<h2>Stored objects</h2>", f'<p class="legend">{legend}</p>', *_maps(report.maps)]
@@ -131,4 +133,20 @@ def _maps(maps: Mapping[str, Any]) -> list[str]:
         f"<figure>{map_picture(found.states)}<figcaption><code>{escape(key or '.')}</code></figcaption></figure>"
         for key, found in maps.items()
         if found.states is not None
+    ]
+
+
+_SHIFTED: Final = (
+    '<p class="facts">The first voxels of each level, the finest on top, each drawn equally wide. '
+    "All should begin at the line.</p>"
+)
+
+
+def _shifts(shifts: Mapping[str, Mapping[str, tuple[tuple[str, float], ...]]]) -> list[str]:
+    return [
+        f"<figure>{shift_picture(levels)}<figcaption><code>{escape(path or '.')}</code> along {escape(axis)}: "
+        f"{escape(', '.join(f'{name} {shift:+.3g}' for name, shift in levels[1:]))} voxels of the level"
+        "</figcaption></figure>"
+        for path, axes in [*shifts.items()][:_MOST]
+        for axis, levels in axes.items()
     ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from html import escape
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COLORS", "LEGEND", "map_picture"]
+__all__ = ["COLORS", "LEGEND", "map_picture", "shift_picture"]
 
 _SIDE: Final = 320  # pixels
 _CELLS: Final = 64  # along a side; more objects share a cell, which shows the worst of them
@@ -65,3 +67,33 @@ def _flattened(states: NDArray[Any]) -> NDArray[Any]:
 def _words(states: NDArray[Any]) -> str:
     total, absent, wrong = states.size, int(np.count_nonzero(states == 0)), int(np.count_nonzero(states > 1))
     return f"{total:,} objects, {absent:,} absent, {wrong:,} faulty"
+
+
+_VOXEL: Final = 64  # pixels that a voxel of any level is wide where levels are compared
+_ROW: Final = 26
+_MARGIN: Final = 1.5  # voxels: what is further away is drawn there
+
+
+def shift_picture(levels: Sequence[tuple[str, float]]) -> str:
+    """Return the first voxels of each level, each drawn equally wide, against the line where all should begin.
+
+    Parameters
+    ----------
+    levels : sequence of (str, float)
+        Path of a level, and how far it lies from where it should, in its own voxels.
+    """
+    start = (_MARGIN + 0.1) * _VOXEL
+    width, height = start + (3 + _MARGIN) * _VOXEL, _ROW * len(levels) + 4
+    drawn = []
+    for row, (_, shift) in enumerate(levels):
+        color = COLORS[1] if abs(shift) <= 0.01 else COLORS[3]
+        left = start + min(max(shift, -_MARGIN), _MARGIN) * _VOXEL
+        drawn += [
+            f'<rect x="{left + i * _VOXEL:.1f}" y="{row * _ROW + 4}" width="{_VOXEL - 2}" height="{_ROW - 6}" '
+            f'fill="{color}"/>'
+            for i in range(3)
+        ]
+    line = f'<path d="M{start:.1f} 0V{height}" stroke="currentColor" stroke-dasharray="3 3"/>'
+    words = escape(", ".join(f"{path}: {shift:+.3g}" for path, shift in levels))
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height}" role="img"'
+    return f'{head} aria-label="{words}"><title>{words}</title>{"".join(drawn)}{line}</svg>'

@@ -34,11 +34,14 @@ Kind = Literal["image", "label", "collection", "group"]
 
 @dataclass(frozen=True, slots=True)
 class CheckedGroup:
-    """What a group is, what is wrong with it, and what it names: paths below it, and what their check must know."""
+    """What a group is, what is wrong with it, and what it names: paths below it, and what their check must know.
+
+    Levels of an image are named without anything to know: they are arrays, whose own rules are those of Zarr.
+    """
 
     kind: Kind
     findings: tuple[Finding, ...]
-    below: tuple[tuple[str, Told], ...] = ()
+    below: tuple[tuple[str, Told | None], ...] = ()
 
 
 def check_group(facts: GroupFacts, around: Around, told: Told | None, *, deep: bool) -> CheckedGroup:
@@ -67,7 +70,8 @@ def check_group(facts: GroupFacts, around: Around, told: Told | None, *, deep: b
     check = _Check(facts, around, told, sheet, deep)
     check.storage(root, stated)
     kind = check.content(root)
-    return CheckedGroup(kind, _once(sheet.findings), tuple(check.below.items()))
+    levels = ((path, None) for path in check.levels)
+    return CheckedGroup(kind, _once(sheet.findings), (*check.below.items(), *levels))
 
 
 def check_plain_group(around: Around) -> CheckedGroup | None:
@@ -111,6 +115,7 @@ class _Check:
     def __init__(self, facts: GroupFacts, around: Around, told: Told | None, sheet: Sheet, deep: bool) -> None:
         self.facts, self.around, self.told, self.sheet, self.deep = facts, around, told, sheet, deep
         self.below: dict[str, Told] = {}
+        self.levels: tuple[str, ...] = ()
 
     # -- Zarr and versions
     def storage(self, root: Place, stated: str | None) -> None:
@@ -138,6 +143,7 @@ class _Check:
         """Check the attributes and, where that is wanted, what lies below; return what the group is."""
         told = self.told
         arrays = self._arrays() if self.deep else {}
+        self.levels = tuple(arrays)
         dtype = next((a.dtype for a in arrays.values() if a.zarr_format is not None), None)
         group = told.group if told is not None and told.group in ("labels", "well", "image", "ome") else None
         ome = check_place(root, group, around=None if told is None else told.version, dtype=dtype)
