@@ -131,7 +131,7 @@ def support_lists() -> str:
     once = {d.name: d for d in reversed(ours) if getattr(d, "listed", True)}
     written = {d.name for d in image_drivers() if "write" in d.capabilities}
     both = [f"[{n}]({d.spec_url})" for n, d in sorted(once.items()) if n in written]
-    read = [f"[{n}]({d.spec_url})" for n, d in sorted(once.items()) if n not in written]
+    read = [f"[{n}]({d.spec_url})" for n, d in sorted(once.items()) if n not in written and "read" in d.capabilities]
     return f"* **Read and written:** {' · '.join(both)}\n* **Read:** {' · '.join(read)}"
 
 

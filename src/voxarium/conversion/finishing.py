@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 from voxarium.conversion.finished import FinishedObject
 from voxarium.conversion.ledger import Ledger
-from voxarium.conversion.packaging import discard, package, packaging_driver
+from voxarium.conversion.packaging import archive, discard, package, packaging_driver
 from voxarium.conversion.plan import Plan
 from voxarium.conversion.target import Target, clear_partial, put_documents
 from voxarium.core.digests import Digester
 from voxarium.core.registry import writable_image_driver
+from voxarium.core.uri import open_target_store
 from voxarium.errors import StoreError
 from voxarium.model.protocols import ListableStore
 
@@ -23,7 +25,7 @@ def finish(plan: Plan, ledger: Ledger, target: Target) -> tuple[int, int]:
     Returns
     -------
     (int, int)
-        Number and bytes of documents; of formats that are one file, 1 and its size.
+        Number and bytes of documents; of targets that are one file, 1 and its size.
     """
     try:
         ledger.flush()
@@ -32,7 +34,8 @@ def finish(plan: Plan, ledger: Ledger, target: Target) -> tuple[int, int]:
         if target.file is not None:
             sizes = [_put_together(plan, target, target.file)]
         if target.take_objects is not None and target.file is not None:
-            target.take_objects(target.hierarchy, [FinishedObject(target.path, sizes[0], None)])
+            folder, name = os.path.split(target.file)
+            target.take_objects(open_target_store(folder), [FinishedObject(name, sizes[0], None)])
         elif target.take_objects is not None:
             made = {k: FinishedObject(k, len(data), None, **_digests(plan, data)) for k, data in documents if k}
             target.take_objects(target.store, [*(f for f in ledger.done.values() if f.size), *made.values()])
@@ -55,6 +58,6 @@ def _digests(plan: Plan, data: bytes) -> dict[str, bytes]:
 def _put_together(plan: Plan, target: Target, file: str) -> int:
     """Make one file of its parts; return its size."""
     driver = packaging_driver(writable_image_driver(plan.format))
-    if driver is None or not isinstance(target.store, ListableStore):  # pragma: no cover  `open_target` checked
-        raise TypeError("not a format that is one file")
-    return package(driver, target.store, "", file)
+    if not isinstance(target.store, ListableStore):  # pragma: no cover  `open_target` made it
+        raise TypeError("the parts of a file are in a folder")
+    return archive(target.store, file) if driver is None else package(driver, target.store, "", file)

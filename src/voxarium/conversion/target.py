@@ -20,7 +20,7 @@ from voxarium.core.image import Image
 from voxarium.core.journal import JOB_KEY
 from voxarium.core.opening import images_below, open_image
 from voxarium.core.registry import image_drivers, writable_array_driver, writable_image_driver
-from voxarium.core.uri import open_hierarchy, open_target_store
+from voxarium.core.uri import is_archive, open_hierarchy, open_target_store
 from voxarium.errors import Code, ExistsError, InputError, StoreError, VoxariumError
 from voxarium.model.copies import CopyingDriver
 from voxarium.model.protocols import ListableStore, ResumableStore, WritableArrayDriver, WritableStore
@@ -42,7 +42,7 @@ __all__ = [
 class Target:
     """Where an image goes: its own store, and the hierarchy around it, where listings may need an entry.
 
-    `file` is given for formats that are one file: the store then holds its parts, beside it, and `path` is its name.
+    `file` is given for targets that are one file: the store then holds its parts, beside it, and `path` is its name.
     `take_objects` is told what an image consists of, before its ledger is forgotten: if it fails, the job resumes.
     """
 
@@ -67,11 +67,15 @@ def open_target(uri: str | os.PathLike[str], format: str = DEFAULT_FORMAT, **opt
         If nothing can be written there.
     """
     convention = writable_image_driver(format)
-    if packaging_driver(convention) is not None:
+    one_file = packaging_driver(convention) is not None
+    if one_file or is_archive(uri):
         address = os.fspath(uri)
-        check_suffix(convention, address)
+        if one_file:
+            check_suffix(convention, address)
         store = open_target_store(parts_address(address), **options)
         file = os.path.abspath(address.removeprefix("file://").rstrip("/"))
+        if not one_file:
+            return Target(store, store, "", file)  # an archive is a place of its own, whatever is beside it
         folder, name = os.path.split(file)
         return Target(store, open_target_store(folder, **options), name, file)
     expanded = getattr(convention, "expanded", None)  # an address that leaves out what usually follows

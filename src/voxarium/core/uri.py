@@ -33,6 +33,11 @@ _OBJECTS: Final = ("s3", "gs", "gcs", "az", "azure", "abfs", "abfss")
 _FILES: Final = (".gz", ".bz2", ".xml", ".toml", ".conf", ".mat", ".ilp", ".n5h5", *reference_files.SUFFIXES)
 
 
+def is_archive(uri: str | os.PathLike[str]) -> bool:
+    """Tell whether an address is that of an archive file (``.zip``, ``.ozx``), or of something inside one."""
+    return os.fspath(uri).split("::")[0].rstrip("/").lower().endswith(_ARCHIVES)
+
+
 @dataclass(frozen=True, slots=True)
 class Location:
     """A parsed URI.
