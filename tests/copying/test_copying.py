@@ -385,6 +385,9 @@ def test_an_archive_file_is_unpacked_unless_it_stays_one(image, tmp_path):
     assert copy(tmp_path / "em.ozx", tmp_path / "other.ozx").ok
     assert (tmp_path / "other.ozx").read_bytes() == (tmp_path / "em.ozx").read_bytes()
     assert copy(f"{tmp_path}/em.ozx::/s1", tmp_path / "level.zarr").ok
+    with pytest.raises(InputError, match="archive by its name") as caught:
+        copy(tmp_path / "out.zarr", tmp_path / "third.ozx")
+    assert "convert" in caught.value.fix and not (tmp_path / "third.ozx").exists()
     assert objects(tmp_path / "level.zarr") == objects(image / "s1")
 
 

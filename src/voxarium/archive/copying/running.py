@@ -19,7 +19,7 @@ from voxarium.archive.copying.options import CopyOptions
 from voxarium.archive.copying.order import is_sequential, rank
 from voxarium.archive.copying.partial import narrow
 from voxarium.archive.copying.report import CopyPlan, CopyReport
-from voxarium.archive.copying.sources import CopySource, is_archive, open_copy_source
+from voxarium.archive.copying.sources import CopySource, open_copy_source
 from voxarium.archive.copying.targets import CopyTarget, existing_target, open_copy_target, refuse_overlap
 from voxarium.archive.manifests import (
     HashingProgress,
@@ -32,7 +32,8 @@ from voxarium.archive.trees import Listing, existing, object_exists, write_objec
 from voxarium.archive.verify.report import Problem
 from voxarium.core.executor import Cancel, ThreadExecutor
 from voxarium.core.pools import cpu_count
-from voxarium.errors import Code, ConflictError, InterruptedJobError, StoreError
+from voxarium.core.uri import is_archive
+from voxarium.errors import Code, ConflictError, InputError, InterruptedJobError, StoreError
 from voxarium.model.protocols import ReadableStore, WritableStore
 from voxarium.spec.manifest import Strings, dump_manifest, format_root
 
@@ -154,10 +155,16 @@ class _Job:
     def open(cls, source: Source, target: Target, options: CopyOptions) -> _Job:
         """Look at source and target, and refuse what cannot be done."""
         options.check()
-        as_file = isinstance(target, (str, os.PathLike)) and is_archive(os.fspath(target))
+        as_file = isinstance(target, (str, os.PathLike)) and is_archive(target)
         found = open_copy_source(source, options, as_file=as_file)
         narrow(found, options)
         place = open_copy_target(target, found.tree.file)
+        if as_file and not place.file:
+            raise InputError(
+                f"a folder cannot be copied to {place.uri}, which is an archive by its name",
+                code=Code.URI_INVALID,
+                fix="write an archive with voxarium convert, or copy to a folder",
+            )
         if place.file:
             found.listing = Listing(Strings.of([place.file]), found.listing.sizes)
         refuse_overlap(found.tree, place)

@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +21,12 @@ from voxarium.archive.trees import Listing, Tree, is_temporary, object_exists, o
 from voxarium.core.journal import JOB_FOLDER, JOB_KEY
 from voxarium.core.release_store import ReleaseStore, open_release_store
 from voxarium.core.releases import has_releases, iter_releases, release_manifest
-from voxarium.core.uri import open_release_of, open_source_store, parse_uri
+from voxarium.core.uri import is_archive, open_release_of, open_source_store, parse_uri
 from voxarium.errors import Code, ConflictError, NotFoundError, VoxariumError
 from voxarium.model.protocols import ReadableStore
 from voxarium.spec.manifest import Manifest, Strings, matching
 
-__all__ = ["CopySource", "is_archive", "open_copy_source"]
-
-_ARCHIVES: Final = (".zip", ".ozx")
+__all__ = ["CopySource", "open_copy_source"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,11 +103,6 @@ class CopySource:
         self.listing = Listing(Strings.of(keys[i] for i in order), sizes[order])
         self.sha256 = np.concatenate([self.sha256, np.zeros((len(new), 32), np.uint8)])[order]
         self.known = np.concatenate([self.known, np.zeros(len(new), np.bool_)])[order]
-
-
-def is_archive(uri: str) -> bool:
-    """Tell whether an address is that of an archive file, such as an ``.ozx``."""
-    return uri.lower().endswith(_ARCHIVES)
 
 
 def open_copy_source(
