@@ -63,6 +63,16 @@ def test_several_addresses_share_one_verdict(tmp_path, capsys):
     assert {f["uri"].rpartition("/")[2] for f in report["findings"]} == {"bad"}
 
 
+def test_an_address_that_cannot_be_opened_does_not_hide_the_others(tmp_path, capsys):
+    bad = stored(tmp_path / "bad", "image", "s1/zarr.json#/codecs = []")
+    code, report = asked(capsys, tmp_path / "nothing", bad)
+    assert code == 2 and not report["valid"] and report["findings"]
+    (error,) = report["errors"]
+    assert error["uri"].endswith("nothing") and error["code"] == "path-missing" and error["fix"]
+    assert asked(capsys, tmp_path / "nothing")[0] == 2
+    assert asked(capsys, tmp_path / "nothing", tmp_path / "neither")[0] == 2
+
+
 def test_a_folder_of_anything_is_searched(tmp_path, capsys):
     stored(tmp_path / "a" / "deep" / "em.zarr", "image")
     stored(tmp_path / "b.zarr", "array")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -114,27 +114,45 @@ def validate(
         checked = partial(
             run, depth=depth.value, profile=profile.value, sample=part, threads=threads, progress=bar.update
         )
-        reports = _reports(uris, checked, as_json=as_json)
+        reports, refused = _reports(uris, checked, as_json=as_json)
     if fix:
-        show_fixes(uris, reports, apply=apply, as_json=as_json, quiet=quiet)
+        show_fixes([u for u in uris if u not in refused], reports, apply=apply, as_json=as_json, quiet=quiet)
+        _end(refused, as_json=as_json)
         return
     write_files(reports, html=html, sarif=sarif, junit=junit)
     if as_json:
-        print_json(merged_json(reports))
+        print_json(merged_json(reports, refused))
     elif not quiet:
         for report in reports:
             print_report(report)
+    _end(refused, as_json=as_json)
     if not all(report.valid for report in reports):
         raise typer.Exit(1)
 
 
-def _reports(uris: list[str], checked: Callable[[str], Report], *, as_json: bool) -> list[Report]:
-    """Return a report for each address; what cannot be checked at all ends the program with 2."""
-    try:
-        return [checked(uri) for uri in uris]
-    except VoxariumError as error:
-        print_error(error, as_json=as_json)
-        raise typer.Exit(2) from error
+def _reports(
+    uris: list[str], checked: Callable[[str], Report], *, as_json: bool
+) -> tuple[list[Report], dict[str, VoxariumError]]:
+    """Return the reports, and why other addresses could not be checked; where none could, the program ends with 2."""
+    reports, refused = [], {}
+    for uri in uris:
+        try:
+            reports.append(checked(uri))
+        except VoxariumError as error:
+            refused[uri] = error
+    if not reports:
+        for why in list(refused.values())[: 1 if as_json else None]:  # JSON is one document
+            print_error(why, as_json=as_json)
+        raise typer.Exit(2)
+    return reports, refused
+
+
+def _end(refused: Mapping[str, VoxariumError], *, as_json: bool) -> None:
+    """End the program with 2 where an address could not be checked, and say why; JSON has said it."""
+    for error in () if as_json else refused.values():
+        print_error(error, as_json=False)
+    if refused:
+        raise typer.Exit(2)
 
 
 def _answered(uris: list[str], profile: ProfileName, *, dingus: bool, array_path: str | None) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from voxarium.cli.printing import print_json, printable, say
-from voxarium.errors import Code, StoreError
+from voxarium.cli.printing import error_json, print_json, printable, say
+from voxarium.errors import Code, StoreError, VoxariumError
 
 if TYPE_CHECKING:
     from voxarium.model.rules import Finding, Rule
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["merged_json", "print_report", "print_rule", "write_files"]
 
 _MOST: Final = 10  # findings of one rule that are printed
+_NONE: Final[Mapping[str, VoxariumError]] = MappingProxyType({})
 _STYLES: Final = {"must": "bold red", "should": "yellow", "quality": "cyan"}
 
 
-def merged_json(reports: Sequence[Report]) -> dict[str, Any]:
-    """Return one report as it is, several under one verdict with findings that name their address."""
-    if len(reports) == 1:
+def merged_json(reports: Sequence[Report], refused: Mapping[str, VoxariumError] = _NONE) -> dict[str, Any]:
+    """Return one report as it is, several under one verdict with findings that name their address.
+
+    Addresses that could not be checked are under ``errors``; nothing is valid then.
+    """
+    if len(reports) == 1 and not refused:
         return reports[0].to_json()
     counts: dict[str, int] = {}
     findings: list[dict[str, Any]] = []
@@ -32,7 +37,15 @@ def merged_json(reports: Sequence[Report]) -> dict[str, Any]:
             counts[level] = counts.get(level, 0) + n
         findings += [{"uri": report.uri, **report.finding_json(f)} for f in report.findings]
     valid = all(report.valid for report in reports)
-    return {"valid": valid, "uris": [r.uri for r in reports], "counts": counts, "findings": findings}
+    document: dict[str, Any] = {
+        "valid": valid and not refused,
+        "uris": [r.uri for r in reports],
+        "counts": counts,
+        "findings": findings,
+    }
+    if refused:
+        document["errors"] = [{"uri": uri, **error_json(error)} for uri, error in refused.items()]
+    return document
 
 
 def write_files(reports: Sequence[Report], *, html: Path | None, sarif: Path | None, junit: Path | None) -> None:
