@@ -116,7 +116,7 @@ def test_a_release_must_be_named_and_be_there(brain, tmp_path):
         exported(brain, tmp_path / "out", "files")
     with pytest.raises(NotFoundError):
         exported(f"{brain}@v9", tmp_path / "out", "files")
-    with pytest.raises(UnsupportedError, match="no export driver"):
+    with pytest.raises(InputError, match="no export driver"):
         exported(f"{brain}@v1.0", tmp_path / "out", "tar")
 
 

@@ -93,7 +93,8 @@ def values(schema):
     if "enum" in schema:
         return st.one_of(st.sampled_from(schema["enum"]).map(str), odd)
     if schema["type"] == "integer":
-        return st.one_of(st.integers(schema["minimum"], schema["maximum"]).map(str), st.integers(0, 9).map(str), odd)
+        within = st.integers(schema["minimum"], schema.get("maximum"))
+        return st.one_of(within.map(str), st.integers(0, 9).map(str), odd)
     if schema["type"] == "array":
         return st.one_of(st.sampled_from(ADDRESSES), odd)
     return odd
