@@ -6,6 +6,7 @@ import os
 import queue
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -113,20 +114,20 @@ def bright() -> Callable[[np.ndarray, np.ndarray], tuple[float, ...]]:
     return measure
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Return a browser without a screen."""
+GRAPHICS = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
+
+
+@contextmanager
+def chromium(*arguments: str) -> Iterator[Any]:
+    """Start a browser without a screen, or skip the test where there is none."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium, which steers the browser, is not installed")
-    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    binary = next(filter(None, map(shutil.which, _CHROMIUM)), None)
     driver = shutil.which("chromedriver")
     if binary is None or driver is None:
         pytest.skip("no chromium with chromedriver on this machine")
     options = webdriver.ChromeOptions()
     options.binary_location = binary
-    for argument in (
-        "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1000,800", "--use-gl=angle",
-        "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", "--hide-scrollbars",
-    ):  # fmt: skip
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", *arguments):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -137,3 +138,10 @@ def browser() -> Iterator[Any]:
             yield started
         finally:
             started.quit()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Return a browser without a screen."""
+    with chromium("--window-size=1000,800", *GRAPHICS, "--hide-scrollbars") as started:
+        yield started

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,8 @@ import numpy as np
 import pytest
 
 import voxarium
+
+from .conftest import chromium
 
 DATA = np.random.default_rng(3).integers(0, 255, (12, 40, 61), np.uint8)
 
@@ -33,24 +34,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Return a browser without a screen."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium, which steers the browser, is not installed")
-    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("no chromium with chromedriver on this machine")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,1000"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("SE_OFFLINE", "true")  # it would look for drivers to download
-        monkeypatch.setenv("SE_AVOID_STATS", "true")
-        started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-        try:
-            yield started
-        finally:
-            started.quit()
+    with chromium("--window-size=1200,1000") as started:
+        yield started
 
 
 def loaded(browser: Any, address: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,8 @@ import numpy as np
 import pytest
 
 import voxarium
+
+from .conftest import GRAPHICS, chromium
 
 PATIENCE = 60
 DATA = np.full((12, 40, 61), 20, np.uint8)
@@ -45,27 +46,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, st
 @pytest.fixture
 def browser() -> Iterator[Any]:
     """Return a browser without a screen, and without cookies."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium, which steers the browser, is not installed")
-    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("no chromium with chromedriver on this machine")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in (
-        "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1000,800", "--use-gl=angle",
-        "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", "--hide-scrollbars",
-    ):  # fmt: skip
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("SE_OFFLINE", "true")  # it would look for drivers to download
-        monkeypatch.setenv("SE_AVOID_STATS", "true")
-        started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-        try:
-            yield started
-        finally:
-            started.quit()
+    with chromium("--window-size=1000,800", *GRAPHICS, "--hide-scrollbars") as started:
+        yield started
 
 
 def until(check: Any, browser: Any) -> None:

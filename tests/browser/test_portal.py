@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,8 @@ import numpy as np
 import pytest
 
 import voxarium
+
+from .conftest import chromium
 
 WIDE = {"width": 1400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
@@ -93,25 +94,9 @@ def url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def started() -> Iterator[Any]:
     """Return a browser without a screen."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium, which steers the browser, is not installed")
-    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("no chromium with chromedriver on this machine")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("SE_OFFLINE", "true")  # it would look for drivers to download
-        monkeypatch.setenv("SE_AVOID_STATS", "true")
-        browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    with chromium() as browser:
         browser.set_script_timeout(60)
-        try:
-            yield browser
-        finally:
-            browser.quit()
+        yield browser
 
 
 @pytest.fixture
