@@ -23,7 +23,6 @@ __all__ = ["Plan", "PlannedLevel", "Selection", "Task", "choose_block", "reread_
 
 # What a thread turns from raw to stored per second, roughly, for estimates only (docs/performance.md).
 _NOMINAL_RATE: Final = 350e6
-_BLOCK_BYTES: Final = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,8 +307,10 @@ def choose_block(
     shape: tuple[int, ...],
     unit: tuple[int, ...],
     source_chunk: tuple[int, ...],
+    *,
     itemsize: int,
     budget: int,
+    wished: int,
 ) -> tuple[int, ...]:
     """Choose the region one task reads: whole units of the target, whole chunks of the source where memory allows.
 
@@ -321,8 +322,8 @@ def choose_block(
         Smallest block, a multiple of the target's chunk and of the first factors.
     source_chunk : tuple of int
         Chunks of the source, in target order.
-    itemsize, budget : int
-        Bytes per voxel; bytes one block may take.
+    itemsize, budget, wished : int
+        Bytes per voxel; bytes one block may take; bytes up to which a block is made larger than it must be.
     """
     extent = tuple(-(-n // u) * u if n else u for n, u in zip(shape, unit, strict=True))
     wanted = tuple(min(math.lcm(u, c), e) for u, c, e in zip(unit, source_chunk, extent, strict=True))
@@ -332,7 +333,7 @@ def choose_block(
         axis = max(range(len(block)), key=lambda i: block[i] / unit[i])
         block[axis] = unit[axis] * max(1, block[axis] // unit[axis] // 2)
     # Too small: grow towards the source's own long rows first, then towards a cube.
-    target = min(_BLOCK_BYTES, budget)
+    target = min(wished, budget)
     while True:
         able = [i for i in range(len(block)) if block[i] < extent[i] and math.prod(block) * itemsize * 2 <= target]
         if not able:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,12 +25,16 @@ from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArraySpec, ImageInfo, LevelInfo, Role
 from voxarium.model.protocols import PayloadDriver, WritableArrayDriver, WritableImageDriver
 from voxarium.model.transforms import Transform
-from voxarium.pyramid import Method, check_method, default_method, level_shape, level_transform, plan_factors
+from voxarium.pyramid import check_method, default_method, level_shape, level_transform, plan_factors
 
 __all__ = ["plan"]
 
 _Kind = tuple[tuple[Axis, ...], Role, str]  # axes in target order, role, method
 
+# Raw and encoded voxels of a small block stay in a processor's cache between one step and the next. A large one asks
+# for more at a time.
+_SMALL_BLOCK: Final = 4 << 20
+_LARGE_BLOCK: Final = 16 << 20
 _TYPE_ORDER = {"time": 0, "channel": 1, "space": 3}
 
 
@@ -99,13 +103,13 @@ def plan(
     levels = _levels((convention, container), selection, kind, steps=steps, transforms=held, options=options)
     image = _image_info(source, options, kind, levels=levels, transforms=held, placed=placed, target_name=target_name)
     convention.check(image, version)
-    address = "/".join((source.store.uri, source.path)).rstrip("/").rsplit("/", 1)[-1]
-    told = (target_name, address, address.split(".")[0])
+    told = _names_told(source, target_name)
     losses = find_losses(source.info, wanted, image, holds, left=placed.left, turned=placed.turned, told=told)
     notes.extend(reader_warnings(dtype.name, role, holds))
     source_chunk = tuple(source.arrays[0].info.chunk_shape[p] for p in permutation)
-    block = _block(levels, source_chunk, options, method)
-    levels = (replace(levels[0], cell=block), *levels[1:])
+    passing = _can_pass_through(source, selection, container, levels[0], exact=options.codec is not None)
+    block = _block(levels, source_chunk, options, large=passing or source.store.concurrency > 1)
+    levels = _grown_cells(levels, block)
     first = tuple(selection.crop.origin[p] for p in permutation)
     finest = source.arrays[0].info
     reread = 1.0 if finest.contiguous else reread_factor(selection.shape, block, source_chunk, first)
@@ -120,7 +124,7 @@ def plan(
         image=image,
         method=str(method),
         ignore_zero=options.ignore_zero,
-        pass_through=_can_pass_through(source, selection, container, levels[0], exact=options.codec is not None),
+        pass_through=passing,
         block=block,
         reread=reread,
         source_chunks=ChunkGrid(selection.crop.shape, source.arrays[0].info.chunk_shape).size,
@@ -131,6 +135,12 @@ def plan(
         losses=losses,
         notes=tuple(notes),
     )
+
+
+def _names_told(source: Image, target_name: str) -> tuple[str, ...]:
+    """Return names that the image may have without anybody having given it one."""
+    address = "/".join((source.store.uri, source.path)).rstrip("/").rsplit("/", 1)[-1]
+    return target_name, address, address.split(".")[0]
 
 
 def _source_notes(source: Image, block: tuple[int, ...], source_chunk: tuple[int, ...], reread: float) -> Iterator[str]:
@@ -346,11 +356,24 @@ def _largest_stated(source: ImageInfo, role: Role, dtype: np.dtype[Any]) -> int 
 
 
 def _block(
-    levels: tuple[PlannedLevel, ...], source_chunk: tuple[int, ...], options: ConvertOptions, method: Method
+    levels: tuple[PlannedLevel, ...], source_chunk: tuple[int, ...], options: ConvertOptions, *, large: bool
 ) -> tuple[int, ...]:
     finest = levels[0]
     budget = max(options.memory // (2 * (cpu_count() + 1)), 1)
-    return choose_block(finest.info.shape, finest.cell, source_chunk, finest.info.dtype.itemsize, budget)
+    shape, itemsize = finest.info.shape, finest.info.dtype.itemsize
+    wished = _LARGE_BLOCK if large else _SMALL_BLOCK
+    return choose_block(shape, finest.cell, source_chunk, itemsize=itemsize, budget=budget, wished=wished)
+
+
+def _grown_cells(levels: tuple[PlannedLevel, ...], block: tuple[int, ...]) -> tuple[PlannedLevel, ...]:
+    """Let cells of coarser levels be as large as what one cell below becomes: fewer of them, each taken at once."""
+    grown = [replace(levels[0], cell=block)]
+    for level in levels[1:]:
+        below = grown[-1].cell
+        parts = (-(-b // f) for b, f in zip(below, level.factors, strict=True))
+        cell = tuple(-(-n // unit) * unit for n, unit in zip(parts, level.cell, strict=True))
+        grown.append(replace(level, cell=cell))
+    return tuple(grown)
 
 
 def _can_pass_through(

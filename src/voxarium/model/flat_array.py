@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -119,25 +120,26 @@ class FlatArray:
         self.read(store, path, box, out)
         return out
 
-    def _runs(self, box: Box, lead: int) -> Iterator[tuple[tuple[int, ...], int]]:
-        """Yield (index into the box along the leading axes, byte offset) of every contiguous run."""
-        strides = [self.dtype.itemsize] * len(self.shape)
-        for i in reversed(range(len(self.shape) - 1)):
-            strides[i] = strides[i + 1] * self.shape[i + 1]
-        base = self.byte_offset + sum(o * s for o, s in zip(box.origin, strides, strict=True))
-        for index in itertools.product(*(range(n) for n in box.shape[:lead])):
-            yield index, base + sum(i * s for i, s in zip(index, strides, strict=False))
+    def _run_starts(self, box: Box, lead: int) -> list[int]:
+        """Return the byte offsets of all contiguous runs of a box, in C order of its leading axes."""
+        starts = np.array([self.byte_offset], np.int64)
+        stride = self.dtype.itemsize * math.prod(self.shape)
+        for i, n in enumerate(self.shape):
+            stride //= max(1, n)
+            starts += box.origin[i] * stride
+            if i < lead:
+                starts = (starts[:, None] + np.arange(box.shape[i], dtype=np.int64) * stride).ravel()
+        return [int(start) for start in starts]
 
     def _read_runs(self, store: FileStore, path: str, box: Box, out: NDArray[Any], lead: int) -> None:
         with store.open_file(path) as file:
-            for index, start in self._runs(box, lead):
-                view = memoryview(out[_at(index)].reshape(-1).view(np.uint8))
-                file.seek(start)
+            handle = file.fileno()
+            for view, start in zip(_runs(out, lead), self._run_starts(box, lead), strict=True):
                 while view.nbytes:
-                    count = file.readinto(view)  # type: ignore[attr-defined]  # BinaryIO does not name it
+                    count = os.preadv(handle, (view,), start)
                     if not count:
-                        raise truncated(place(store, path), file.tell(), self.stop)
-                    view = view[count:]
+                        raise truncated(place(store, path), start, self.stop)
+                    start, view = start + count, view[count:]
 
     def _read_mapped(self, store: FileStore, path: str, local: str, box: Box, out: NDArray[Any]) -> None:
         # A map of its own per call: unmapping gives the pages back, so memory stays at what is being read.
@@ -153,12 +155,14 @@ class FlatArray:
         shape = box.shape[lead:]
         length = math.prod(shape) * self.dtype.itemsize
         count = max(1, min(_RANGES_AT_ONCE, _BYTES_AT_ONCE // length))
-        runs = self._runs(box, lead)
-        while batch := list(itertools.islice(runs, count)):
-            parts = store.get_ranges(path, [ByteRange(start, length) for _, start in batch])
+        starts = self._run_starts(box, lead)
+        places = itertools.product(*map(range, box.shape[:lead]))
+        for at in range(0, len(starts), count):
+            batch = starts[at : at + count]
+            parts = store.get_ranges(path, [ByteRange(start, length) for start in batch])
             if parts is None:
                 raise gone(store, path)
-            for (index, start), part in zip(batch, parts, strict=True):
+            for start, part, index in zip(batch, parts, places, strict=False):
                 if memoryview(part).nbytes != length:
                     raise truncated(place(store, path), start + memoryview(part).nbytes, self.stop)
                 out[_at(index)] = np.frombuffer(memoryview(part), self.dtype).reshape(shape)
@@ -186,6 +190,17 @@ def whole_slabs(layout: FlatArray) -> tuple[tuple[int, ...], Iterator[tuple[tupl
             yield (index if layout.order == "C" else index[::-1]), layout.byte_offset + number * nbytes, nbytes
 
     return (tuple(chunk) if layout.order == "C" else tuple(chunk[::-1])), places()
+
+
+def _runs(out: NDArray[Any], lead: int) -> Iterator[memoryview]:
+    """Yield the bytes of the contiguous parts of an array, one for each index of its leading axes, in C order."""
+    if out.flags.c_contiguous:
+        whole = out.reshape(-1).view(np.uint8).data
+        length = len(whole) // math.prod(out.shape[:lead])
+        yield from (whole[at : at + length] for at in range(0, len(whole), length))
+        return
+    for index in itertools.product(*map(range, out.shape[:lead])):
+        yield out[_at(index)].reshape(-1).view(np.uint8).data
 
 
 def _copy(out: NDArray[Any], source: NDArray[Any]) -> None:
