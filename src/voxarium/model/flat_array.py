@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -133,13 +132,13 @@ class FlatArray:
 
     def _read_runs(self, store: FileStore, path: str, box: Box, out: NDArray[Any], lead: int) -> None:
         with store.open_file(path) as file:
-            handle = file.fileno()
             for view, start in zip(_runs(out, lead), self._run_starts(box, lead), strict=True):
+                file.seek(start)
                 while view.nbytes:
-                    count = os.preadv(handle, (view,), start)
+                    count = file.readinto(view)  # type: ignore[attr-defined]  # BinaryIO does not name it
                     if not count:
-                        raise truncated(place(store, path), start, self.stop)
-                    start, view = start + count, view[count:]
+                        raise truncated(place(store, path), file.tell(), self.stop)
+                    view = view[count:]
 
     def _read_mapped(self, store: FileStore, path: str, local: str, box: Box, out: NDArray[Any]) -> None:
         # A map of its own per call: unmapping gives the pages back, so memory stays at what is being read.
