@@ -24,7 +24,12 @@ CASES: dict[str, tuple[Callable[[Path, Path], Any], dict[str, Any]]] = {}
 
 
 def case(name: str, **meta: Any) -> Callable[[Callable[[Path, Path], Any]], Callable[[Path, Path], Any]]:
-    """Register `function(data, work)`; it returns (run, before, after) or a finished dictionary."""
+    """Register `function(data, work)`; it returns (run, before, after) or a finished dictionary.
+
+    What writes a lot should say ``rehearse=True``: it is run once before it is measured. A virtual machine's host takes
+    free memory back within seconds, and giving it again costs up to 2 s a gigabyte, which would drown what is measured.
+    Memory that the last run's files took is at hand, if `before` removes them and nothing else happens in between.
+    """
 
     def register(function: Callable[[Path, Path], Any]) -> Callable[[Path, Path], Any]:
         CASES[name] = (function, meta)
@@ -90,26 +95,6 @@ def tensorstore_spec(path: Path, chunk: int, shard: int | None) -> dict[str, Any
     }
 
 
-_TOUCH = """
-import mmap
-held = []
-for _ in range({gigabytes}):
-    held.append(mmap.mmap(-1, 1 << 30))
-    for page in range(0, 1 << 30, 4096):
-        held[-1][page] = 1
-"""
-
-
-def warm_memory(gigabytes: int = 3) -> None:
-    """Make a virtual machine hold enough memory, so that no case pays for getting it from the host.
-
-    Free pages are given back after seconds; getting them anew costs up to 2 s a gigabyte, which would drown what is
-    measured. Done in a process of its own, so that it does not count as memory of the case.
-    """
-    code = _TOUCH.format(gigabytes=gigabytes)
-    subprocess.run([sys.executable, "-c", code], check=False)
-
-
 def busy() -> float:
     """Return non-idle processor seconds of the whole machine."""
     fields = [int(x) for x in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
@@ -133,6 +118,9 @@ def _child(name: str, data: Path, work: Path, repeat: int) -> dict[str, Any]:
         return {"case": name, **found, "rss_mb": round(peak_mb())}
     run, before, after = (*found, None, None)[:3] if isinstance(found, tuple) else (found, None, None)
     walls, cores, others = [], [], []
+    if meta.get("rehearse"):
+        before()
+        run()
     for _ in range(meta.get("repeat", repeat)):
         if before:
             before()

@@ -7,13 +7,12 @@ sharded (gzip) and not.
 from __future__ import annotations
 
 import itertools
-import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import anonymous_mb, case, main, tensorstore_spec, tree, warm_memory, wipe
+from common import anonymous_mb, case, main, tensorstore_spec, tree, wipe
 
 warnings.filterwarnings("ignore")
 CROP = 512
@@ -72,31 +71,21 @@ def precomputed(data: Path, sharded: bool) -> Path:
 def to_ome_zarr(sharded: bool) -> None:
     kind = "sharded" if sharded else "plain"
 
-    @case(f"precomputed {kind} → OME-Zarr, 5 levels/voxarium", voxels=1024**3)
+    @case(f"precomputed {kind} → OME-Zarr, 5 levels/voxarium", voxels=1024**3, rehearse=True)
     def ours(data: Path, work: Path):
         import voxarium
 
         source, out = precomputed(data, sharded), work / "out"
         options = {"chunk": 64, "shard": 512, "levels": 5, "codec": "zstd:1", "threads": 2}
 
-        def before() -> None:
-            wipe(out)
-            os.sync()
-            warm_memory()
+        return lambda: voxarium.convert(source, out, **options), lambda: wipe(out), lambda: {"files": tree(out)[0]}
 
-        return lambda: voxarium.convert(source, out, **options), before, lambda: {"files": tree(out)[0]}
-
-    @case(f"precomputed {kind} → OME-Zarr, 5 levels/tensorstore", voxels=1024**3)
+    @case(f"precomputed {kind} → OME-Zarr, 5 levels/tensorstore", voxels=1024**3, rehearse=True)
     def theirs(data: Path, work: Path):
         import tensorstore as ts
 
         source, out = precomputed(data, sharded), work / "out"
         context = ts.Context({"data_copy_concurrency": {"limit": 2}, "file_io_sync": False})
-
-        def before() -> None:
-            wipe(out)
-            os.sync()
-            warm_memory()
 
         def run() -> None:
             volume = ts.open(
@@ -120,7 +109,7 @@ def to_ome_zarr(sharded: bool) -> None:
                     future.result()
                 finer = target
 
-        return run, before
+        return run, lambda: wipe(out)
 
 
 to_ome_zarr(True)
