@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -152,7 +153,9 @@ class Engine:
     def _read(self, box: Box) -> NDArray[Any]:
         """Read a block in target order and type, contiguous."""
         selection = self._plan.selection
-        raw = self._source.read(selection.source_box(box), threads=1).transpose(selection.permutation)
+        region = selection.source_box(box)
+        raw = self._source.read(region, out=self._block_scratch(region.shape), threads=1)
+        raw = raw.transpose(selection.permutation)
         if raw.dtype != selection.dtype:
             raw = cast_voxels(raw, selection.dtype, lossy=selection.lossy, origin=box.origin)
         return np.ascontiguousarray(raw)
@@ -208,6 +211,14 @@ class Engine:
                 continue
             payload = self._driver.encode(info, chunk)
             yield index, payload if isinstance(payload, bytes) else bytes(payload)
+
+    def _block_scratch(self, shape: Index) -> NDArray[Any]:
+        """Return memory for one block; the system need not find and clear it anew each time."""
+        size = math.prod(shape)
+        kept: NDArray[Any] | None = getattr(self._scratch, "block", None)
+        if kept is None or kept.size < size:
+            kept = self._scratch.block = np.empty(size, self._source.dtype)
+        return kept[:size].reshape(shape)
 
     def _chunk_scratch(self, shape: Index, dtype: np.dtype[Any]) -> NDArray[Any]:
         kept: NDArray[Any] | None = getattr(self._scratch, "chunk", None)

@@ -19,7 +19,7 @@ from voxarium.model.box import Box
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo, ImageInfo
 
-__all__ = ["Plan", "PlannedLevel", "Selection", "Task", "choose_block", "reread_factor"]
+__all__ = ["Plan", "PlannedLevel", "Selection", "Task", "reread_factor"]
 
 # What a thread turns from raw to stored per second, roughly, for estimates only (docs/performance.md).
 _NOMINAL_RATE: Final = 350e6
@@ -301,42 +301,3 @@ def _multiples(step: int, of: int, start: int, count: int) -> int:
     period = of // common
     first = -(start // common) * pow(step // common, -1, period) % period if period > 1 else 0
     return count // period + (first <= count % period) - (first == 0)
-
-
-def choose_block(
-    shape: tuple[int, ...],
-    unit: tuple[int, ...],
-    source_chunk: tuple[int, ...],
-    *,
-    itemsize: int,
-    budget: int,
-    wished: int,
-) -> tuple[int, ...]:
-    """Choose the region one task reads: whole units of the target, whole chunks of the source where memory allows.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Voxels of level 0.
-    unit : tuple of int
-        Smallest block, a multiple of the target's chunk and of the first factors.
-    source_chunk : tuple of int
-        Chunks of the source, in target order.
-    itemsize, budget, wished : int
-        Bytes per voxel; bytes one block may take; bytes up to which a block is made larger than it must be.
-    """
-    extent = tuple(-(-n // u) * u if n else u for n, u in zip(shape, unit, strict=True))
-    wanted = tuple(min(math.lcm(u, c), e) for u, c, e in zip(unit, source_chunk, extent, strict=True))
-    block = list(wanted)
-    # Too large: give up alignment where it saves most; the plan tells the re-read factor.
-    while math.prod(block) * itemsize > budget and block != list(unit):
-        axis = max(range(len(block)), key=lambda i: block[i] / unit[i])
-        block[axis] = unit[axis] * max(1, block[axis] // unit[axis] // 2)
-    # Too small: grow towards the source's own long rows first, then towards a cube.
-    target = min(wished, budget)
-    while True:
-        able = [i for i in range(len(block)) if block[i] < extent[i] and math.prod(block) * itemsize * 2 <= target]
-        if not able:
-            return tuple(block)
-        axis = min(able, key=lambda i: block[i] / max(unit[i], 1))
-        block[axis] = min(block[axis] * 2, extent[axis])

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
+from voxarium.conversion.blocks import block_of, grown_cells
 from voxarium.conversion.channels import described_display
 from voxarium.conversion.losses import check_dtype, find_losses, reader_warnings
 from voxarium.conversion.options import ConvertOptions, described_axes, per_space_axis, reduced_axes
 from voxarium.conversion.placing import Placement, place
-from voxarium.conversion.plan import Plan, PlannedLevel, Selection, choose_block, reread_factor
+from voxarium.conversion.plan import Plan, PlannedLevel, Selection, reread_factor
 from voxarium.core.image import Image
-from voxarium.core.pools import cpu_count
 from voxarium.core.registry import writable_array_driver, writable_image_driver
 from voxarium.errors import Code, InputError
 from voxarium.model.abilities import holds_of
@@ -31,10 +31,6 @@ __all__ = ["plan"]
 
 _Kind = tuple[tuple[Axis, ...], Role, str]  # axes in target order, role, method
 
-# Raw and encoded voxels of a small block stay in a processor's cache between one step and the next. A large one asks
-# for more at a time.
-_SMALL_BLOCK: Final = 4 << 20
-_LARGE_BLOCK: Final = 16 << 20
 _TYPE_ORDER = {"time": 0, "channel": 1, "space": 3}
 
 
@@ -108,8 +104,8 @@ def plan(
     notes.extend(reader_warnings(dtype.name, role, holds))
     source_chunk = tuple(source.arrays[0].info.chunk_shape[p] for p in permutation)
     passing = _can_pass_through(source, selection, container, levels[0], exact=options.codec is not None)
-    block = _block(levels, source_chunk, options, large=passing or source.store.concurrency > 1)
-    levels = _grown_cells(levels, block)
+    block = block_of(levels[0], source_chunk, options.memory, large=passing or source.store.concurrency > 1)
+    levels = grown_cells(levels, block)
     first = tuple(selection.crop.origin[p] for p in permutation)
     finest = source.arrays[0].info
     reread = 1.0 if finest.contiguous else reread_factor(selection.shape, block, source_chunk, first)
@@ -353,27 +349,6 @@ def _largest_stated(source: ImageInfo, role: Role, dtype: np.dtype[Any]) -> int 
     """Return the largest label that a source of labels states, where the target's type has it."""
     stated = source.largest_label if role == "label" and source.role == "label" and dtype.kind in "iu" else None
     return None if stated is None or stated > np.iinfo(dtype).max else stated
-
-
-def _block(
-    levels: tuple[PlannedLevel, ...], source_chunk: tuple[int, ...], options: ConvertOptions, *, large: bool
-) -> tuple[int, ...]:
-    finest = levels[0]
-    budget = max(options.memory // (2 * (cpu_count() + 1)), 1)
-    shape, itemsize = finest.info.shape, finest.info.dtype.itemsize
-    wished = _LARGE_BLOCK if large else _SMALL_BLOCK
-    return choose_block(shape, finest.cell, source_chunk, itemsize=itemsize, budget=budget, wished=wished)
-
-
-def _grown_cells(levels: tuple[PlannedLevel, ...], block: tuple[int, ...]) -> tuple[PlannedLevel, ...]:
-    """Let cells of coarser levels be as large as what one cell below becomes: fewer of them, each taken at once."""
-    grown = [replace(levels[0], cell=block)]
-    for level in levels[1:]:
-        below = grown[-1].cell
-        parts = (-(-b // f) for b, f in zip(below, level.factors, strict=True))
-        cell = tuple(-(-n // unit) * unit for n, unit in zip(parts, level.cell, strict=True))
-        grown.append(replace(level, cell=cell))
-    return tuple(grown)
 
 
 def _can_pass_through(

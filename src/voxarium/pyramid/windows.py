@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -118,10 +119,29 @@ def row_grids(source: Array, result: Array, window: tuple[int, ...]) -> Iterator
     window : tuple of int
         Voxels per window along each axis.
     """
-    size = source.itemsize
+    calls = _row_calls(result.shape, source.strides, result.strides, window, source.itemsize)
+    src, dst = _flat(source, writeable=False), _flat(result, writeable=True)
+    for index in itertools.product(*(range(a.n) for a in calls.outer)):
+        s = sum(i * a.src * a.window for i, a in zip(index, calls.outer, strict=True))
+        d = sum(i * a.dst for i, a in zip(index, calls.outer, strict=True))
+        yield RowGrid(src=src[s:], dst=dst[d:], grid=calls.grid, rel=calls.rel, wx=calls.wx)
+
+
+class _RowCalls(NamedTuple):
+    """What kernel calls of arrays of one layout share, and the axes along which there is a call for each step."""
+
+    outer: tuple[_Axis, ...]
+    grid: NDArray[np.int64]
+    rel: NDArray[np.int64]
+    wx: int
+
+
+@lru_cache(maxsize=256)
+def _row_calls(
+    shape: tuple[int, ...], src: tuple[int, ...], dst: tuple[int, ...], window: tuple[int, ...], size: int
+) -> _RowCalls:
     axes = [
-        _Axis(n=n, window=w, src=s // size, dst=d // size)
-        for n, w, s, d in zip(result.shape, window, source.strides, result.strides, strict=True)
+        _Axis(n=n, window=w, src=s // size, dst=d // size) for n, w, s, d in zip(shape, window, src, dst, strict=True)
     ]
     # The last axis stays the row even when it is short: the order in which floats are summed must not depend
     # on how an image was cut into blocks.
@@ -137,8 +157,4 @@ def row_grids(source: Array, result: Array, window: tuple[int, ...]) -> Iterator
     grid = np.array(
         [*(a.n for a in inner), row.n, *(a.src * a.window for a in inner), *(a.dst for a in inner)], np.int64
     )
-    src, dst = _flat(source, writeable=False), _flat(result, writeable=True)
-    for index in itertools.product(*(range(a.n) for a in outer)):
-        s = sum(i * a.src * a.window for i, a in zip(index, outer, strict=True))
-        d = sum(i * a.dst for i, a in zip(index, outer, strict=True))
-        yield RowGrid(src=src[s:], dst=dst[d:], grid=grid, rel=rel, wx=row.window)
+    return _RowCalls(tuple(outer), grid, rel, row.window)
