@@ -152,6 +152,8 @@ class Zarr3Driver:
         keys, count = details.meta.chunk_keys, len(indices)
         if details.shards is None:
             return whole_objects([join_key(path, keys.key(tuple(i))) for i in indices.tolist()])
+        if count == 1:
+            return self._locate_one(store, path, info, indices[0].tolist(), cache)
         shards = indices // details.per_shard
         rows = (indices - shards * details.per_shard) @ details.strides
         if count and not np.logical_or.reduce(shards != shards[0], axis=None):
@@ -164,12 +166,28 @@ class Zarr3Driver:
         objects = np.full(count, -1, np.int64)
         starts, lengths = np.zeros(count, np.int64), np.zeros(count, np.int64)
         for number, (name, some) in enumerate(zip(names, members.values(), strict=True)):
-            table: Any = cache.get(store, name, partial(_load_index, store, name, details.shards))
+            table: Any = cache.get(store, name, partial(_load_index, store, name, _shards(info)))
             if table is not None:
                 found: NDArray[np.uint64] = table[rows[some]]
                 objects[some] = np.where(found[:, 0] == ABSENT, -1, number)
                 starts[some], lengths[some] = np.minimum(found, _LARGEST).T
         return Located(keys=names, objects=objects, starts=starts, lengths=lengths)
+
+    def _locate_one(
+        self, store: ReadableStore, path: str, info: ArrayInfo, index: list[int], cache: IndexCache
+    ) -> Located:
+        """Locate one chunk of a shard: servers ask for one at a time, and arrays of one number are slow."""
+        details: _Details = info.details
+        counts, strides = details.per_shard.tolist(), details.strides.tolist()
+        shard = tuple(i // n for i, n in zip(index, counts, strict=True))
+        row = sum(i % n * s for i, n, s in zip(index, counts, strides, strict=True))
+        name = join_key(path, details.meta.chunk_keys.key(shard))
+        table: Any = cache.get(store, name, partial(_load_index, store, name, _shards(info)))
+        start, length = (ABSENT, 0) if table is None else table[row].tolist()
+        most = int(_LARGEST)
+        place = (-1, 0, 0) if start == ABSENT else (0, min(start, most), min(length, most))
+        objects, starts, lengths = np.array(place, np.int64).reshape(3, 1)
+        return Located(keys=[name], objects=objects, starts=starts, lengths=lengths)
 
     def decode(
         self,

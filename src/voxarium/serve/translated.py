@@ -125,6 +125,7 @@ class Presentations:
         self.site = site
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, str], tuple[Image, StoreSource | VoxariumError]] = OrderedDict()
+        self._places: frozenset[str] = frozenset()
 
     def split(self, address: str) -> tuple[str, str]:
         """Return the address of an image that an address begins with, and the key that follows.
@@ -135,8 +136,7 @@ class Presentations:
             If no part of it is an image.
         """
         catalogue = self.site.catalogue
-        with self._lock:
-            known = {place for _, place in self._kept}
+        known = self._places
         for end in _ends(address):
             if address[:end] in known:
                 found = catalogue.within(Found(catalogue.image(address[:end]), address[:end], address[end + 1 :]))
@@ -170,6 +170,7 @@ class Presentations:
                 self._kept.move_to_end((view.name, address))
                 while len(self._kept) > _KEPT:
                     self._kept.popitem(last=False)
+                self._places = frozenset(place for _, place in self._kept)
         if isinstance(kept[1], VoxariumError):
             raise kept[1].with_traceback(None)
         return kept[1]

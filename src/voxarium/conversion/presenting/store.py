@@ -204,8 +204,9 @@ class PresentedStore:
         """Return voxels of a level, in the order and type of the plan."""
         level, selection = self._plan.levels[number], self._plan.selection
         if number < self._stored:
-            crop = selection.crop if number == 0 else Box.whole(self._image.arrays[number].shape)
-            raw = self._image.arrays[number].read(replace(selection, crop=crop).source_box(box), threads=1)
+            if number:
+                selection = replace(selection, crop=Box.whole(self._image.arrays[number].shape))
+            raw = self._image.arrays[number].read(selection.source_box(box), threads=1)
             raw = raw.transpose(selection.permutation)
             same = raw.dtype == selection.dtype
             return raw if same else cast_voxels(raw, selection.dtype, lossy=True, origin=box.origin)
