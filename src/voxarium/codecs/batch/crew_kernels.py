@@ -167,6 +167,16 @@ def _locate(index, shapes, sizes, part):  # type: ignore[no-untyped-def]  # comp
 
 
 @compiled
+def _in_one_piece(shapes, part):  # type: ignore[no-untyped-def]  # compiled
+    """Tell whether all of a chunk is wanted, and its voxels lie in the target as they lie in the chunk."""
+    shape, strides, out_strides = shapes[0], shapes[1], shapes[2]
+    for axis in range(6):
+        if part[axis] != shape[axis] or (shape[axis] > 1 and strides[axis] != out_strides[axis]):
+            return False
+    return True
+
+
+@compiled
 def _decode_start(job, context, target, nbytes, source, length, needed):  # type: ignore[no-untyped-def]  # compiled
     """Decode the blocks of a frame up to the last byte needed; return `nbytes`, or something else on failure."""
     begin, upcoming = load_word(job + 8 * 72), load_word(job + 8 * 73)
@@ -280,18 +290,22 @@ def _work(job):  # type: ignore[no-untyped-def]  # compiled
         if at < 0:
             continue
         target = first = 0
-        needed = nbytes
+        needed, chunk, straight = nbytes, buffer if plain else scratch, False
         if judge == 0:
             target, first, needed = _locate(indices + 8 * i * ndim, shapes, (ndim, itemsize), part)
+            straight = not plain and _in_one_piece(shapes, part)
+            if straight:
+                chunk = out + target
         got = _stored(job, i, load_word(handles + 8 * at), buffer)
         if got >= 0 and not plain:
-            got = _decoded(job, context, scratch, nbytes, buffer, got, needed)
+            got = _decoded(job, context, chunk, nbytes, buffer, got, needed)
         if got != nbytes:
             continue
         if judge != 0:
-            _put_byte(status + i, call3(judge, argument, buffer if plain else scratch, indices + 8 * i * ndim) == 1)
+            _put_byte(status + i, call3(judge, argument, chunk, indices + 8 * i * ndim) == 1)
         else:
-            copy_box(out + target, (buffer if plain else scratch) + first, part, shapes[2], shapes[1], itemsize)
+            if not straight:
+                copy_box(out + target, chunk + first, part, shapes[2], shapes[1], itemsize)
             _put_byte(status + i, 1)
 
 
