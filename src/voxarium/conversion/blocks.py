@@ -76,5 +76,5 @@ def _grown(
         able = [i for i in range(len(block)) if block[i] < extent[i] and math.prod(block) * itemsize * 2 <= target]
         if not able:
             return tuple(block)
-        axis = min(able, key=lambda i: block[i] / max(unit[i], 1))
+        axis = min(able, key=lambda i: (block[i] / max(unit[i], 1), -i))  # long rows are made smaller faster
         block[axis] = min(block[axis] * 2, extent[axis])

@@ -41,7 +41,6 @@ from voxarium.model.protocols import ByteRange, IndexCache, ReadableStore, Shard
 from voxarium.model.references import Referable, not_referable
 from voxarium.model.sources import declined, place
 from voxarium.spec.precomputed import (
-    ScaleInfo,
     chunk_name,
     resolve_folder,
 )
@@ -129,13 +128,10 @@ class PrecomputedScaleDriver(ScaleObjects):
         if scale.sharding is not None:
             cells = np.array(indices, np.int64)[:, :-4:-1]
             return locate_in_shards(store, folder, scale, cells, cache, legacy=details.naming.legacy)
-        keys = (join_key(folder, self._chunk_name(scale, index)) for index in indices)
+        grid = (scale.chunk, scale.voxel_offset, scale.size)
+        keys = (join_key(folder, chunk_name(index[:-4:-1], *grid)) for index in indices)
         named = (details.naming.key(store, key) for key in keys)
         return [None if key is None else Span(key) for key in named]
-
-    @staticmethod
-    def _chunk_name(scale: ScaleInfo, index: Sequence[int]) -> str:
-        return chunk_name(index[:-4:-1], scale.chunk, scale.voxel_offset, scale.size)
 
     def decode(
         self,
