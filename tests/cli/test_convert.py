@@ -111,6 +111,12 @@ def test_choices_reach_the_archive(run, tmp_path, volume):
     assert (voxarium.open(target)[...] == volume[2:18, :, 5:]).all()
 
 
+@pytest.mark.parametrize(("target", "name"), [("sample.1.ome.zarr", "sample.1"), ("brain.v2", "brain.v2")])
+def test_the_default_name_is_that_of_the_target_without_endings_of_formats(run, npy, tmp_path, target, name):
+    assert run("convert", npy, tmp_path / target, *BASICS, "--levels", 1, "--quiet").code == 0
+    assert voxarium.open(tmp_path / target).name == name
+
+
 def test_order_permutes(run, npy, tmp_path, volume):
     target = tmp_path / "o.ome.zarr"
     assert run("convert", npy, target, "--axes", "zyx", "--order", "xyz", "--voxel-size", "1,2,3", "-q").code == 0

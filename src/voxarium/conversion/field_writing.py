@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from voxarium.conversion.naming import image_name
 from voxarium.conversion.options import DEFAULT_FORMAT
 from voxarium.conversion.target import open_target, refuse_or_clear
 from voxarium.core.registry import writable_array_driver, writable_image_driver
@@ -102,7 +103,7 @@ def write_field(
         format=convention.name,
         axes=(vector, *grid),
         levels=(LevelInfo(path=level, array=info, transform=placed),),
-        name=os.path.basename(os.fspath(uri).rstrip("/")).split(".")[0],
+        name=image_name(os.fspath(uri)),
         spec_version=version,
     )
     convention.check(image, version)

@@ -12,6 +12,7 @@ import numpy as np
 from voxarium.conversion.blocks import block_of, grown_cells
 from voxarium.conversion.channels import described_display
 from voxarium.conversion.losses import check_dtype, find_losses, reader_warnings
+from voxarium.conversion.naming import image_name
 from voxarium.conversion.options import ConvertOptions, described_axes, per_space_axis, reduced_axes
 from voxarium.conversion.placing import Placement, place
 from voxarium.conversion.plan import Plan, PlannedLevel, Selection, reread_factor
@@ -136,7 +137,7 @@ def plan(
 def _names_told(source: Image, target_name: str) -> tuple[str, ...]:
     """Return names that the image may have without anybody having given it one."""
     address = "/".join((source.store.uri, source.path)).rstrip("/").rsplit("/", 1)[-1]
-    return target_name, address, address.split(".")[0]
+    return target_name, address, image_name(address), address.split(".")[0]
 
 
 def _source_notes(source: Image, block: tuple[int, ...], source_chunk: tuple[int, ...], reread: float) -> Iterator[str]:

@@ -19,6 +19,7 @@ from voxarium.conversion.finished import TakeObjects
 from voxarium.conversion.finishing import finish
 from voxarium.conversion.ledger import Ledger
 from voxarium.conversion.losses import refuse_losses
+from voxarium.conversion.naming import image_name
 from voxarium.conversion.options import DEFAULT_FORMAT, ConvertOptions, as_choices
 from voxarium.conversion.packaging import check_file
 from voxarium.conversion.plan import Plan
@@ -361,9 +362,9 @@ def plan_for(
     image: Image, target: str | os.PathLike[str], choices: dict[str, Any], place: Target | None = None
 ) -> Plan:
     """Return the plan that `convert` would carry out for the same arguments. Nothing is read but metadata."""
-    name = os.fspath(target).rstrip("/").rsplit("/", 1)[-1]
+    name = image_name(os.fspath(target))
     options = ConvertOptions(**as_choices(choices))
-    return plan_inside(image, options, place or open_target(target, options.format), target_name=name.split(".")[0])
+    return plan_inside(image, options, place or open_target(target, options.format), target_name=name)
 
 
 def _has_all_parts(store: WritableStore) -> bool:
