@@ -13,10 +13,9 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Buffer
 
-from voxarium.codecs import Chain, batch, build_chain_v2, parse_codec
-from voxarium.codecs.batch.crew import decode_fetched
+from voxarium.codecs import Chain, build_chain_v2, parse_codec
+from voxarium.codecs.batch.chained import ChainedChunks
 from voxarium.errors import Code, InputError, NotFoundError, UnsupportedError
 from voxarium.model.array_specs import check_shapes, checked_dtype, checked_fill, join_key, named_axes
 from voxarium.model.axes import Axis
@@ -25,7 +24,7 @@ from voxarium.model.codec import ChunkType
 from voxarium.model.grid import ChunkGrid
 from voxarium.model.image import ArrayInfo, ArraySpec
 from voxarium.model.keys import grid_index
-from voxarium.model.native import Located, NativeCrew, NativeReads, Span, whole_objects
+from voxarium.model.native import Located, Span, whole_objects
 from voxarium.model.protocols import IndexCache, ReadableStore
 from voxarium.model.references import Referable, not_referable
 from voxarium.spec.zarr2 import (
@@ -85,7 +84,7 @@ def _axes(meta: ArrayMetadata) -> tuple[Axis, ...] | None:
     return named_axes(names)
 
 
-class Zarr2Driver:
+class Zarr2Driver(ChainedChunks):
     """Reads and writes Zarr v2 arrays."""
 
     name: ClassVar[str] = "zarr2"
@@ -142,54 +141,6 @@ class Zarr2Driver:
         """Return where chunks are stored: each is an object of its own."""
         separator = info.details.meta.dimension_separator
         return whole_objects([join_key(path, chunk_key(tuple(i), separator)) for i in indices.tolist()])
-
-    def decode(
-        self,
-        info: ArrayInfo,
-        payload: Buffer,
-        /,
-        *,
-        shape: tuple[int, ...] | None = None,  # chunks are never clipped
-        out: NDArray[Any] | None = None,
-    ) -> NDArray[Any]:
-        """Return one chunk. It may be `out`, or a read-only view of `payload`."""
-        chain: Chain = info.details.chain
-        return chain.decode(payload, out)
-
-    def check(self, info: ArrayInfo, payload: Buffer, /) -> None:
-        """Raise FormatError for a payload that is cut off, as far as shows without decoding."""
-        chain: Chain = info.details.chain
-        chain.check(payload)
-
-    def decode_many(
-        self,
-        info: ArrayInfo,
-        payloads: Sequence[Buffer],
-        places: NDArray[np.int64],
-        scratch: NDArray[Any],
-        out: NDArray[Any],
-        /,
-    ) -> int | None:
-        """Decode chunks into place without the interpreter lock; see `BatchDriver`."""
-        chain: Chain = info.details.chain
-        return batch.decode_many(chain.single, payloads, places, scratch, out, plain=chain.plain)
-
-    def can_decode_fetched(self, info: ArrayInfo, out: NDArray[Any], chunks: int, /) -> bool:
-        """Tell whether `decode_fetched` is possible; see `NativeDriver`."""
-        chain: Chain = info.details.chain
-        return batch.able_to_decode(chain.single, out, chunks, plain=chain.plain)
-
-    def decode_fetched(
-        self, info: ArrayInfo, reads: NativeReads, box: Box, out: NDArray[Any], crew: NativeCrew, /
-    ) -> NDArray[np.uint8]:
-        """Fetch and decode chunks without the interpreter lock; see `NativeDriver`."""
-        chain: Chain = info.details.chain
-        return decode_fetched(chain.single, reads, box, out, crew, plain=chain.plain)
-
-    def encoding_key(self, info: ArrayInfo, /) -> object:
-        """Return what a decoder of chunks must know; equal for every container that encodes alike."""
-        chain: Chain = info.details.chain
-        return chain.key
 
     def referable(self, info: ArrayInfo, /) -> Referable:
         """Return how others decode the chunks: as the ``.zarray`` says."""
@@ -291,15 +242,3 @@ class Zarr2Driver:
         """Return the exact bytes of a chunk where no codec makes them differ."""
         chain: Chain = info.details.chain
         return chain.exact_size
-
-    def encode(self, info: ArrayInfo, chunk: NDArray[Any], /) -> Buffer:
-        """Return the payload of one chunk; without compression it may be a view of `chunk`."""
-        chain: Chain = info.details.chain
-        return chain.encode(chunk)
-
-    def encode_many(
-        self, info: ArrayInfo, data: NDArray[Any], places: NDArray[np.int64], scratch: NDArray[Any], /
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
-        """Encode chunks of a region without the interpreter lock; see `BatchDriver`."""
-        chain: Chain = info.details.chain
-        return batch.encode_many(chain.single, data, places, scratch, info.fill_value)

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
-from voxarium.codecs import ABSENT, Chain, Sharding, batch, build_chain, parse_codec
-from voxarium.codecs.batch.crew import decode_fetched
+from voxarium.codecs import ABSENT, Chain, Sharding, build_chain, parse_codec
+from voxarium.codecs.batch.chained import ChainedChunks
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, StoreError, UnsupportedError
 from voxarium.model.array_specs import check_shapes, checked_dtype, checked_fill, join_key, named_axes
 from voxarium.model.box import Box
@@ -26,7 +26,7 @@ from voxarium.model.codec import ChunkType
 from voxarium.model.fields import parse_json_object
 from voxarium.model.image import ArrayInfo, ArraySpec
 from voxarium.model.keys import grid_index
-from voxarium.model.native import Located, NativeCrew, NativeReads, Span, whole_objects
+from voxarium.model.native import Located, Span, whole_objects
 from voxarium.model.protocols import ByteRange, IndexCache, ReadableStore, ShardLayout
 from voxarium.spec.zarr3 import ArrayMetadata, ChunkKeys, NamedConfiguration, dump_array, parse_array
 
@@ -76,7 +76,7 @@ def _info(meta: ArrayMetadata, where: str) -> ArrayInfo:
     )
 
 
-class Zarr3Driver:
+class Zarr3Driver(ChainedChunks):
     """Reads and writes Zarr v3 arrays."""
 
     name: ClassVar[str] = "zarr3"
@@ -189,54 +189,6 @@ class Zarr3Driver:
         objects, starts, lengths = np.array(place, np.int64).reshape(3, 1)
         return Located(keys=[name], objects=objects, starts=starts, lengths=lengths)
 
-    def decode(
-        self,
-        info: ArrayInfo,
-        payload: Buffer,
-        /,
-        *,
-        shape: tuple[int, ...] | None = None,  # chunks are never clipped
-        out: NDArray[Any] | None = None,
-    ) -> NDArray[Any]:
-        """Return one chunk. It may be `out`, or a read-only view of `payload`."""
-        chain: Chain = info.details.chain
-        return chain.decode(payload, out)
-
-    def check(self, info: ArrayInfo, payload: Buffer, /) -> None:
-        """Raise FormatError for a payload that is cut off, as far as shows without decoding."""
-        chain: Chain = info.details.chain
-        chain.check(payload)
-
-    def decode_many(
-        self,
-        info: ArrayInfo,
-        payloads: Sequence[Buffer],
-        places: NDArray[np.int64],
-        scratch: NDArray[Any],
-        out: NDArray[Any],
-        /,
-    ) -> int | None:
-        """Decode chunks into place without the interpreter lock; see `BatchDriver`."""
-        chain: Chain = info.details.chain
-        return batch.decode_many(chain.single, payloads, places, scratch, out, plain=chain.plain)
-
-    def can_decode_fetched(self, info: ArrayInfo, out: NDArray[Any], chunks: int, /) -> bool:
-        """Tell whether `decode_fetched` is possible; see `NativeDriver`."""
-        chain: Chain = info.details.chain
-        return batch.able_to_decode(chain.single, out, chunks, plain=chain.plain)
-
-    def decode_fetched(
-        self, info: ArrayInfo, reads: NativeReads, box: Box, out: NDArray[Any], crew: NativeCrew, /
-    ) -> NDArray[np.uint8]:
-        """Fetch and decode chunks without the interpreter lock; see `NativeDriver`."""
-        chain: Chain = info.details.chain
-        return decode_fetched(chain.single, reads, box, out, crew, plain=chain.plain)
-
-    def encoding_key(self, info: ArrayInfo, /) -> object:
-        """Return what a decoder of chunks must know; equal for every container that encodes alike."""
-        chain: Chain = info.details.chain
-        return chain.key
-
     # ------------------------------------------------------------------------------------------------ write
     def create(self, spec: ArraySpec, /) -> ArrayInfo:
         """Return the metadata of a new array.
@@ -292,18 +244,6 @@ class Zarr3Driver:
         """Return the exact bytes of a chunk where no codec makes them differ; None for shards."""
         details: _Details = info.details
         return None if details.shards is not None else details.chain.exact_size
-
-    def encode(self, info: ArrayInfo, chunk: NDArray[Any], /) -> Buffer:
-        """Return the payload of one chunk; without compression it may be a view of `chunk`."""
-        chain: Chain = info.details.chain
-        return chain.encode(chunk)
-
-    def encode_many(
-        self, info: ArrayInfo, data: NDArray[Any], places: NDArray[np.int64], scratch: NDArray[Any], /
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
-        """Encode chunks of a region without the interpreter lock; see `BatchDriver`."""
-        chain: Chain = info.details.chain
-        return batch.encode_many(chain.single, data, places, scratch, info.fill_value)
 
     def shard_layout(self, info: ArrayInfo, /) -> ShardLayout:
         """Return where the index stands."""

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
-from voxarium.codecs import ABSENT, Chain, Sharding, batch, build_chain, parse_codec
+from voxarium.codecs import ABSENT, Chain, Sharding, build_chain, parse_codec
+from voxarium.codecs.batch.chained import ChainedChunks
 from voxarium.errors import Code, InputError, NotFoundError
 from voxarium.model.array_specs import check_shapes, checked_dtype, checked_fill, join_key
 from voxarium.model.axes import Axis
@@ -46,7 +47,7 @@ class _Details:
     origin: tuple[int, int, int]
 
 
-class Zarr3MagDriver:
+class Zarr3MagDriver(ChainedChunks):
     """Writes the Zarr 3 arrays of WEBKNOSSOS layers."""
 
     name: ClassVar[str] = "webknossos-zarr3"
@@ -101,37 +102,6 @@ class Zarr3MagDriver:
             absent = row is None or int(row[0]) == ABSENT
             out.append(None if absent or row is None else Span(key, int(row[0]), int(row[1])))
         return out
-
-    def decode(
-        self,
-        info: ArrayInfo,
-        payload: Buffer,
-        /,
-        *,
-        shape: tuple[int, ...] | None = None,  # chunks are never clipped
-        out: NDArray[Any] | None = None,
-    ) -> NDArray[Any]:
-        """Return one chunk. It may be `out`, or a read-only view of `payload`."""
-        chain: Chain = info.details.chain
-        return chain.decode(payload, out)
-
-    def decode_many(
-        self,
-        info: ArrayInfo,
-        payloads: Sequence[Buffer],
-        places: NDArray[np.int64],
-        scratch: NDArray[Any],
-        out: NDArray[Any],
-        /,
-    ) -> int | None:
-        """Decode chunks into place without the interpreter lock; see `BatchDriver`."""
-        chain: Chain = info.details.chain
-        return batch.decode_many(chain.single, payloads, places, scratch, out, plain=chain.plain)
-
-    def encoding_key(self, info: ArrayInfo, /) -> object:
-        """Return what a decoder of chunks must know: their bytes are those of z, y, x, c in C order."""
-        chain: Chain = info.details.chain
-        return chain.key
 
     # ------------------------------------------------------------------------------------------------ write
     def create(self, spec: ArraySpec, /) -> ArrayInfo:
@@ -214,18 +184,6 @@ class Zarr3MagDriver:
         details: _Details = info.details
         place = [i + o for i, o in zip(index[:3], details.origin, strict=True)]
         return join_key(path, details.meta.chunk_keys.key(_stored(place)))
-
-    def encode(self, info: ArrayInfo, chunk: NDArray[Any], /) -> Buffer:
-        """Return the payload of one chunk; without compression it may be a view of `chunk`."""
-        chain: Chain = info.details.chain
-        return chain.encode(chunk)
-
-    def encode_many(
-        self, info: ArrayInfo, data: NDArray[Any], places: NDArray[np.int64], scratch: NDArray[Any], /
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
-        """Encode chunks of a region without the interpreter lock; see `BatchDriver`."""
-        chain: Chain = info.details.chain
-        return batch.encode_many(chain.single, data, places, scratch, info.fill_value)
 
     def shard_layout(self, info: ArrayInfo, /) -> ShardLayout:
         """Return that the index stands at the end."""

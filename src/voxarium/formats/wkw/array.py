@@ -15,10 +15,9 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Buffer
 
-from voxarium.codecs import Chain, batch
-from voxarium.codecs.batch.crew import decode_fetched
+from voxarium.codecs import Chain
+from voxarium.codecs.batch.chained import ChainedChunks
 from voxarium.codecs.layout import Bytes
 from voxarium.codecs.lz4_raw import Lz4Raw
 from voxarium.errors import Code, FormatError, InputError, NotFoundError, StoreError
@@ -28,7 +27,7 @@ from voxarium.model.axes import Axis
 from voxarium.model.box import Box
 from voxarium.model.codec import ChunkType
 from voxarium.model.image import ArrayInfo, ArraySpec
-from voxarium.model.native import Located, NativeCrew, NativeReads, Span
+from voxarium.model.native import Located, Span
 from voxarium.model.protocols import ByteRange, IndexCache, ListableStore, ReadableStore, ShardLayout
 from voxarium.model.transforms import Scale, Transform, Translation, scale_translation
 from voxarium.model.transforms import Sequence as Chained
@@ -52,7 +51,7 @@ class _FileIndex:
         return 64 + (0 if self.starts is None else self.starts.nbytes)
 
 
-class WkwDriver(WkwObjects):
+class WkwDriver(WkwObjects, ChainedChunks):
     """Reads and writes WKW arrays."""
 
     name: ClassVar[str] = "wkw"
@@ -142,58 +141,10 @@ class WkwDriver(WkwObjects):
                 lengths[some] = index.starts[wanted + 1] - index.starts[wanted]
         return Located(keys=names, objects=objects, starts=starts, lengths=lengths)
 
-    def decode(
-        self,
-        info: ArrayInfo,
-        payload: Buffer,
-        /,
-        *,
-        shape: tuple[int, ...] | None = None,
-        out: NDArray[Any] | None = None,
-    ) -> NDArray[Any]:
-        """Return one block. It may be `out`, or a read-only view of `payload`."""
-        chain: Chain = info.details.chain
-        return chain.decode(payload, out)
-
-    def check(self, info: ArrayInfo, payload: Buffer, /) -> None:
-        """Raise FormatError for a payload that is cut off, as far as shows without decoding."""
-        chain: Chain = info.details.chain
-        chain.check(payload)
-
-    def decode_many(
-        self,
-        info: ArrayInfo,
-        payloads: Sequence[Buffer],
-        places: NDArray[np.int64],
-        scratch: NDArray[Any],
-        out: NDArray[Any],
-        /,
-    ) -> int | None:
-        """Decode blocks into place without the interpreter lock; see `BatchDriver`."""
-        chain: Chain = info.details.chain
-        return batch.decode_many(chain.single, payloads, places, scratch, out, plain=chain.plain)
-
-    def can_decode_fetched(self, info: ArrayInfo, out: NDArray[Any], chunks: int, /) -> bool:
-        """Tell whether `decode_fetched` is possible; see `NativeDriver`."""
-        chain: Chain = info.details.chain
-        return batch.able_to_decode(chain.single, out, chunks, plain=chain.plain)
-
-    def decode_fetched(
-        self, info: ArrayInfo, reads: NativeReads, box: Box, out: NDArray[Any], crew: NativeCrew, /
-    ) -> NDArray[np.uint8]:
-        """Fetch and decode blocks without the interpreter lock; see `NativeDriver`."""
-        chain: Chain = info.details.chain
-        return decode_fetched(chain.single, reads, box, out, crew, plain=chain.plain)
-
     def encode_many(
         self, _info: ArrayInfo, _data: NDArray[Any], _places: NDArray[np.int64], _scratch: NDArray[Any], /
     ) -> None:
         """Return None: every block of a file is encoded by itself."""
-
-    def encoding_key(self, info: ArrayInfo, /) -> object:
-        """Return what a decoder of blocks must know; equal for every container that encodes alike."""
-        chain: Chain = info.details.chain
-        return chain.key
 
     # ------------------------------------------------------------------------------------------------ write
     def create(self, spec: ArraySpec, /) -> ArrayInfo:
@@ -237,11 +188,6 @@ class WkwDriver(WkwObjects):
     def dump(self, path: str, info: ArrayInfo, /) -> dict[str, bytes]:
         """Return the ``header.wkw`` by key."""
         return {join_key(path, wkw.HEADER_NAME): wkw.dump_header(info.details.header)}
-
-    def encode(self, info: ArrayInfo, chunk: NDArray[Any], /) -> Buffer:
-        """Return the payload of one block; without compression it may be a view of `chunk`."""
-        chain: Chain = info.details.chain
-        return chain.encode(chunk)
 
     def shard_layout(self, info: ArrayInfo, /) -> ShardLayout:
         """Return how a file is put together: header and table, then every block, in Morton order; or no file."""
