@@ -17,10 +17,18 @@ import pytest
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 
 
+def command_of(pid):
+    """What process `pid` was started with; nothing for one that has ended since it was listed."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def children(process):
     found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     # The interpreter's own watcher of semaphores is a child too.
-    return [int(pid) for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [int(pid) for pid in found if b"spawn_main" in command_of(pid)]
 
 
 def fetched(url):
