@@ -140,6 +140,37 @@ def test_a_damaged_chunk_is_named(tmp_path, shard, harm):
         array.read(threads=2)
 
 
+@pytest.mark.parametrize("shard", [None, (10, 8, 9)])
+def test_a_column_of_plain_chunks_is_read_where_it_goes(tmp_path, careful, shard):
+    data = np.random.default_rng(2).integers(1, 99, SHAPE).astype("u2")
+    array = write(tmp_path, data, CHUNK, shard, "none")
+    box = Box.from_bounds((5, 8, 18), (20, 16, 27))
+    room = np.full((17, 8, 9), 7, "u2")
+    array.read(box, out=room[1:-1], threads=2)
+    assert (room[1:-1] == data[box.slices]).all()
+    assert (room[[0, -1]] == 7).all()
+    assert careful == []
+
+
+@pytest.mark.parametrize("harm", ["cut", "one more", "many more", "absent"])
+def test_a_plain_chunk_of_another_length_touches_nothing_beside_it(tmp_path, harm):
+    data = np.random.default_rng(2).integers(1, 99, SHAPE).astype("u2")
+    array = write(tmp_path, data, CHUNK, None, "none")
+    path = tmp_path / "c/3/1/2"
+    raw = path.read_bytes()
+    path.write_bytes({"cut": raw[:-1], "one more": raw + b"x", "many more": raw * 90, "absent": b""}[harm])
+    box = Box.from_bounds((15, 8, 18), (20, 16, 27))
+    room = np.full((7, 8, 9), 7, "u2")
+    if harm == "absent":
+        path.unlink()
+        array.read(box, out=room[1:-1], threads=1)
+        assert (room[1:-1] == 0).all()
+    else:
+        with pytest.raises(FormatError, match=r"chunk \(3, 1, 2\)"):
+            array.read(box, out=room[1:-1], threads=1)
+    assert (room[[0, -1]] == 7).all()
+
+
 def test_absurd_lengths_in_an_index_are_errors(tmp_path):
     from voxarium.codecs.crc32c import crc32c_extend
 

@@ -218,6 +218,24 @@ def test_memory_layout_does_not_matter(method, dtype, samples, compiled):
             np.testing.assert_array_equal(other, before)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
+@pytest.mark.parametrize("length", [*range(14, 20), 32, 33, 47, 64, 80, 127, 128, 146])
+def test_means_of_long_rows(dtype, length, samples, compiled):
+    """Rows are taken by whole vectors first."""
+    array = samples(length, (6, 8, length), dtype, "any")
+    array[:2] = np.iinfo(dtype).max
+    array[2:4] = np.iinfo(dtype).min
+    even = array[..., : length // 2 * 2].astype(np.int64)
+    total = even.reshape(3, 2, 4, 2, length // 2, 2).sum(axis=(1, 3, 5))
+    whole, rest = total // 8, total % 8
+    expected = whole + (rest + (whole & 1) > 4)
+    result = downsample(array, (2, 2, 2), "mean")
+    np.testing.assert_array_equal(result[..., : length // 2], expected)
+    inner = np.zeros((6, 8, length + 9), dtype)[..., 5 : 5 + length]
+    inner[...] = array
+    equal(downsample(inner, (2, 2, 2), "mean"), result)
+
+
 def test_repeated_memory_is_read_as_it_looks(compiled):
     array = np.broadcast_to(np.arange(6, dtype=np.uint16), (4, 5, 6))
     np.testing.assert_array_equal(downsample(array, (2, 2, 2), "mean"), downsample(array.copy(), (2, 2, 2), "mean"))

@@ -18,7 +18,9 @@ _LARGE_BLOCK: Final = 16 << 20
 _CELL: Final = 2 << 20
 
 
-def block_of(finest: PlannedLevel, source_chunk: tuple[int, ...], memory: int, *, large: bool) -> tuple[int, ...]:
+def block_of(
+    finest: PlannedLevel, source_chunk: tuple[int, ...], memory: int, *, large: bool, as_stored: bool = False
+) -> tuple[int, ...]:
     """Choose the region one task reads: whole units of the target, whole chunks of the source where memory allows.
 
     Parameters
@@ -31,10 +33,20 @@ def block_of(finest: PlannedLevel, source_chunk: tuple[int, ...], memory: int, *
         Bytes that all blocks of all threads may take.
     large : bool
         Whether what is read at a time matters more than what a cache holds.
+    as_stored : bool
+        Whether the source has the target's order of axes and type of voxels. If it has its chunks, too, a block is a
+        column of them, where columns are long enough: each is one piece of memory, which is read into and encoded from.
     """
     budget = max(memory // (2 * (cpu_count() + 1)), 1)
     shape, itemsize = finest.info.shape, finest.info.dtype.itemsize
     wished = _LARGE_BLOCK if large else _SMALL_BLOCK
+    if as_stored and not large and source_chunk == finest.info.chunk_shape == finest.cell:
+        first = next((i for i, n in enumerate(source_chunk) if n > 1), len(source_chunk))
+        column = _grown(
+            shape, finest.cell, source_chunk, itemsize=itemsize, budget=budget, wished=wished, axes=first + 1
+        )
+        if math.prod(column) * itemsize * 2 >= wished:
+            return column
     return _grown(shape, finest.cell, source_chunk, itemsize=itemsize, budget=budget, wished=wished)
 
 
@@ -61,8 +73,12 @@ def _grown(
     itemsize: int,
     budget: int,
     wished: int,
+    axes: int | None = None,
 ) -> tuple[int, ...]:
-    """Return a region of whole units, and whole chunks of a source where `budget` allows, of about `wished` bytes."""
+    """Return a region of whole units, and whole chunks of a source where `budget` allows, of about `wished` bytes.
+
+    It grows along the first `axes` axes, if that is given, else along all.
+    """
     extent = tuple(-(-n // u) * u if n else u for n, u in zip(shape, unit, strict=True))
     wanted = tuple(min(math.lcm(u, c), e) for u, c, e in zip(unit, source_chunk, extent, strict=True))
     block = list(wanted)
@@ -73,7 +89,8 @@ def _grown(
     # Too small: grow towards the source's own long rows first, then towards a cube.
     target = min(wished, budget)
     while True:
-        able = [i for i in range(len(block)) if block[i] < extent[i] and math.prod(block) * itemsize * 2 <= target]
+        room = math.prod(block) * itemsize * 2 <= target
+        able = [i for i in range(len(block))[:axes] if block[i] < extent[i] and room]
         if not able:
             return tuple(block)
         axis = min(able, key=lambda i: (block[i] / max(unit[i], 1), -i))  # long rows are made smaller faster

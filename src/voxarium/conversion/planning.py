@@ -103,15 +103,11 @@ def plan(
     told = _names_told(source, target_name)
     losses = find_losses(source.info, wanted, image, holds, left=placed.left, turned=placed.turned, told=told)
     notes.extend(reader_warnings(dtype.name, role, holds))
-    source_chunk = tuple(source.arrays[0].info.chunk_shape[p] for p in permutation)
     passing = _can_pass_through(source, selection, container, levels[0], exact=options.codec is not None)
-    block = block_of(levels[0], source_chunk, options.memory, large=passing or source.store.concurrency > 1)
+    block, reread = _block(source, selection, levels[0], options.memory, passing=passing)
     levels = grown_cells(levels, block)
-    first = tuple(selection.crop.origin[p] for p in permutation)
-    finest = source.arrays[0].info
-    reread = 1.0 if finest.contiguous else reread_factor(selection.shape, block, source_chunk, first)
-    notes.extend(dict.fromkeys((*finest.remarks, *levels[0].info.remarks)))
-    notes.extend(_source_notes(source, block, source_chunk, reread))
+    notes.extend(dict.fromkeys((*source.arrays[0].info.remarks, *levels[0].info.remarks)))
+    notes.extend(_source_notes(source, selection, block, reread))
     return Plan(
         source="/".join(p for p in (source.store.uri, source.arrays[0].path) if p),
         format=options.format,
@@ -140,13 +136,38 @@ def _names_told(source: Image, target_name: str) -> tuple[str, ...]:
     return target_name, address, image_name(address), address.split(".")[0]
 
 
-def _source_notes(source: Image, block: tuple[int, ...], source_chunk: tuple[int, ...], reread: float) -> Iterator[str]:
+def _source_chunk(source: Image, selection: Selection) -> tuple[int, ...]:
+    """Return the source's chunks in target order."""
+    return tuple(source.arrays[0].info.chunk_shape[p] for p in selection.permutation)
+
+
+def _block(
+    source: Image, selection: Selection, finest: PlannedLevel, memory: int, *, passing: bool
+) -> tuple[tuple[int, ...], float]:
+    """Return what is read at a time, and how often chunks of the source are read then."""
+    stored, chunk = source.arrays[0].info, _source_chunk(source, selection)
+    in_order = selection.permutation == tuple(range(stored.ndim))
+    block = block_of(
+        finest,
+        chunk,
+        memory,
+        large=passing or source.store.concurrency > 1,
+        as_stored=in_order and stored.dtype == selection.dtype and not stored.contiguous,
+    )
+    if stored.contiguous:
+        return block, 1.0
+    first = tuple(selection.crop.origin[p] for p in selection.permutation)
+    return block, reread_factor(selection.shape, block, chunk, first)
+
+
+def _source_notes(source: Image, selection: Selection, block: tuple[int, ...], reread: float) -> Iterator[str]:
     if source.info.labels:
         yield f"label images of the source are converted one by one: {', '.join(source.info.labels)}"
     if reread > 1.001:
+        chunk = _source_chunk(source, selection)
         yield (
             f"blocks of {' × '.join(map(str, block))} do not align with the source's chunks of "
-            f"{' × '.join(map(str, source_chunk))}: each is read {reread:.2f} times; more --memory may avoid it"
+            f"{' × '.join(map(str, chunk))}: each is read {reread:.2f} times; more --memory may avoid it"
         )
 
 

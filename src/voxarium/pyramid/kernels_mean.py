@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxarium.core.jit import kernel, part
+from voxarium.pyramid.vectors import LONG, SHORT, mean_of_four_long, mean_of_four_short
 from voxarium.pyramid.windows import RowGrid
 
 __all__ = ["mean_float", "mean_integer", "mean_narrow"]
@@ -37,6 +38,24 @@ def _sum_rows_narrow(rows: RowGrid, start: int, flip: Any, acc: Array) -> None:
             acc[x] += A(r[x] ^ flip)
 
 
+@part
+def _means_of_vectors(rows: RowGrid, s: int, d: int, flip: Any) -> int:
+    """Make as much of a row as there are whole vectors; return how many results that is."""
+    src, dst, rel = rows.src, rows.dst, rows.rel
+    if rel.size != 4 or rows.wx != 2:
+        return 0
+    at, n, long, short = 0, 2 * rows.grid[3], LONG // src.itemsize, SHORT // src.itemsize
+    while at + long <= n:
+        t = s + at
+        mean_of_four_long(dst, d + at // 2, src, t + rel[0], t + rel[1], t + rel[2], t + rel[3], flip)
+        at += long
+    while at + short <= n:
+        t = s + at
+        mean_of_four_short(dst, d + at // 2, src, t + rel[0], t + rel[1], t + rel[2], t + rel[3], flip)
+        at += short
+    return at // 2
+
+
 @kernel
 def mean_narrow(rows: RowGrid, flip: Any, sums: Array, pairs: Array, shift: int) -> None:
     """Mean of windows of ``2**shift`` voxels of one or two bytes, one or two voxels long along the row.
@@ -55,7 +74,8 @@ def mean_narrow(rows: RowGrid, flip: Any, sums: Array, pairs: Array, shift: int)
             for i2 in range(grid[2]):
                 s = i0 * grid[4] + i1 * grid[5] + i2 * grid[6]
                 d = i0 * grid[7] + i1 * grid[8] + i2 * grid[9]
-                for x0 in range(0, grid[3], step):
+                first = _means_of_vectors(rows, s, d, flip)
+                for x0 in range(first, grid[3], step):
                     m = min(step, grid[3] - x0)
                     _sum_rows_narrow(rows, s + wx * x0, flip, sums[: wx * m])
                     q = dst[d + x0 : d + x0 + m]

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
+from voxarium.codecs.batch.memory import MemoryPool
 from voxarium.model.codec import BytesBytesCodec
 
 __all__ = ["available", "decode_chunks", "decode_many", "encode_chunks", "encode_many", "most_axes"]
@@ -31,6 +32,7 @@ _FUNCTIONS: Final = tuple(
     )
 )  # fmt: skip
 _MOST_LZ4: Final = 0x7E000000  # bytes of a block, which is a chunk
+_packed = MemoryPool(64 << 20)
 _decoded = [0]
 _contexts: dict[str, list[int]] = {"compress": [], "decompress": []}
 
@@ -246,13 +248,13 @@ def encode_chunks(
     Returns
     -------
     packed : ndarray of uint8
-        All payloads, in the order of `places`.
+        All payloads, in the order of `places`; its memory is used again when no view of it is left.
     sizes : ndarray of int64
         Bytes of each payload; 0 for a chunk that holds only the fill value.
     """
     found = symbols() or {}
     bound = int(ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_size_t)(found["ZSTD_compressBound"])(scratch.nbytes))
-    packed = np.empty(bound * len(places), np.uint8)
+    packed = _packed.empty((bound * len(places),), np.dtype(np.uint8))
     sizes = np.empty(len(places), np.int64)
     word = int.from_bytes(fill.tobytes() * (8 // fill.itemsize), "little", signed=True)
     context = codec_context("compress")

@@ -174,7 +174,7 @@ def decode_fetched(
     words = [
         files.reader, decoder, _advise() if reads.announce else 0,
         _address(files.handles), _address(reads.starts), _address(reads.lengths), _address(reads.objects),
-        _address(reads.indices), ndim, _address(status), _address(out), out.itemsize, nbytes, reads.most + 1,
+        _address(reads.indices), ndim, _address(status), _address(out), out.itemsize, nbytes, reads.most,
         0, 0, 0, files.opener, *_chunk_words(reads.chunk_shape, out.itemsize), *pad, *out.strides, *pad, *box.origin,
         *(1,) * len(pad), *box.stop, files.closer, files.flags, *_block_functions(),
         helpers + 1, 0 if kept is None else _address(kept), *judge,

@@ -117,31 +117,36 @@ def _words(address, count):  # type: ignore[no-untyped-def]  # compiled
 
 
 @compiled
-def _read(job, i, handle, buffer):  # type: ignore[no-untyped-def]  # compiled
-    """Read the bytes of a chunk from an open object; return their number, or -1."""
-    fetch, room = load_word(job + 8 * 22), load_word(job + 8 * 35)
+def _read(job, i, handle, buffer, room, spare):  # type: ignore[no-untyped-def]  # compiled
+    """Read the bytes of a chunk from an open object, `room` at most; return their number, or -1.
+
+    `spare` is memory for one byte, to see whether there are more.
+    """
+    fetch = load_word(job + 8 * 22)
     start, wanted = load_word(load_word(job + 8 * 26) + 8 * i), load_word(load_word(job + 8 * 27) + 8 * i)
     if wanted > room:
         return -1
     if wanted >= 0:
         return wanted if _fetch(fetch, handle, buffer, wanted, start) == wanted else -1
     got = _fetch(fetch, handle, buffer, room, 0)
-    return got if 0 < got < room else -1  # as long as the buffer: longer than expected
+    if got == room and _fetch(fetch, handle, spare, 1, room) != 0:
+        return -1  # longer than expected
+    return got if got > 0 else -1
 
 
 @compiled
-def _stored(job, i, handle, buffer):  # type: ignore[no-untyped-def]  # compiled
+def _stored(job, i, handle, buffer, room, spare):  # type: ignore[no-untyped-def]  # compiled
     """Fetch the bytes of a chunk; return their number, or -1 when the careful way has to look."""
     opener = load_word(job + 8 * 39)
     if opener == 0:
-        return -1 if handle < 0 else _read(job, i, handle, buffer)
+        return -1 if handle < 0 else _read(job, i, handle, buffer, room, spare)
     kept = load_word(job + 8 * 77)
     found = _exchange(kept + 8 * i, _TAKEN) if kept != 0 else _TAKEN
     if found < 0:
         found = _open(opener, handle, load_word(job + 8 * 71))
     if found < 0:
         return -1
-    got = _read(job, i, found, buffer)
+    got = _read(job, i, found, buffer, room, spare)
     _close(load_word(job + 8 * 70), found)
     return got
 
@@ -261,6 +266,15 @@ def _announce(job, advise, i, stop):  # type: ignore[no-untyped-def]  # compiled
 
 
 @compiled
+def _announce_first(job, advise, count, me):  # type: ignore[no-untyped-def]  # compiled
+    """Announce this thread's share of the first chunks."""
+    workers = load_word(job + 8 * 76)
+    i, stop = me * count // workers, (me + 1) * count // workers
+    while i < stop:
+        i = _announce(job, advise, i, stop)
+
+
+@compiled
 def _work(job):  # type: ignore[no-untyped-def]  # compiled
     """Deal with chunks until none is left."""
     me = _next(job + 8 * 17)
@@ -276,10 +290,7 @@ def _work(job):  # type: ignore[no-untyped-def]  # compiled
     judge, argument = load_word(job + 8 * 78), load_word(job + 8 * 79)
     advise, ahead = load_word(job + 8 * 24), _ahead(job)
     if advise != 0:
-        first, workers = min(ahead, count), load_word(job + 8 * 76)
-        i, stop = me * first // workers, (me + 1) * first // workers
-        while i < stop:
-            i = _announce(job, advise, i, stop)
+        _announce_first(job, advise, min(ahead, count), me)
     while True:
         i = _next(job + 8 * 16)
         if i >= count:
@@ -291,14 +302,17 @@ def _work(job):  # type: ignore[no-untyped-def]  # compiled
             continue
         target = first = 0
         needed, chunk, straight = nbytes, buffer if plain else scratch, False
+        stored, room = buffer, load_word(job + 8 * 35)
         if judge == 0:
             target, first, needed = _locate(indices + 8 * i * ndim, shapes, (ndim, itemsize), part)
-            straight = not plain and _in_one_piece(shapes, part)
+            straight = _in_one_piece(shapes, part)
             if straight:
                 chunk = out + target
-        got = _stored(job, i, load_word(handles + 8 * at), buffer)
+                if plain:
+                    stored, room = chunk, nbytes
+        got = _stored(job, i, load_word(handles + 8 * at), stored, room, scratch)
         if got >= 0 and not plain:
-            got = _decoded(job, context, chunk, nbytes, buffer, got, needed)
+            got = _decoded(job, context, chunk, nbytes, stored, got, needed)
         if got != nbytes:
             continue
         if judge != 0:

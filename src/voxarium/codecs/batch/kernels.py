@@ -246,15 +246,21 @@ def encode(function, context, level, first, shapes, data_strides, chunk_strides,
     used = 0
     for i in range(len(first)):
         voxels = itemsize
+        straight = True
         for axis in range(6):
             voxels *= shapes[i, axis]
-        if voxels != nbytes:
-            _fill_words(scratch, nbytes, word)
-        copy_box(scratch, data + first[i], shapes[i], chunk_strides, data_strides, itemsize)
-        if _only(scratch, nbytes, word):
+            straight &= shapes[i, axis] <= 1 or data_strides[axis] == chunk_strides[axis]
+        chunk = scratch
+        if voxels == nbytes and straight:  # it lies in the region as in a chunk
+            chunk = data + first[i]
+        else:
+            if voxels != nbytes:
+                _fill_words(scratch, nbytes, word)
+            copy_box(scratch, data + first[i], shapes[i], chunk_strides, data_strides, itemsize)
+        if _only(chunk, nbytes, word):
             sizes[i] = 0
             continue
-        size = _call6(function, context, packed + used, bound, scratch, nbytes, level)
+        size = _call6(function, context, packed + used, bound, chunk, nbytes, level)
         if size <= 0 or size > bound:
             return -1
         sizes[i] = size
