@@ -175,8 +175,10 @@ class Engine:
         planned = self._plan.levels[above]
         coarse = _coarser(box, planned)
         if self.needed(above, coarse):
-            part = downsample(data, planned.factors, self._plan.method, ignore_zero=self._plan.ignore_zero)
-            for origin, cell in self._gatherers[above].insert(coarse.origin, part):
+            gatherer = self._gatherers[above]
+            room = gatherer.room(coarse)
+            part = downsample(data, planned.factors, self._plan.method, ignore_zero=self._plan.ignore_zero, out=room)
+            for origin, cell in gatherer.insert(coarse.origin, part, placed=room is not None):
                 self._process(above, origin, cell)
 
     def _put_batch(self, level: int, index: Index, part: Box, origin: Index, data: NDArray[Any]) -> bool:
@@ -184,17 +186,15 @@ class Engine:
         if self._batch is None or not data.ndim or self._writers[level].layout.dense:
             return False
         info, writer = self._plan.levels[level].info, self._writers[level]
-        chunks = np.array(list(self._chunk_grids[level].indices(part)), np.int64)
-        if info.shard_shape is not None:
-            chunks = writer.in_order(chunks)
+        chunks = writer.in_order(index, list(self._chunk_grids[level].indices(part)))
         shape = np.array(info.chunk_shape, np.int64)
-        start = chunks * shape
+        start = np.array(chunks, np.int64) * shape
         length = np.minimum(start + shape, np.array(info.shape, np.int64)) - start
         places = np.stack([start - np.array(origin, np.int64), length], axis=1)
         encoded = self._batch.encode_many(info, data, places, self._chunk_scratch(info.chunk_shape, info.dtype))
         if encoded is None:
             return False
-        writer.put_run(index, [tuple(c) for c in chunks.tolist()], *encoded)
+        writer.put_run(index, chunks, *encoded)
         return True
 
     def _encode(

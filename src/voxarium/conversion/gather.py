@@ -34,22 +34,29 @@ class Gatherer:
         self._pending: dict[tuple[int, ...], tuple[Box, NDArray[Any], list[int]]] = {}
         self._lock = threading.Lock()
 
-    def insert(self, origin: tuple[int, ...], part: NDArray[Any]) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
-        """Place a part; yield (origin, voxels) of every cell it completes."""
+    def room(self, box: Box) -> NDArray[Any] | None:
+        """Return where a part goes, for whoever makes it to put it there; None for one that is not part of one cell."""
+        key = tuple(a // c for a, c in zip(box.origin, self._cell, strict=True))
+        last = tuple((b - 1) // c for b, c in zip(box.stop, self._cell, strict=True))
+        if key != last or self._is_whole_cells(box):
+            return None
+        cell, data, _ = self._entry(key)
+        room: NDArray[Any] = data[box.relative_to(cell.origin).slices]
+        return room
+
+    def insert(
+        self, origin: tuple[int, ...], part: NDArray[Any], *, placed: bool = False
+    ) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
+        """Place a part (unless it is in its `room`); yield (origin, voxels) of every cell it completes."""
         box = Box(origin, part.shape)
         if self._is_whole_cells(box):
             yield origin, part  # nothing to wait for, nothing to copy
             return
         for piece in box.tiles(self._cell):
             key = tuple(a // c for a, c in zip(piece.origin, self._cell, strict=True))
-            with self._lock:
-                entry = self._pending.get(key)
-                if entry is None:
-                    start = tuple(k * c for k, c in zip(key, self._cell, strict=True))
-                    cell = Box(start, self._cell).intersection(self._whole)
-                    entry = self._pending[key] = (cell, np.empty(cell.shape, self._dtype), [cell.size])
-            cell, data, left = entry
-            data[piece.relative_to(cell.origin).slices] = part[piece.relative_to(origin).slices]
+            cell, data, left = self._entry(key)
+            if not placed:
+                data[piece.relative_to(cell.origin).slices] = part[piece.relative_to(origin).slices]
             with self._lock:
                 left[0] -= piece.size
                 complete = left[0] == 0
@@ -57,6 +64,16 @@ class Gatherer:
                     del self._pending[key]
             if complete:
                 yield cell.origin, data
+
+    def _entry(self, key: tuple[int, ...]) -> tuple[Box, NDArray[Any], list[int]]:
+        """Return a cell: its region, its voxels, and how many are missing."""
+        with self._lock:
+            entry = self._pending.get(key)
+            if entry is None:
+                start = tuple(k * c for k, c in zip(key, self._cell, strict=True))
+                cell = Box(start, self._cell).intersection(self._whole)
+                entry = self._pending[key] = (cell, np.empty(cell.shape, self._dtype), [cell.size])
+            return entry
 
     def _is_whole_cells(self, box: Box) -> bool:
         return all(

@@ -121,7 +121,11 @@ class LevelWriter:
             del self._open[index]
         self._finished(shard.finish())
 
-    def in_order(self, chunks: NDArray[np.int64]) -> NDArray[np.int64]:
+    def in_order(self, index: Index, chunks: list[Index]) -> list[Index]:
+        """Return chunks of the object at grid `index` in the order in which it holds them."""
+        return chunks if self.info.shard_shape is None else self._shard(index).in_order(chunks)
+
+    def _ranked(self, chunks: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return chunk indices of one object, shape (n, axes), in the order in which a shard holds them."""
         if self._ranks is not None:
             inside = chunks % np.asarray(self.per_object)
@@ -153,7 +157,7 @@ class LevelWriter:
         ends = stop if self.layout.dense else self._grid.counts
         spans = [range(f, min(f + n, c)) for f, n, c in zip(first, self.per_object, ends, strict=True)]
         mesh = np.meshgrid(*(np.asarray(s, np.int64) for s in spans), indexing="ij")
-        ranked = self.in_order(np.stack([m.ravel() for m in mesh], axis=1))
+        ranked = self._ranked(np.stack([m.ravel() for m in mesh], axis=1))
         slots = np.ravel_multi_index(tuple((ranked - np.asarray(first)).T), self.per_object)
         place = {
             tuple(c): (rank, slot) for rank, (c, slot) in enumerate(zip(ranked.tolist(), slots.tolist(), strict=True))
@@ -233,6 +237,10 @@ class _Shard:
         """Take digests of the object as its bytes pass. Those of one that begins with its head have to wait for it."""
         self._digests = digests
         self._digester = Digester(digests) if digests and not self._head else None
+
+    def in_order(self, chunks: list[Index]) -> list[Index]:
+        """Return chunks in the order in which they are laid down."""
+        return sorted(chunks, key=self._place.__getitem__)  # the position comes first there
 
     def put(self, chunks: Iterable[tuple[Index, Buffer | None]]) -> bool:
         """Take chunks; tell whether this call completed the shard."""

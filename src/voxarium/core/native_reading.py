@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final
@@ -18,7 +18,7 @@ from voxarium.model.image import ArrayInfo
 from voxarium.model.native import ChunkJudge, NativeReads
 from voxarium.model.protocols import IndexCache, NativeDriver, NativeStore, ProbeStore
 
-__all__ = ["NativeReader"]
+__all__ = ["NativeReader", "crew_of", "on_disk"]
 
 _MOST_THREADS: Final = 64
 _FEW: Final = 3
@@ -88,11 +88,11 @@ class NativeReader:
         if not self._driver.can_decode_fetched(info, out, len(indices)):
             return None
         found = self._driver.locate_many(store, self._path, info, indices, self._cache)
-        slow = workers > 1 and len(indices) >= _FEW and self._on_disk(found.keys, found.objects, found.starts)
+        slow = workers > 1 and len(indices) >= _FEW and on_disk(self._probe, found.keys, found.objects, found.starts)
         files = store.open_native(found.keys)
         if files is None:
             return None
-        with files, _crew((max(workers, _WAITING) if slow and not announcing() else workers) - 1) as crew:
+        with files, crew_of((max(workers, _WAITING) if slow and not announcing() else workers) - 1) as crew:
             reads = NativeReads(
                 chunk_shape=info.chunk_shape,
                 indices=indices,
@@ -106,15 +106,18 @@ class NativeReader:
             )
             return self._driver.decode_fetched(info, reads, box, out, crew)
 
-    def _on_disk(self, keys: Any, objects: NDArray[np.int64], starts: NDArray[np.int64]) -> bool:
-        """Tell whether reading will wait for a disk, judged by the first and the last chunk."""
-        if self._probe is None:
-            return False
-        for i in (0, -1):
-            at = int(objects[i])
-            if at >= 0 and not self._probe.in_memory(keys[at], int(starts[i])):
-                return True
+
+def on_disk(
+    probe: ProbeStore | None, keys: Sequence[str], objects: NDArray[np.int64], starts: NDArray[np.int64]
+) -> bool:
+    """Tell whether reading will wait for a disk, judged by the first and the last chunk."""
+    if probe is None:
         return False
+    for i in (0, -1):
+        at = int(objects[i])
+        if at >= 0 and not probe.in_memory(keys[at], int(starts[i])):
+            return True
+    return False
 
 
 @lru_cache(maxsize=64)
@@ -147,7 +150,7 @@ os.register_at_fork(after_in_child=_forget_crews)
 
 
 @contextmanager
-def _crew(helpers: int) -> Iterator[Crew]:
+def crew_of(helpers: int) -> Iterator[Crew]:
     """Lend a crew."""
     try:
         crew = _resting[helpers].pop()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 from voxarium.codecs.batch.crew import crews_possible
+from voxarium.core.flat_reading import FlatReader
 from voxarium.core.native_reading import NativeReader
 from voxarium.core.placing import Placer
 from voxarium.core.pools import cpu_count, run_all
@@ -27,6 +28,7 @@ from voxarium.model.protocols import (
     ArrayDriver,
     BatchDriver,
     ByteRange,
+    FlatDriver,
     IndexCache,
     ManyStore,
     NativeDriver,
@@ -71,6 +73,7 @@ class Source:
     many: ManyStore | None = field(init=False)
     probe: ProbeStore | None = field(init=False)
     native: NativeReader | None = field(init=False)
+    flat: FlatReader | None = field(init=False)
     most_stored: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -83,10 +86,14 @@ class Source:
         object.__setattr__(self, "most_stored", nbytes + nbytes // 64 + 4096)
         batch = isinstance(able, BatchDriver) and self.info.ndim > 0
         object.__setattr__(self, "batch", able if batch else None)
-        native = None
-        if batch and isinstance(able, NativeDriver) and isinstance(self.store, NativeStore) and crews_possible():
-            native = NativeReader(able, self.store, self.path, self.info, self.cache, most_stored=self.most_stored)
+        native = flat = None
+        store = self.store if isinstance(self.store, NativeStore) and crews_possible() else None
+        if store is not None and batch and isinstance(able, NativeDriver):
+            native = NativeReader(able, store, self.path, self.info, self.cache, most_stored=self.most_stored)
+        if store is not None and isinstance(able, FlatDriver) and (found := able.flat_layout(self.path, self.info)):
+            flat = FlatReader(found[1], store, found[0])
         object.__setattr__(self, "native", native)
+        object.__setattr__(self, "flat", flat)
 
 
 def _fetch(source: Source, request: Request | Objects) -> Iterator[tuple[tuple[int, ...], Buffer | None]]:
@@ -188,6 +195,8 @@ def read_into(source: Source, box: Box, out: NDArray[Any], threads: int | None =
         Threads that decode; None = one per processor. Requests to remote stores may use more.
     """
     if out.size == 0:
+        return
+    if source.flat is not None and source.flat.read(box, out, _workers(source, threads)):
         return
     if source.region is not None:
         source.region.read_region(source.store, source.path, source.info, box, out)

@@ -91,6 +91,11 @@ class MrcDriver:
         self.read_region(store, path, info, box, out)
         return out
 
+    def flat_layout(self, path: str, info: ArrayInfo, /) -> tuple[str, FlatArray] | None:
+        """Return where the voxels are; see `FlatDriver`."""
+        voxels = cast(_Voxels, info.details)
+        return None if voxels.halved else (path, voxels.layout)
+
     def read_region(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /) -> None:
         """Fill `out` with the voxels of `box`."""
         voxels = cast(_Voxels, info.details)

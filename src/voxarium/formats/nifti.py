@@ -129,6 +129,11 @@ class NiftiDriver:
         self.read_region(store, path, info, box, out)
         return out
 
+    def flat_layout(self, _path: str, info: ArrayInfo, /) -> tuple[str, FlatArray] | None:
+        """Return where the voxels are; see `FlatDriver`."""
+        details = cast(_Details, info.details)
+        return None if details.packed else (details.key, details.layout)
+
     def read_region(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /) -> None:
         """Fill `out` with the voxels of `box`. The first read of a gzipped file inflates all of it."""
         details = cast(_Details, info.details)

@@ -85,6 +85,10 @@ class NpyDriver:
         """Fill `out` with the voxels of `box`."""
         cast(FlatArray, info.details).read(store, path, box, out)
 
+    def flat_layout(self, path: str, info: ArrayInfo, /) -> tuple[str, FlatArray]:
+        """Return where the voxels are; see `FlatDriver`."""
+        return path, cast(FlatArray, info.details)
+
     def referable(self, info: ArrayInfo, /) -> Referable:
         """Return how others read pieces of the file."""
         return flat_referable(cast(FlatArray, info.details))

@@ -75,9 +75,14 @@ class Box:
 
     def intersection(self, other: Box) -> Box:
         """Return the common region (of zero size when there is none)."""
-        start = tuple(max(a, b) for a, b in zip(self.origin, other.origin, strict=True))
-        stop = tuple(min(a, b) for a, b in zip(self.stop, other.stop, strict=True))
-        return Box.from_bounds(start, stop)
+        start, shape = [], []
+        for a, n, b, m in zip(
+            self.origin, self.shape, other.origin, other.shape, strict=True
+        ):  # asked for all the time
+            first, stop = a if a > b else b, min(a + n, b + m)
+            start.append(first)
+            shape.append(stop - first if stop > first else 0)
+        return Box(tuple(start), tuple(shape))
 
     def contains(self, other: Box) -> bool:
         """Tell whether every voxel of `other` lies inside."""

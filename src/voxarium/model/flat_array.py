@@ -15,7 +15,7 @@ from voxarium.model.box import Box
 from voxarium.model.protocols import ByteRange, FileStore, ReadableStore
 from voxarium.model.sources import gone, place, truncated
 
-__all__ = ["FlatArray", "slab_shape", "whole_slabs"]
+__all__ = ["FlatArray", "leading_axes", "slab_shape", "whole_slabs"]
 
 # Measured on Linux with a warm page cache: reading into place costs 0.15 CPU seconds per GB for runs of 64
 # KiB, against 0.3 to 0.7 for a fresh memory map; below some 4 KiB per call the map wins by far.
@@ -101,7 +101,7 @@ class FlatArray:
             mirrored = FlatArray(shape=self.shape[::-1], dtype=self.dtype, byte_offset=self.byte_offset)
             mirrored.read(store, path, Box(box.origin[::-1], box.shape[::-1]), out.T)
             return
-        lead = _leading_axes(self.shape, box.shape)
+        lead = leading_axes(self.shape, box.shape)
         run = math.prod(box.shape[lead:]) * self.dtype.itemsize
         first = out[_at((0,) * lead)]
         in_place = self.dtype.isnative and first.flags.c_contiguous and out.dtype == self.dtype
@@ -119,7 +119,7 @@ class FlatArray:
         self.read(store, path, box, out)
         return out
 
-    def _run_starts(self, box: Box, lead: int) -> list[int]:
+    def run_starts(self, box: Box, lead: int) -> list[int]:
         """Return the byte offsets of all contiguous runs of a box, in C order of its leading axes."""
         starts = np.array([self.byte_offset], np.int64)
         stride = self.dtype.itemsize * math.prod(self.shape)
@@ -128,11 +128,12 @@ class FlatArray:
             starts += box.origin[i] * stride
             if i < lead:
                 starts = (starts[:, None] + np.arange(box.shape[i], dtype=np.int64) * stride).ravel()
-        return [int(start) for start in starts]
+        found: list[int] = starts.tolist()
+        return found
 
     def _read_runs(self, store: FileStore, path: str, box: Box, out: NDArray[Any], lead: int) -> None:
         with store.open_file(path) as file:
-            for view, start in zip(_runs(out, lead), self._run_starts(box, lead), strict=True):
+            for view, start in zip(_runs(out, lead), self.run_starts(box, lead), strict=True):
                 file.seek(start)
                 while view.nbytes:
                     count = file.readinto(view)  # type: ignore[attr-defined]  # BinaryIO does not name it
@@ -154,7 +155,7 @@ class FlatArray:
         shape = box.shape[lead:]
         length = math.prod(shape) * self.dtype.itemsize
         count = max(1, min(_RANGES_AT_ONCE, _BYTES_AT_ONCE // length))
-        starts = self._run_starts(box, lead)
+        starts = self.run_starts(box, lead)
         places = itertools.product(*map(range, box.shape[:lead]))
         for at in range(0, len(starts), count):
             batch = starts[at : at + count]
@@ -219,7 +220,7 @@ def _at(index: tuple[int, ...]) -> Any:  # Any: an index expression that always 
     return (*index, ...)
 
 
-def _leading_axes(shape: tuple[int, ...], part: tuple[int, ...]) -> int:
+def leading_axes(shape: tuple[int, ...], part: tuple[int, ...]) -> int:
     """Return how many leading axes must be stepped through so that the rest is contiguous."""
     lead = len(shape)
     while lead > 0 and part[lead - 1] == shape[lead - 1]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +37,16 @@ from voxarium.model.store_protocols import (
 )
 from voxarium.model.transforms import Transform
 
+if TYPE_CHECKING:
+    from voxarium.model.flat_array import FlatArray
+
 __all__ = [
     "AppendableStore",
     "ArrayDriver",
     "BatchDriver",
     "ByteRange",
     "FileStore",
+    "FlatDriver",
     "ImageDriver",
     "IndexCache",
     "KeyedDriver",
@@ -127,6 +131,14 @@ class RegionDriver(ArrayDriver, Protocol):
 
     def read_region(self, store: ReadableStore, path: str, info: ArrayInfo, box: Box, out: NDArray[Any], /) -> None:
         """Fill `out` (shape of `box`) with the voxels of `box`."""
+
+
+@runtime_checkable
+class FlatDriver(RegionDriver, Protocol):
+    """A container whose array is one uncompressed piece of a file. An optimisation only."""
+
+    def flat_layout(self, path: str, info: ArrayInfo, /) -> tuple[str, FlatArray] | None:
+        """Return the file's key, and where the voxels are in it; None for an array that is no such piece."""
 
 
 @runtime_checkable

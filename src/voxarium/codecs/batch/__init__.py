@@ -223,6 +223,13 @@ def decode_chunks(
     return done
 
 
+@lru_cache(maxsize=256)
+def _bound(nbytes: int) -> int:
+    """Return how many bytes a chunk takes at most when it is compressed."""
+    address = (symbols() or {})["ZSTD_compressBound"]
+    return int(ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_size_t)(address)(nbytes))
+
+
 def encode_chunks(
     data: NDArray[Any],
     places: NDArray[np.int64],
@@ -253,7 +260,7 @@ def encode_chunks(
         Bytes of each payload; 0 for a chunk that holds only the fill value.
     """
     found = symbols() or {}
-    bound = int(ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_size_t)(found["ZSTD_compressBound"])(scratch.nbytes))
+    bound = _bound(scratch.nbytes)
     packed = _packed.empty((bound * len(places),), np.dtype(np.uint8))
     sizes = np.empty(len(places), np.int64)
     word = int.from_bytes(fill.tobytes() * (8 // fill.itemsize), "little", signed=True)
