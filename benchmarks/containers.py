@@ -63,19 +63,24 @@ def wkw_library(data: Path, work: Path):
     return run
 
 
-def precomputed(data: Path, sharded: bool) -> Path:
-    name = f"precomputed_{'sharded' if sharded else 'plain'}"
-    return made(data / name, data / "em1024.npy", format="precomputed", levels=1, shard=512 if sharded else (0,))
+PRECOMPUTED: dict[str, dict[str, Any]] = {
+    "plain": {"shard": (0,)},
+    "sharded": {"shard": 512},  # chunks are gzipped, as by default
+    "sharded raw": {"shard": 512, "codec": "none"},
+}
 
 
-def to_ome_zarr(sharded: bool) -> None:
-    kind = "sharded" if sharded else "plain"
+def precomputed(data: Path, kind: str) -> Path:
+    path = data / f"precomputed_{kind.replace(' ', '_')}"
+    return made(path, data / "em1024.npy", format="precomputed", levels=1, **PRECOMPUTED[kind])
 
+
+def to_ome_zarr(kind: str) -> None:
     @case(f"precomputed {kind} → OME-Zarr, 5 levels/voxarium", voxels=1024**3, rehearse=True)
     def ours(data: Path, work: Path):
         import voxarium
 
-        source, out = precomputed(data, sharded), work / "out"
+        source, out = precomputed(data, kind), work / "out"
         options = {"chunk": 64, "shard": 512, "levels": 5, "codec": "zstd:1", "threads": 2}
 
         return lambda: voxarium.convert(source, out, **options), lambda: wipe(out), lambda: {"files": tree(out)[0]}
@@ -84,7 +89,7 @@ def to_ome_zarr(sharded: bool) -> None:
     def theirs(data: Path, work: Path):
         import tensorstore as ts
 
-        source, out = precomputed(data, sharded), work / "out"
+        source, out = precomputed(data, kind), work / "out"
         context = ts.Context({"data_copy_concurrency": {"limit": 2}, "file_io_sync": False})
 
         def run() -> None:
@@ -112,8 +117,8 @@ def to_ome_zarr(sharded: bool) -> None:
         return run, lambda: wipe(out)
 
 
-to_ome_zarr(True)
-to_ome_zarr(False)
+for kind in PRECOMPUTED:
+    to_ome_zarr(kind)
 
 
 @case("default write of 384³ as WEBKNOSSOS layer/voxarium", voxels=384**3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
@@ -38,12 +39,12 @@ def loaded(monkeypatch):
 def write(path, data, chunk, shard=None, codec="zstd", driver="zarr3"):
     """Write with TensorStore."""
     if driver == "zarr":
-        compressor = {"id": "zstd", "level": 1} if codec == "zstd" else None
+        compressor = None if codec == "none" else {"id": codec, "level": 1}
         metadata = {"chunks": list(chunk), "compressor": compressor}
     else:
         codecs = [{"name": "bytes", "configuration": {"endian": "little"}}]
-        if codec == "zstd":
-            codecs.append({"name": "zstd", "configuration": {"level": 1}})
+        if codec != "none":
+            codecs.append({"name": codec, "configuration": {"level": 1}})
         if shard is not None:
             codecs = [{"name": "sharding_indexed", "configuration": {"chunk_shape": list(chunk), "codecs": codecs}}]
         grid = {"name": "regular", "configuration": {"chunk_shape": list(shard or chunk)}}
@@ -82,7 +83,7 @@ def arrays(draw):
         "data": sparse(shape, draw(st.sampled_from(["u1", "i2", "f4", "u8", "c16"])), draw(st.integers(0, 9))),
         "chunk": chunk,
         "shard": shard,
-        "codec": draw(st.sampled_from(["zstd", "none"])),
+        "codec": draw(st.sampled_from(["zstd", "none", "gzip"])),
         "driver": "zarr3" if shard else draw(st.sampled_from(["zarr3", "zarr"])),
         "box": Box.from_bounds(start, stop),
         "threads": draw(st.sampled_from([1, 2, 5])),
@@ -118,11 +119,12 @@ def test_chunks_that_are_there_are_not_read_twice(tmp_path, careful):
     assert all(not data[tuple(slice(i * c, (i + 1) * c) for i, c in zip(w, CHUNK, strict=True))].any() for w in written)
 
 
+@pytest.mark.parametrize("codec", ["zstd", "gzip"])
 @pytest.mark.parametrize("shard", [None, (10, 16, 27)])
 @pytest.mark.parametrize("harm", ["flip", "cut", "grow", "empty"])
-def test_a_damaged_chunk_is_named(tmp_path, shard, harm):
+def test_a_damaged_chunk_is_named(tmp_path, shard, harm, codec):
     data = np.random.default_rng(1).integers(0, 99, SHAPE).astype("u2")
-    array = write(tmp_path, data, CHUNK, shard)
+    array = write(tmp_path, data, CHUNK, shard, codec)
     path = tmp_path / ("c/1/1/1" if shard is None else "c/0/0/0")
     raw = bytearray(path.read_bytes())
     if shard is not None:
@@ -132,12 +134,38 @@ def test_a_damaged_chunk_is_named(tmp_path, shard, harm):
     elif harm == "cut":
         raw = raw[: len(raw) // 2]
     elif harm == "grow":
-        raw = raw + bytes(100_000)
+        raw = raw + b"x" * 100_000
     else:
         raw = bytearray()
     path.write_bytes(raw)
     with pytest.raises(FormatError, match=r"chunk \(\d, \d, \d\)"):
         array.read(threads=2)
+
+
+@pytest.mark.parametrize(("driver", "codec"), [("zarr3", "gzip"), ("zarr", "gzip"), ("zarr", "zlib")])
+def test_deflate_is_decoded_so(tmp_path, careful, driver, codec):
+    data = np.random.default_rng(2).integers(1, 99, SHAPE).astype("u2")
+    array = write(tmp_path, data, CHUNK, None, codec, driver)
+    assert (array.read(threads=2) == data).all()
+    assert careful == []
+
+
+def test_gzip_of_several_members_or_padded_or_of_another_size(tmp_path, careful):
+    data = np.random.default_rng(2).integers(1, 99, CHUNK).astype("u2")
+    array = write(tmp_path, data, CHUNK, None, "gzip")
+    path, raw = tmp_path / "c/0/0/0", data.tobytes()
+    for payload in (
+        gzip.compress(raw) + bytes(7),
+        gzip.compress(raw[:100]) + gzip.compress(raw[100:]),
+        gzip.compress(raw),
+    ):
+        path.write_bytes(payload)
+        assert (array.read(threads=1) == data).all()
+    assert len(careful) == 2
+    for payload in (gzip.compress(raw[:-2]), gzip.compress(raw + b"ab"), gzip.compress(bytes(1 << 28), 9)):
+        path.write_bytes(payload)
+        with pytest.raises(FormatError, match=r"chunk \(0, 0, 0\)"):
+            array.read(threads=1)
 
 
 @pytest.mark.parametrize("shard", [None, (10, 8, 9)])

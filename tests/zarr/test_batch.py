@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numcodecs.zstd import Zstd
 
-from voxarium.codecs.batch import available, decode_chunks, encode_chunks
+from voxarium.codecs import batch
+from voxarium.codecs.batch import available, decode_chunks, decode_many, encode_chunks
+from voxarium.codecs.batch.inflating import inflater_of
+from voxarium.codecs.deflate import Gzip, Zlib
 from voxarium.errors import Code, FormatError
 from voxarium.formats.zarr3 import Zarr3Driver
 from voxarium.model.box import Box
@@ -74,6 +77,21 @@ def test_plain_chunks_are_placed_as_they_are():
     scratch = np.empty((4, 5, 6), np.uint16)
     assert decode_chunks([data.tobytes(), data.tobytes()[:-2]], places, scratch, out, plain=True) == 1
     assert np.array_equal(out[:, 1:], data[1:, :4, 2:])
+
+
+@pytest.mark.skipif(not inflater_of("gzip"), reason="no libdeflate for this machine")
+@pytest.mark.parametrize("codec", [Gzip(6), Zlib(1)])
+def test_deflated_chunks_are_placed_up_to_a_damaged_one(codec, monkeypatch):
+    monkeypatch.setattr(batch, "_worth_loading", lambda _chunks: True)
+    data = np.random.default_rng(1).integers(0, 9, (3, 4, 5, 7)).astype("u4")
+    payloads = [codec.encode(chunk.tobytes()) for chunk in data]
+    places = np.array([[(1, 0, 2), (0, 5 * i, 0), (3, 4, 5)] for i in range(3)], np.int64)
+    out, scratch = np.zeros((3, 15, 5), "u4"), np.empty((4, 5, 7), "u4")
+    assert decode_many(codec, payloads, places, scratch, out, plain=False) == 3
+    for i in range(3):
+        assert np.array_equal(out[:, 5 * i : 5 * i + 4], data[i, 1:, :4, 2:])
+    for bad in (payloads[1][:-1], payloads[1] + b"x", payloads[0][:9] + payloads[1][:-9], b"", codec.encode(b"short")):
+        assert decode_many(codec, [payloads[0], bad, payloads[2]], places, scratch, out, plain=False) == 1
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "other size", "empty"])

@@ -154,5 +154,5 @@ class NativeCrew(Protocol):
     def set_count(self, count: int, /) -> None:
         """Say how many chunks there are."""
 
-    def run(self, words: list[int], room: int, helpers: int, /) -> None:
+    def run(self, words: list[int], room: int, helpers: int, kind: str, /) -> None:
         """Do a job."""

@@ -1,4 +1,4 @@
-"""Many zstd or LZ4 chunks in one call that does not hold the interpreter lock.
+"""Many zstd, LZ4 or deflate chunks in one call that does not hold the interpreter lock.
 
 A 32³ chunk decodes in 30 µs. At that size threads that take the lock between chunks mostly wait for each other, so
 the loop over chunks, the placing of their rows and the codec calls are compiled together. The codec is the zstd that
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
+from voxarium.codecs.batch.inflating import inflater_of, new_inflater
 from voxarium.codecs.batch.memory import MemoryPool
 from voxarium.model.codec import BytesBytesCodec
 
@@ -34,7 +35,7 @@ _FUNCTIONS: Final = tuple(
 _MOST_LZ4: Final = 0x7E000000  # bytes of a block, which is a chunk
 _packed = MemoryPool(64 << 20)
 _decoded = [0]
-_contexts: dict[str, list[int]] = {"compress": [], "decompress": []}
+_contexts: dict[str, list[int]] = {"compress": [], "decompress": [], "inflate": []}
 
 
 @cache
@@ -79,6 +80,8 @@ def codec_context(kind: str) -> int:
     try:
         return _contexts[kind].pop()
     except IndexError:
+        if kind == "inflate":
+            return new_inflater()
         found = symbols() or {}
         create = ctypes.CFUNCTYPE(ctypes.c_void_p)(
             found["ZSTD_createDCtx" if kind == "decompress" else "ZSTD_createCCtx"]
@@ -137,13 +140,14 @@ def decode_many(
     if scratch.nbytes > _MOST_LZ4 or not able_to_decode(codec, out, len(payloads), plain=plain):
         return None
     lz4 = lz4_decoder() if codec is not None and codec.key == "lz4.raw" else None
-    return decode_chunks(payloads, places, scratch, out, plain=plain, lz4=lz4)
+    inflater = 0 if codec is None else inflater_of(codec.key)
+    return decode_chunks(payloads, places, scratch, out, plain=plain, lz4=lz4, inflater=inflater)
 
 
 def able_to_decode(codec: BytesBytesCodec | None, out: NDArray[Any], chunks: int, *, plain: bool) -> bool:
     """Tell whether chunks of this codec can be decoded into `out` by compiled code."""
     key = None if codec is None else codec.key
-    known = plain or key == "zstd" or (key == "lz4.raw" and lz4_decoder() is not None)
+    known = plain or key == "zstd" or (key == "lz4.raw" and lz4_decoder() is not None) or inflater_of(key) != 0
     if not known or not 0 < out.ndim <= most_axes:
         return False
     if not available() or out.strides[-1] != out.itemsize or not out.flags.writeable:
@@ -174,10 +178,11 @@ def decode_chunks(
     *,
     plain: bool = False,
     lz4: int | None = None,
+    inflater: int = 0,
 ) -> int:
     """Decode zstd payloads (or plain ones) and put the wanted part of each chunk in its place.
 
-    With the address `lz4` of its decoder, payloads are LZ4 blocks instead.
+    With the address of its decoder, payloads are LZ4 blocks (`lz4`), or gzip or zlib streams (`inflater`) instead.
 
     Parameters
     ----------
@@ -214,11 +219,15 @@ def decode_chunks(
         done = loops().decode_blocks(lz4, *where)
         del views
         return done
-    context = codec_context("decompress")
+    kind = "inflate" if inflater else "decompress"
+    context = codec_context(kind)
     try:
-        done = loops().decode(0 if plain else found["ZSTD_decompressDCtx"], context, *where)
+        if inflater:
+            done = loops().inflate(inflater, context, np.empty(2, np.int64), *where)
+        else:
+            done = loops().decode(0 if plain else found["ZSTD_decompressDCtx"], context, *where)
     finally:
-        _contexts["decompress"].append(context)
+        _contexts[kind].append(context)
         del views
     return done
 

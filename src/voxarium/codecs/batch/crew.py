@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxarium.codecs.batch import chunk_strides, codec_context, lz4_decoder, most_axes, symbols
+from voxarium.codecs.batch.inflating import inflater_of
 from voxarium.model.box import Box
 from voxarium.model.codec import BytesBytesCodec
 from voxarium.model.native import NativeCrew, NativeReads
 
 __all__ = ["Crew", "announcing", "crews_possible", "decode_fetched"]
 
-_WORDS: Final = 80  # see `crew_kernels`: semaphores, counters, functions, addresses, shapes
+_WORDS: Final = 81  # see `crew_kernels`: semaphores, counters, functions, addresses, shapes
 _COUNTERS: Final = slice(16, 18)
 _JOB: Final = 18
 _PAD: Final = (0,) * most_axes
@@ -87,7 +88,7 @@ class Crew:
         self._words = np.zeros(_WORDS, np.int64)
         self.address = _address(self._words)
         self._room = np.empty(0, np.uint8)
-        self._contexts = np.array([codec_context("decompress") for _ in range(helpers + 1)], np.int64)
+        self._contexts: dict[str, NDArray[np.int64]] = {}
         semaphores = _semaphores() or (0, 0, 0)
         if helpers:
             library = ctypes.CDLL(None)
@@ -99,13 +100,21 @@ class Crew:
         """Help for ever."""
         _kernels().serve(self.address)
 
-    def run(self, words: list[int], room: int, helpers: int) -> None:
+    def _contexts_for(self, kind: str) -> NDArray[np.int64]:
+        """Return what each thread's decoder works with."""
+        found = self._contexts.get(kind)
+        if found is None:
+            found = np.array([codec_context(kind) for _ in range(self.helpers + 1)], np.int64)
+            self._contexts[kind] = found
+        return found
+
+    def run(self, words: list[int], room: int, helpers: int, kind: str = "decompress") -> None:
         """Do a job with some of the helpers. `words` are those from the fourth function on; see `crew_kernels`."""
         if self._room.nbytes < room * (self.helpers + 1) + 64:
             self._room = np.empty(room * (self.helpers + 1) + 64, np.uint8)
         self._words[_COUNTERS] = 0
         self._words[22:] = words
-        self._words[36:39] = (-(-_address(self._room) // 64) * 64, room, _address(self._contexts))
+        self._words[36:39] = (-(-_address(self._room) // 64) * 64, room, _address(self._contexts_for(kind)))
         _kernels().run(self.address, helpers)
 
     def set_count(self, count: int) -> None:
@@ -162,6 +171,7 @@ def decode_fetched(
     for n in reads.chunk_shape:
         nbytes *= n
     status = np.zeros(count, np.uint8)
+    inflater = 0 if codec is None else inflater_of(codec.key)
     if codec is not None and codec.key == "lz4.raw":
         decoder = -(lz4_decoder() or 0)
     else:
@@ -177,8 +187,9 @@ def decode_fetched(
         _address(reads.indices), ndim, _address(status), _address(out), out.itemsize, nbytes, reads.most,
         0, 0, 0, files.opener, *_chunk_words(reads.chunk_shape, out.itemsize), *pad, *out.strides, *pad, *box.origin,
         *(1,) * len(pad), *box.stop, files.closer, files.flags, *_block_functions(),
-        helpers + 1, 0 if kept is None else _address(kept), *judge,
+        helpers + 1, 0 if kept is None else _address(kept), *judge, inflater,
     ]  # fmt: skip
     crew.set_count(count)
-    crew.run(words, (nbytes + 63) // 64 * 64 + (reads.most + 64) // 64 * 64, helpers)
+    room = (nbytes + 63) // 64 * 64 + (reads.most + 64) // 64 * 64 + 64
+    crew.run(words, room, helpers, "inflate" if inflater else "decompress")
     return status

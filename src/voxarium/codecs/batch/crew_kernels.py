@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from voxarium.codecs.batch.kernels import call1, call2, call3, call4, call5, compiled, copy_box, load_word
+from voxarium.codecs.batch.kernels import call1, call2, call3, call4, call5, compiled, copy_box, inflated, load_word
 
 _TAKEN = -2  # instead of a handle: the chunk was read, or is being read
 _MOST_OPEN = 256
@@ -204,7 +204,10 @@ def _decode_start(job, context, target, nbytes, source, length, needed):  # type
 @compiled
 def _decoded(job, context, chunk, nbytes, source, length, needed):  # type: ignore[no-untyped-def]  # compiled
     """Decode a chunk as far as it is needed; return `nbytes`, or something else on failure."""
-    decoder = load_word(job + 8 * 23)
+    decoder, inflater = load_word(job + 8 * 23), load_word(job + 8 * 80)
+    if inflater != 0:
+        ends = source + (load_word(job + 8 * 35) + 64) // 64 * 64  # behind the memory for stored bytes
+        return inflated(inflater, context, chunk, nbytes, source, length, ends)
     if decoder < 0:  # of LZ4, which takes and returns 32-bit numbers
         return call4(-decoder, source, chunk, length, nbytes) & 0xFFFFFFFF if length < 0x7FFFFFFF else -1
     if nbytes - needed >= 131072:  # a block and more can be left out

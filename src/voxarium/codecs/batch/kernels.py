@@ -72,6 +72,11 @@ def _call6(_typing: Any, _f: Any, _a: Any, _b: Any, _c: Any, _d: Any, _e: Any, _
 
 
 @intrinsic
+def _call7(_typing: Any, _f: Any, _a: Any, _b: Any, _c: Any, _d: Any, _e: Any, _g: Any, _h: Any) -> Any:
+    return types.int64(*[types.int64] * 8), _word_function(7)
+
+
+@intrinsic
 def _copy(_typing: Any, _target: Any, _source: Any, _count: Any) -> Any:
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         cgutils.raw_memcpy(builder, _pointer(builder, args[0]), _pointer(builder, args[1]), args[2], 1, 1)
@@ -211,6 +216,26 @@ def decode_blocks(function, sources, lengths, first, place, shapes, chunk_stride
         if lengths[i] > 0x7FFFFFFF:
             return i
         if call4(function, sources[i], scratch, lengths[i], nbytes) & 0xFFFFFFFF != nbytes:
+            return i
+        copy_box(out + place[i], scratch + first[i], shapes[i], out_strides, chunk_strides, itemsize)
+    return len(sources)
+
+
+@compiled
+def inflated(function, context, target, nbytes, source, length, ends):  # type: ignore[no-untyped-def]  # compiled
+    """Decode a gzip or zlib stream of exactly `nbytes`; return that, or -1. `ends` is memory for two words."""
+    status = _call7(function, context, source, length, target, nbytes, ends, ends + 8)
+    if status & 0xFFFFFFFF != 0 or load_word(ends) != length or load_word(ends + 8) != nbytes:
+        return -1
+    return nbytes
+
+
+@compiled
+def inflate(function, context, ends, sources, lengths, first, place, shapes, chunk_strides, out_strides, memory):  # type: ignore[no-untyped-def]  # compiled
+    """See `batch.decode_chunks`."""
+    out, scratch, nbytes, itemsize = memory
+    for i in range(len(sources)):
+        if inflated(function, context, scratch, nbytes, sources[i], lengths[i], ends.ctypes.data) != nbytes:
             return i
         copy_box(out + place[i], scratch + first[i], shapes[i], out_strides, chunk_strides, itemsize)
     return len(sources)

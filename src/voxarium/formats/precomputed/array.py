@@ -26,7 +26,7 @@ from voxarium.formats.precomputed.encodings import (
     encoding_of,
     size_bounds,
 )
-from voxarium.formats.precomputed.naming import BARE, look
+from voxarium.formats.precomputed.naming import look
 from voxarium.formats.precomputed.objects import ScaleObjects
 from voxarium.formats.precomputed.scale import SCALE_FORMAT, SPEC_URL, ScaleDetails, array_info, divides
 from voxarium.formats.precomputed.shards import local_codes, locate_in_shards, pack_indexes, shard_number
@@ -126,8 +126,8 @@ class PrecomputedScaleDriver(ScaleObjects):
         if not indices:
             return []
         if scale.sharding is not None:
-            cells = np.array(indices, np.int64)[:, :-4:-1]
-            return locate_in_shards(store, folder, scale, cells, cache, legacy=details.naming.legacy)
+            found = self.locate_many(store, path, info, np.array(indices, np.int64), cache)
+            return [found.span(i) for i in range(len(indices))]
         grid = (scale.chunk, scale.voxel_offset, scale.size)
         keys = (join_key(folder, chunk_name(index[:-4:-1], *grid)) for index in indices)
         named = (details.naming.key(store, key) for key in keys)
@@ -173,8 +173,11 @@ class PrecomputedScaleDriver(ScaleObjects):
         /,
     ) -> int | None:
         """Place raw chunks without the interpreter lock, up to the first that is cut; see `BatchDriver`."""
-        if not self._plain(info):
+        if not self._raw(info):
             return None
+        details: ScaleDetails = info.details
+        if details.gzip is not None:
+            return batch.decode_many(details.gzip, payloads, places, scratch, out, plain=False)
         nbytes = math.prod(info.chunk_shape) * info.dtype.itemsize
         whole = next((i for i, p in enumerate(payloads) if memoryview(p).nbytes != nbytes), len(payloads))
         return batch.decode_many(None, payloads[:whole], places[:whole], scratch, out, plain=True) if whole else 0
@@ -183,17 +186,24 @@ class PrecomputedScaleDriver(ScaleObjects):
         self, store: ReadableStore, path: str, info: ArrayInfo, indices: NDArray[np.int64], cache: IndexCache, /
     ) -> Located:
         """Return where chunks are stored, in arrays."""
+        details: ScaleDetails = info.details
+        if details.scale.sharding is not None:
+            folder = path if details.folder is None else details.folder
+            cells = indices[:, :-4:-1]
+            return locate_in_shards(store, folder, details.scale, cells, cache, legacy=details.naming.legacy)
         return located(self.locate(store, path, info, [tuple(i) for i in indices.tolist()], cache))
 
     def can_decode_fetched(self, info: ArrayInfo, out: NDArray[Any], chunks: int, /) -> bool:
         """Tell whether `decode_fetched` is possible: for raw chunks; those cut at the end need a closer look."""
-        return self._plain(info) and batch.able_to_decode(None, out, chunks, plain=True)
+        details: ScaleDetails = info.details
+        return self._raw(info) and batch.able_to_decode(details.gzip, out, chunks, plain=details.gzip is None)
 
     def decode_fetched(
-        self, _info: ArrayInfo, reads: NativeReads, box: Box, out: NDArray[Any], crew: NativeCrew, /
+        self, info: ArrayInfo, reads: NativeReads, box: Box, out: NDArray[Any], crew: NativeCrew, /
     ) -> NDArray[np.uint8]:
         """Fetch and place raw chunks without the interpreter lock; see `NativeDriver`."""
-        return decode_fetched(None, reads, box, out, crew, plain=True)
+        details: ScaleDetails = info.details
+        return decode_fetched(details.gzip, reads, box, out, crew, plain=details.gzip is None)
 
     def referable(self, info: ArrayInfo, /) -> Referable:
         """Return how others decode raw chunks; those of other encodings nobody else reads."""
@@ -225,11 +235,16 @@ class PrecomputedScaleDriver(ScaleObjects):
         """Return None: chunks are encoded one by one."""
 
     @staticmethod
-    def _plain(info: ArrayInfo) -> bool:
-        """Tell whether a payload is a chunk's memory as it is."""
+    def _raw(info: ArrayInfo) -> bool:
+        """Tell whether a payload, gzipped or not, is a chunk's memory as it is."""
         details: ScaleDetails = info.details
         native = info.dtype.itemsize == 1 or np.dtype("<u2").isnative
-        return details.encoding.key == "raw" and details.gzip is None and details.naming == BARE and native
+        return details.encoding.key == "raw" and details.naming.suffixes == ("",) and native
+
+    def _plain(self, info: ArrayInfo) -> bool:
+        """Tell whether a payload is a chunk's memory as it is."""
+        details: ScaleDetails = info.details
+        return self._raw(info) and details.gzip is None
 
     def encoding_key(self, info: ArrayInfo, /) -> object:
         """Return what a decoder of chunks must know.

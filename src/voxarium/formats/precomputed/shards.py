@@ -14,7 +14,8 @@ from voxarium.codecs.deflate import Gzip
 from voxarium.codecs.sharding import ABSENT
 from voxarium.errors import Code, FormatError, StoreError
 from voxarium.model.array_specs import join_key
-from voxarium.model.protocols import ByteRange, IndexCache, ReadableStore, Span
+from voxarium.model.native import Located
+from voxarium.model.protocols import ByteRange, IndexCache, ReadableStore
 from voxarium.spec.precomputed import (
     ScaleInfo,
     Sharding,
@@ -29,6 +30,7 @@ __all__ = ["local_codes", "locate_in_shards", "pack_indexes", "shard_number"]
 
 _GZIP: Final = Gzip(6)
 _MOST_ENTRIES: Final = 1 << 22
+_FAR: Final = np.uint64(1 << 62)
 _MEND: Final = "the shard is damaged; copy it again from its source"
 
 
@@ -128,12 +130,13 @@ def locate_in_shards(
     cache: IndexCache,
     *,
     legacy: bool | None,
-) -> list[Span | None]:
-    """Return where chunks are, by their cells (x, y, z), of shape (chunks, 3); None for those that are absent."""
+) -> Located:
+    """Return where chunks are, by their cells (x, y, z), of shape (chunks, 3)."""
+    objects, starts, sizes = np.full((3, len(cells)), -1, np.int64)
+    keys: list[str] = []
     sharding = scale.sharding
-    found: list[Span | None] = [None] * len(cells)
     if sharding is None:  # pragma: no cover  callers checked
-        return found
+        return Located(keys=keys, objects=objects, starts=starts, lengths=sizes)
     codes = morton_codes(cells, scale.grid)
     shards, minishards = sharding.place(codes)
     most = min(int(np.prod([float(n) for n in scale.grid])), _MOST_ENTRIES)
@@ -147,12 +150,16 @@ def locate_in_shards(
         tables = shard.tables(store, wanted, most)
         for m in wanted:
             rows = members[minishards[members] == np.uint64(m)]
-            keys, starts, sizes = tables[m]
-            places = np.searchsorted(keys, codes[rows])
-            for row, at in zip(rows.tolist(), places.tolist(), strict=True):
-                if at < len(keys) and keys[at] == codes[row]:
-                    found[row] = Span(shard.data_key, shard.base + int(starts[at]), int(sizes[at]))
-    return found
+            known, first, length = tables[m]
+            places = np.minimum(np.searchsorted(known, codes[rows]), max(len(known) - 1, 0))
+            present = known[places] == codes[rows] if len(known) else np.zeros(len(rows), np.bool_)
+            rows, places = rows[present], places[present]
+            objects[rows] = len(keys)
+            # Absurd numbers stay absurd, but fit: whoever reads there finds nothing.
+            starts[rows] = shard.base + np.minimum(first[places], _FAR).astype(np.int64)
+            sizes[rows] = np.minimum(length[places], _FAR).astype(np.int64)
+        keys.append(shard.data_key)
+    return Located(keys=keys, objects=objects, starts=starts, lengths=sizes)
 
 
 def _unique(values: NDArray[np.uint64]) -> list[int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -62,6 +63,11 @@ def morton_dimensions(grid: Sequence[int]) -> tuple[tuple[int, int], ...]:
     >>> morton_dimensions((5, 3, 1))
     ((0, 0), (1, 0), (0, 1), (1, 1), (0, 2))
     """
+    return _morton_dimensions(tuple(grid))
+
+
+@lru_cache(maxsize=256)
+def _morton_dimensions(grid: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     widest = max(((n - 1).bit_length() for n in grid), default=0)
     return tuple((d, i) for i in range(widest) for d, n in enumerate(grid) if (1 << i) < n)
 
