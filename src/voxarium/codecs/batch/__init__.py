@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 from voxarium.codecs.batch.inflating import inflater_of, new_inflater
-from voxarium.codecs.batch.memory import MemoryPool
 from voxarium.model.codec import BytesBytesCodec
+from voxarium.model.memory_pool import MemoryPool
 
 __all__ = ["available", "decode_chunks", "decode_many", "encode_chunks", "encode_many", "most_axes"]
 

@@ -17,11 +17,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from voxarium.model.memory_pool import MemoryPool
+
 __all__ = ["native_files", "read_files"]
 
 _PATIENCE: Final = 64
 _FEW: Final = 3  # files are opened one by one up to here
 _read = [0]
+_buffers = MemoryPool(64 << 20)
 
 
 @cache
@@ -105,15 +108,15 @@ def read_files(paths: Sequence[bytes], most: int, flags: int) -> tuple[NDArray[n
     Returns
     -------
     (ndarray of uint8, ndarray of int64, shape (files, 2)) or None
-        The buffer, and where each file begins and how long it is; length -1 for a file that could not be opened or
-        read, or is longer than `most`: the caller finds out why. None where the C library cannot be reached, and for
-        the first few files of a process.
+        The buffer, whose memory is used again when no view of it is left, and where each file begins and how long it
+        is; length -1 for a file that could not be opened or read, or is longer than `most`: the caller finds out why.
+        None where the C library cannot be reached, and for the first few files of a process.
     """
     symbols = _symbols()
     if symbols is None or not _worth_loading(len(paths)):
         return None
     starts, _names = _terminated(paths)
-    buffer = np.empty(most * len(paths) + 1, np.uint8)
+    buffer = _buffers.empty((most * len(paths) + 1,), np.dtype(np.uint8))
     found = np.empty((len(paths), 2), np.int64)
     _kernels().read_files(symbols, starts, flags, (buffer.ctypes.data, most), found)
     return buffer, found

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from voxarium.codecs.batch.memory import MemoryPool
+from voxarium.model.memory_pool import MemoryPool
 
 
 def address(array):
