@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import voxarium
+from voxarium import Box
 from voxarium.conversion import ConvertOptions, blocks, plan
 
 
@@ -26,6 +27,7 @@ def test_chunks_like_the_targets_are_read_in_columns(tmp_path):
     [
         {"shape": (200, 900, 1100)},  # columns would be short
         {"shape": (1100, 900, 1100), "chunk": (64, 64, 128)},
+        {"shape": (1100, 900, 1100), "crop": Box((64, 64, 1), (1036, 836, 1099))},  # chunks of the source are cut
         {"shape": (1100, 900, 1100), "dtype": "i2", "role": "label"},  # another type of voxels
     ],
 )

@@ -34,8 +34,9 @@ def block_of(
     large : bool
         Whether what is read at a time matters more than what a cache holds.
     as_stored : bool
-        Whether the source has the target's order of axes and type of voxels. If it has its chunks, too, a block is a
-        column of them, where columns are long enough: each is one piece of memory, which is read into and encoded from.
+        Whether whole chunks of the source are read, and need no other order of axes or type of voxels. If they have the
+        shape of the target's, a block is a column of them, where columns are long enough: each is one piece of memory,
+        which is read into and encoded from.
     """
     budget = max(memory // (2 * (cpu_count() + 1)), 1)
     shape, itemsize = finest.info.shape, finest.info.dtype.itemsize

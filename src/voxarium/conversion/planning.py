@@ -146,17 +146,18 @@ def _block(
 ) -> tuple[tuple[int, ...], float]:
     """Return what is read at a time, and how often chunks of the source are read then."""
     stored, chunk = source.arrays[0].info, _source_chunk(source, selection)
-    in_order = selection.permutation == tuple(range(stored.ndim))
+    first = tuple(selection.crop.origin[p] for p in selection.permutation)
+    in_order = selection.permutation == tuple(range(stored.ndim)) and stored.dtype == selection.dtype
+    whole = not stored.contiguous and all(o % c == 0 for o, c in zip(first, chunk, strict=True))
     block = block_of(
         finest,
         chunk,
         memory,
         large=passing or source.store.concurrency > 1,
-        as_stored=in_order and stored.dtype == selection.dtype and not stored.contiguous,
+        as_stored=in_order and whole,
     )
     if stored.contiguous:
         return block, 1.0
-    first = tuple(selection.crop.origin[p] for p in selection.permutation)
     return block, reread_factor(selection.shape, block, chunk, first)
 
 
