@@ -72,6 +72,15 @@ def test_what_waits_goes_before_the_next_and_before_the_end():
     assert run(steps) == [b"one", b"two", "close"]
 
 
+def test_nothing_is_sent_where_the_connection_has_ended():
+    async def steps(joining):
+        joining.begin()
+        joining.write(b"head")
+        joining._transport.close()
+
+    assert run(steps) == ["close"]
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_answers_of_one_connection_come_in_order(tmp_path, method):
     names = [f"f{i}" for i in range(9)]

@@ -79,7 +79,7 @@ def test_plain_chunks_are_placed_as_they_are():
     assert np.array_equal(out[:, 1:], data[1:, :4, 2:])
 
 
-@pytest.mark.skipif(not inflater_of("gzip"), reason="no libdeflate for this machine")
+@pytest.mark.skipif(not inflater_of("gzip"), reason="the package deflate has no wheel for this machine")
 @pytest.mark.parametrize("codec", [Gzip(6), Zlib(1)])
 def test_deflated_chunks_are_placed_up_to_a_damaged_one(codec, monkeypatch):
     monkeypatch.setattr(batch, "_worth_loading", lambda _chunks: True)

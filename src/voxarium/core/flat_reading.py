@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxarium.codecs.batch import able_to_decode, most_axes
-from voxarium.codecs.batch.crew import announcing, decode_fetched
+from voxarium.codecs.batch.crew import decode_fetched
 from voxarium.core.native_reading import crew_of, on_disk
 from voxarium.model.box import Box
 from voxarium.model.flat_array import FlatArray, leading_axes
@@ -21,7 +21,6 @@ __all__ = ["FlatReader"]
 _SHORTEST: Final = 16 << 10  # bytes of a run; below, mapping the file is faster
 _LONGEST: Final = 64 << 20
 _PIECE: Final = 1 << 20  # what one thread reads at a time, where a run can be cut into equal parts
-_WAITING: Final = 6
 
 
 class FlatReader:
@@ -72,7 +71,7 @@ class FlatReader:
         files = self._store.open_native(keys)
         if files is None:
             return False
-        with files, crew_of((max(workers, _WAITING) if slow and not announcing() else workers) - 1) as crew:
+        with files, crew_of(workers, slow=slow) as crew:
             reads = NativeReads(
                 chunk_shape=(*(1 for _ in counts), piece),
                 indices=np.indices((*counts, 1), np.int64).reshape(target.ndim, -1).T.copy(),

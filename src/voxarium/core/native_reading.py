@@ -92,7 +92,7 @@ class NativeReader:
         files = store.open_native(found.keys)
         if files is None:
             return None
-        with files, crew_of((max(workers, _WAITING) if slow and not announcing() else workers) - 1) as crew:
+        with files, crew_of(workers, slow=slow) as crew:
             reads = NativeReads(
                 chunk_shape=info.chunk_shape,
                 indices=indices,
@@ -150,8 +150,9 @@ os.register_at_fork(after_in_child=_forget_crews)
 
 
 @contextmanager
-def crew_of(helpers: int) -> Iterator[Crew]:
-    """Lend a crew."""
+def crew_of(workers: int, *, slow: bool) -> Iterator[Crew]:
+    """Lend a crew of so many threads, this one included; more where they wait for a disk that cannot be told ahead."""
+    helpers = (max(workers, _WAITING) if slow and not announcing() else workers) - 1
     try:
         crew = _resting[helpers].pop()
     except (KeyError, IndexError):

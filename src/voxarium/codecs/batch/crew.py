@@ -108,7 +108,7 @@ class Crew:
             self._contexts[kind] = found
         return found
 
-    def run(self, words: list[int], room: int, helpers: int, kind: str = "decompress") -> None:
+    def run(self, words: list[int], room: int, helpers: int, kind: str) -> None:
         """Do a job with some of the helpers. `words` are those from the fourth function on; see `crew_kernels`."""
         if self._room.nbytes < room * (self.helpers + 1) + 64:
             self._room = np.empty(room * (self.helpers + 1) + 64, np.uint8)

@@ -38,6 +38,14 @@ def inflater_of(key: object) -> int:
 
 
 def new_inflater() -> int:
-    """Return the address of memory that one decoder at a time works with; 0 if there is none to be had."""
-    address = _symbols().get("alloc_decompressor", 0)
-    return int(ctypes.CFUNCTYPE(ctypes.c_void_p)(address)() or 0) if address else 0
+    """Return the address of memory that one decoder at a time works with.
+
+    Raises
+    ------
+    MemoryError
+        If there is none to be had.
+    """
+    made = ctypes.CFUNCTYPE(ctypes.c_void_p)(_symbols()["alloc_decompressor"])()
+    if not made:
+        raise MemoryError("libdeflate could not set up its tables")
+    return int(made)
