@@ -384,6 +384,7 @@ def test_files_of_network_file_systems_are_opened_in_a_thread(folder, serve, mon
     from voxarium.serve import sources
 
     monkeypatch.setattr(sources, "file_system", lambda _: "nfs4")
+    monkeypatch.setattr(sources, "no_links_opener", lambda: None)  # files are opened by os.open then
     where = []
     real = os.open
 
@@ -399,6 +400,9 @@ def test_files_of_network_file_systems_are_opened_in_a_thread(folder, serve, mon
 
 
 def test_what_may_not_be_read_is_an_error_and_not_absent(folder, serve, monkeypatch):
+    from voxarium.serve import sources
+
+    monkeypatch.setattr(sources, "no_links_opener", lambda: None)  # files are opened by os.open then
     client = serve(folder)
     real = os.open
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from voxarium.errors import Code, UnsupportedError
@@ -23,6 +25,7 @@ else:
 __all__ = ["GuardedProtocol", "guarded"]
 
 _MOST_HEAD = 128 << 10
+_TURN = 8  # requests that are begun before the loop looks for new ones
 _CORS = b"access-control-allow-origin: *\r\n"
 
 
@@ -30,6 +33,7 @@ class GuardedProtocol(_Base):
     """A connection with limits: of the time a head takes, of its size, and of the time an answer is left unread."""
 
     site: ClassVar[Site]
+    queue: ClassVar[_Queue]
     _head: int | None = 0  # bytes of a head that is not complete; None between its end and the next
     _clock: asyncio.TimerHandle | None = None
     _stall: asyncio.TimerHandle | None = None
@@ -82,12 +86,12 @@ class GuardedProtocol(_Base):
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:  # Any: of uvicorn, which calls this
-        """Begin to answer: head and first bytes go out together."""
+        """Begin to answer when those have been who came before; head and first bytes go out together."""
         if self._joining is None:
             self._joining = _Joining(self.transport, self.loop)
         self._joining.begin()
         cycle.transport = self._joining
-        super()._start_asgi_task(cycle, app)
+        self.queue.put(self.loop, super()._start_asgi_task, cycle, app)
 
     def on_response_complete(self) -> None:
         """End an answer, which may be a head alone."""
@@ -136,6 +140,34 @@ class GuardedProtocol(_Base):
         self.transport.close()
 
 
+class _Queue:
+    """Requests that wait to be begun, in the order in which they came: a few in each turn of the loop.
+
+    If all that came were answered in the turn that read them, the client answered last would ask again just after the
+    loop looked for requests, wait for a whole turn of others, and be last again: always the same ones wait twice.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Callable[[Any, Any], None], Any, Any]] = deque()  # Any: of uvicorn
+        self._called = False
+
+    def put(self, loop: asyncio.AbstractEventLoop, begin: Callable[[Any, Any], None], cycle: Any, app: Any) -> None:
+        """Add a request, and how it is begun."""
+        self._waiting.append((begin, cycle, app))
+        if not self._called:
+            self._called = True
+            loop.call_soon(self._turn, loop)
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        for _ in range(min(_TURN, len(self._waiting))):
+            begin, cycle, app = self._waiting.popleft()
+            if not cycle.disconnected:
+                begin(cycle, app)
+        self._called = bool(self._waiting)
+        if self._called:
+            loop.call_soon(self._turn, loop)
+
+
 class _Joining:
     """What an answer is written to: its head waits for its first bytes, within one turn of the loop.
 
@@ -180,4 +212,4 @@ class _Joining:
 
 def guarded(site: Site) -> Any:  # Any: a class of uvicorn's protocols
     """Return the class of connections of one server."""
-    return type("Connection", (GuardedProtocol,), {"site": site})
+    return type("Connection", (GuardedProtocol,), {"site": site, "queue": _Queue()})

@@ -18,12 +18,12 @@ from voxarium.core.release_store import ReleaseStore
 from voxarium.errors import Code, StoreError
 from voxarium.model.protocols import ByteRange, ReadableStore
 from voxarium.serve.answers import WouldWait
+from voxarium.serve.opening import OPEN_FLAGS, no_links_opener
 
 __all__ = ["ByteSource", "Facts", "FolderSource", "ReleaseSource", "Slice", "StoreSource"]
 
 # Systems whose files are elsewhere: even opening one takes a round trip.
 _FAR: Final = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs", "glusterfs")
-_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # a FIFO or a device must not hold us up
 _ABSENT: Final = (
     errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EINVAL, errno.EILSEQ,
 )  # fmt: skip
@@ -116,26 +116,37 @@ class FolderSource:
         self._follow = follow
         self._far = file_system(self._real) in _FAR
         self._peeks = hasattr(os, "preadv") and hasattr(os, "RWF_NOWAIT")
+        self._open_plain = None if follow else no_links_opener()
 
     def open(self, key: str, *, wait: bool) -> Slice | None:
         """Open a file; None for folders, devices, and what links lead to outside."""
         if self._far and not wait:
             raise WouldWait
-        try:
-            fd = os.open(self._prefix + key, _FLAGS)
-        except OSError as error:
-            if error.errno in _ABSENT:
-                return None
-            raise _unreadable(key, error) from error
+        fd, inside = self._opened(key)
+        if fd is None:
+            return None
         try:
             status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode) or not (self._follow or self._is_inside(fd, key)):
+            if not stat.S_ISREG(status.st_mode) or not (inside or self._is_inside(fd, key)):
                 os.close(fd)
                 return None
         except BaseException:
             os.close(fd)
             raise
         return _File(fd, key, status, peek=self._peeks and not wait)
+
+    def _opened(self, key: str) -> tuple[int | None, bool]:
+        """Return an open file, None when it is not there; and whether it needs no asking where that is."""
+        if self._open_plain is not None:
+            fd = self._open_plain(self._real + key)
+            if fd >= 0:
+                return fd, True
+        try:
+            return os.open(self._prefix + key, OPEN_FLAGS), self._follow
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return None, False
+            raise _unreadable(key, error) from error
 
     def _is_inside(self, fd: int, key: str) -> bool:
         """Tell whether an open file lies in the folder. The file is asked, not its path, which may change meanwhile."""
