@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from voxarium.errors import Code, UnsupportedError
 from voxarium.serve.site import Site
+from voxarium.serve.turns import HeldAnswer, Turns
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Base
@@ -25,7 +24,6 @@ else:
 __all__ = ["GuardedProtocol", "guarded"]
 
 _MOST_HEAD = 128 << 10
-_TURN = 8  # requests that are begun before the loop looks for new ones
 _CORS = b"access-control-allow-origin: *\r\n"
 
 
@@ -33,11 +31,11 @@ class GuardedProtocol(_Base):
     """A connection with limits: of the time a head takes, of its size, and of the time an answer is left unread."""
 
     site: ClassVar[Site]
-    queue: ClassVar[_Queue]
+    turns: ClassVar[Turns]
     _head: int | None = 0  # bytes of a head that is not complete; None between its end and the next
     _clock: asyncio.TimerHandle | None = None
     _stall: asyncio.TimerHandle | None = None
-    _joining: _Joining | None = None
+    _answer: HeldAnswer | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin; turn away what is too many."""
@@ -56,6 +54,7 @@ class GuardedProtocol(_Base):
     def shutdown(self) -> None:
         """End: the server was told to stop."""
         self.site.stopping.set()
+        self._flush()
         super().shutdown()
 
     # ----------------------------------------------------------------------------------------------------- reading
@@ -86,18 +85,12 @@ class GuardedProtocol(_Base):
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:  # Any: of uvicorn, which calls this
-        """Begin to answer when those have been who came before; head and first bytes go out together."""
-        if self._joining is None:
-            self._joining = _Joining(self.transport, self.loop)
-        self._joining.begin()
-        cycle.transport = self._joining
-        self.queue.put(self.loop, super()._start_asgi_task, cycle, app)
-
-    def on_response_complete(self) -> None:
-        """End an answer, which may be a head alone."""
-        if self._joining is not None:
-            self._joining.flush()
-        super().on_response_complete()
+        """Begin to answer, in turn."""
+        if self._answer is None:
+            self._answer = HeldAnswer(self.transport, self.loop, self.turns)
+        self._answer.begin()
+        cycle.transport = self._answer
+        self.turns.begin(self.loop, super()._start_asgi_task, cycle, app)
 
     def _wait_for_head(self) -> None:
         self._clock = self.loop.call_later(self.site.settings.head_seconds, self._too_slow)
@@ -123,6 +116,11 @@ class GuardedProtocol(_Base):
         self.site.metrics.refused += 1
         self.transport.abort()  # closing would wait until the client reads
 
+    def _flush(self) -> None:
+        """Send what was answered and is held."""
+        if self._answer is not None:
+            self._answer.flush()
+
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
         self._refuse(b"400 Bad Request")
@@ -135,81 +133,12 @@ class GuardedProtocol(_Base):
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.abort()
             return
+        self._flush()
         head = b"HTTP/1.1 " + status + b"\r\n" + _CORS + header
         self.transport.write(head + b"content-length: 0\r\nconnection: close\r\n\r\n")
         self.transport.close()
 
 
-class _Queue:
-    """Requests that wait to be begun, in the order in which they came: a few in each turn of the loop.
-
-    If all that came were answered in the turn that read them, the client answered last would ask again just after the
-    loop looked for requests, wait for a whole turn of others, and be last again: always the same ones wait twice.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: deque[tuple[Callable[[Any, Any], None], Any, Any]] = deque()  # Any: of uvicorn
-        self._called = False
-
-    def put(self, loop: asyncio.AbstractEventLoop, begin: Callable[[Any, Any], None], cycle: Any, app: Any) -> None:
-        """Add a request, and how it is begun."""
-        self._waiting.append((begin, cycle, app))
-        if not self._called:
-            self._called = True
-            loop.call_soon(self._turn, loop)
-
-    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        for _ in range(min(_TURN, len(self._waiting))):
-            begin, cycle, app = self._waiting.popleft()
-            if not cycle.disconnected:
-                begin(cycle, app)
-        self._called = bool(self._waiting)
-        if self._called:
-            loop.call_soon(self._turn, loop)
-
-
-class _Joining:
-    """What an answer is written to: its head waits for its first bytes, within one turn of the loop.
-
-    Each call of a transport is a system call and a packet: about a tenth of what an answer of 64 KiB costs.
-    """
-
-    __slots__ = ("_fresh", "_head", "_loop", "_transport", "is_closing")
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._head: bytes | None = None
-        self._fresh = False
-        self.is_closing = transport.is_closing
-
-    def begin(self) -> None:
-        """Expect an answer."""
-        self._fresh = True
-
-    def write(self, data: bytes) -> None:
-        """Send; the first piece of an answer with the second, if that comes at once."""
-        if self._fresh:
-            self._fresh, self._head = False, data
-            self._loop.call_soon(self.flush)
-        elif self._head is not None:
-            head, self._head = self._head, None
-            self._transport.writelines((head, data))
-        else:
-            self._transport.write(data)
-
-    def flush(self) -> None:
-        """Send what waits, unless the connection has ended meanwhile."""
-        head, self._head = self._head, None
-        if head is not None and not self.is_closing():
-            self._transport.write(head)
-
-    def close(self) -> None:
-        """Send what waits, and end."""
-        self.flush()
-        self._transport.close()
-
-
 def guarded(site: Site) -> Any:  # Any: a class of uvicorn's protocols
     """Return the class of connections of one server."""
-    return type("Connection", (GuardedProtocol,), {"site": site, "queue": _Queue()})
+    return type("Connection", (GuardedProtocol,), {"site": site, "turns": Turns()})
