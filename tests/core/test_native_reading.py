@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gzip
 import os
 import subprocess
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from voxarium.codecs import batch
+from voxarium.codecs.batch import crew
 from voxarium.codecs.batch.crew import crews_possible
 from voxarium.codecs.batch.inflating import inflater_of
 from voxarium.core import native_reading, reading
@@ -246,6 +248,7 @@ _FORKS = """
 import os, sys
 import numpy as np
 from voxarium.codecs import batch
+from voxarium.codecs.batch import crew
 batch._worth_loading = lambda chunks: True
 from voxarium.core.opening import open_array
 from voxarium.stores.local import LocalStore
@@ -298,3 +301,31 @@ def test_files_that_are_opened_ahead_are_all_closed(tmp_path, monkeypatch):
         for _ in range(20):
             assert np.array_equal(array.read(Box((1, 3, 2), (37, 50, 66)), threads=threads), data[1:38, 3:53, 2:68])
     assert len(set(os.listdir("/proc/self/fd")) - before) <= 1  # the listing itself
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_a_disk_is_told_in_the_order_of_reading_and_of_each_chunk_once(tmp_path, monkeypatch, threads):
+    """A disk works in the order of asking: what is read first must not come behind what another thread asks for."""
+    data = np.random.default_rng(3).integers(0, 99, (40, 61, 290)).astype("u2")
+    array = write(tmp_path, data, CHUNK, (40, 64, 297))
+    told = []
+
+    def noted(_handle, start, length, _advice):
+        told.append((start, length))
+        return 0
+
+    kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_int)
+    callback = kind(noted)
+    monkeypatch.setattr(crew, "_advise", lambda: ctypes.cast(callback, ctypes.c_void_p).value)
+    monkeypatch.setattr(LocalStore, "in_memory", lambda *_: False)
+    assert np.array_equal(array.read(threads=threads), data)
+    chunks = [-(-n // c) for n, c in zip(data.shape, CHUNK, strict=True)]
+    assert sum(length for _, length in told) > 0.5 * data.size  # all of them, compressed
+    ends = np.cumsum([length for _, length in sorted(told)])
+    starts = sorted(start for start, _ in told)
+    assert all(a + n == b for (a, n), b in zip(sorted(told), starts[1:], strict=False))  # each byte once, no gaps
+    assert ends[-1] < (tmp_path / "c/0/0/0").stat().st_size < ends[-1] + 16 * np.prod(chunks) + 5
+    # Between taking its turn and telling, a thread may fall a little behind.
+    place = {start: i for i, start in enumerate(starts)}
+    late = [abs(place[start] - i) for i, (start, _) in enumerate(told)]
+    assert max(late) <= threads + 4

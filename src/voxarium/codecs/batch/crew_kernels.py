@@ -77,14 +77,14 @@ def _close(_typing: Any, _function: Any, _handle: Any) -> Any:
 
 
 @intrinsic
-def _next(_typing: Any, _address: Any) -> Any:
-    """Take a number from a counter that many threads share."""
+def _next(_typing: Any, _address: Any, _count: Any) -> Any:
+    """Take some numbers from a counter that many threads share; return the first."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
-        return builder.atomic_rmw("add", pointer, ir.Constant(ir.IntType(64), 1), "seq_cst")
+        return builder.atomic_rmw("add", pointer, args[1], "seq_cst")
 
-    return types.int64(types.int64), codegen
+    return types.int64(types.int64, types.int64), codegen
 
 
 @intrinsic
@@ -217,8 +217,11 @@ def _decoded(job, context, chunk, nbytes, source, length, needed):  # type: igno
 
 @compiled
 def _ahead(job):  # type: ignore[no-untyped-def]  # compiled
-    """Return how many chunks the disk is told about before they are read: about eight megabytes of them."""
-    return min(max(8388608 // load_word(job + 8 * 34), 16), 96)
+    """Return how many chunks the disk is told about before they are read: about four megabytes of them.
+
+    More would come later: disks, and the hosts of virtual ones, may tell of many reads only when all are done.
+    """
+    return min(max(4194304 // load_word(job + 8 * 34), 16), 96)
 
 
 @compiled
@@ -269,18 +272,24 @@ def _announce(job, advise, i, stop):  # type: ignore[no-untyped-def]  # compiled
 
 
 @compiled
-def _announce_first(job, advise, count, me):  # type: ignore[no-untyped-def]  # compiled
-    """Announce this thread's share of the first chunks."""
-    workers = load_word(job + 8 * 76)
-    i, stop = me * count // workers, (me + 1) * count // workers
-    while i < stop:
-        i = _announce(job, advise, i, stop)
+def _announce_until(job, advise, wanted):  # type: ignore[no-untyped-def]  # compiled
+    """Announce chunks until so many are, in the order in which they will be read: a disk works in the order of asking.
+
+    What belongs to one read of the disk, a few chunks where they are small, is announced by one thread.
+    """
+    place, count = job + 8 * 81, load_word(job + 8 * 18)
+    run = min(max(262144 // load_word(job + 8 * 34), 1), 16)
+    while load_word(place) < wanted:
+        i = _next(place, run)
+        stop = min(i + run, count)
+        while i < stop:
+            i = _announce(job, advise, i, stop)
 
 
 @compiled
 def _work(job):  # type: ignore[no-untyped-def]  # compiled
     """Deal with chunks until none is left."""
-    me = _next(job + 8 * 17)
+    me = _next(job + 8 * 17, 1)
     count, nbytes, itemsize = load_word(job + 8 * 18), load_word(job + 8 * 34), load_word(job + 8 * 33)
     ndim, plain, out = load_word(job + 8 * 30), load_word(job + 8 * 23) == 0, load_word(job + 8 * 32)
     indices, status = load_word(job + 8 * 29), load_word(job + 8 * 31)
@@ -292,14 +301,12 @@ def _work(job):  # type: ignore[no-untyped-def]  # compiled
     part = np.ones(6, np.int64)
     judge, argument = load_word(job + 8 * 78), load_word(job + 8 * 79)
     advise, ahead = load_word(job + 8 * 24), _ahead(job)
-    if advise != 0:
-        _announce_first(job, advise, min(ahead, count), me)
     while True:
-        i = _next(job + 8 * 16)
+        i = _next(job + 8 * 16, 1)
         if i >= count:
             return
-        if advise != 0 and i + ahead < count:
-            _announce(job, advise, i + ahead, i + ahead + 1)
+        if advise != 0:
+            _announce_until(job, advise, min(i + ahead, count))
         at = load_word(objects + 8 * i)
         if at < 0:
             continue
