@@ -43,6 +43,7 @@ def run(steps, *, turns=4):
             answer=lambda: HeldAnswer(Transport(Now(sent)), loop, shared),
             begin=lambda do, gone=False: shared.begin(loop, lambda *_: do(), SimpleNamespace(disconnected=gone), None),
             soon=loop.call_soon,
+            quiet=lambda: loop.set_exception_handler(lambda *_: None),
         ))  # fmt: skip
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -80,6 +81,22 @@ def test_who_has_gone_is_not_answered():
     begun = []
     run(lambda of: [of.begin(lambda i=i: begun.append(i), i == 1) for i in range(3)])
     assert begun == [0, 2]
+
+
+def test_one_that_cannot_be_begun_does_not_hold_up_the_others():
+    begun = []
+
+    def fails():
+        raise RuntimeError("no")
+
+    def steps(of):
+        of.quiet()
+        of.begin(fails)
+        for i in range(TURN + 2):
+            of.begin(lambda i=i: begun.append(i))
+
+    run(steps, turns=6)
+    assert begun == list(range(TURN + 2))
 
 
 # --------------------------------------------------------------------------------------------------------- sending

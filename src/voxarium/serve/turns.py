@@ -26,7 +26,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[Callable[[Any, Any], None], Any, Any]] = deque()  # Any: of uvicorn
-        self._answers: list[HeldAnswer] = []
+        self._answers: deque[HeldAnswer] = deque()
         self._held = 0
         self._turning = False
         self._sending = False
@@ -39,14 +39,16 @@ class Turns:
             loop.call_soon(self._turn, loop)
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        for _ in range(min(TURN, len(self._waiting))):
-            start, cycle, app = self._waiting.popleft()
-            if not cycle.disconnected:
-                start(cycle, app)
-        self._send_soon(loop)  # behind what was just begun
-        self._turning = bool(self._waiting)
-        if self._turning:
-            loop.call_soon(self._turn, loop)
+        try:
+            for _ in range(min(TURN, len(self._waiting))):
+                start, cycle, app = self._waiting.popleft()
+                if not cycle.disconnected:
+                    start(cycle, app)
+        finally:  # whatever one of them does, the others go on
+            self._send_soon(loop)  # behind what was just begun
+            self._turning = bool(self._waiting)
+            if self._turning:
+                loop.call_soon(self._turn, loop)
 
     def hold(self, loop: asyncio.AbstractEventLoop, answer: HeldAnswer, size: int) -> None:
         """Send the beginning of an answer with those of others, at the end of this turn or when they are too much."""
@@ -67,9 +69,9 @@ class Turns:
         self._send()
 
     def _send(self) -> None:
-        answers, self._answers, self._held = self._answers, [], 0
-        for answer in answers:
-            answer.flush()
+        self._held = 0
+        while self._answers:
+            self._answers.popleft().flush()
 
 
 class HeldAnswer:
