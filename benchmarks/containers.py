@@ -63,16 +63,51 @@ def wkw_library(data: Path, work: Path):
     return run
 
 
-PRECOMPUTED: dict[str, dict[str, Any]] = {
+# Options of what we write; None where TensorStore writes, as other people's volumes are not made by us.
+PRECOMPUTED: dict[str, dict[str, Any] | None] = {
     "plain": {"shard": (0,)},
-    "sharded": {"shard": 512},  # chunks are gzipped, as by default
+    "sharded": None,  # chunks are gzipped
+    "sharded by voxarium": {"shard": 512},  # gzipped too, as by default
     "sharded raw": {"shard": 512, "codec": "none"},
 }
 
 
 def precomputed(data: Path, kind: str) -> Path:
     path = data / f"precomputed_{kind.replace(' ', '_')}"
-    return made(path, data / "em1024.npy", format="precomputed", levels=1, **PRECOMPUTED[kind])
+    options = PRECOMPUTED[kind]
+    if options is not None:
+        return made(path, data / "em1024.npy", format="precomputed", levels=1, **options)
+    return sharded_by_tensorstore(path, data / "em1024.npy")
+
+
+def sharded_by_tensorstore(path: Path, source: Path) -> Path:
+    """Write gzipped chunks of 64³ in shards of 512³, each of eight minishards, once."""
+    if (path / "info").exists():
+        return path
+    import tensorstore as ts
+
+    em = np.load(source, mmap_mode="r").transpose()[..., None]
+    sharding = {
+        "@type": "neuroglancer_uint64_sharded_v1", "preshift_bits": 6, "minishard_bits": 3, "shard_bits": 3,
+        "hash": "identity", "minishard_index_encoding": "gzip", "data_encoding": "gzip",
+    }  # fmt: skip
+    volume = ts.open(
+        {
+            "driver": "neuroglancer_precomputed",
+            "kvstore": {"driver": "file", "path": f"{path}/"},
+            "multiscale_metadata": {"type": "image", "data_type": "uint8", "num_channels": 1},
+            "scale_metadata": {
+                "encoding": "raw", "chunk_size": [64] * 3, "resolution": [8] * 3, "sharding": sharding,
+            },
+        },
+        create=True,
+        shape=em.shape,
+        dtype=em.dtype,
+    ).result()  # fmt: skip
+    for origin in itertools.product(range(0, 1024, 512), repeat=3):
+        region = tuple(slice(o, o + 512) for o in origin)
+        volume[region].write(em[region]).result()
+    return path
 
 
 def to_ome_zarr(kind: str) -> None:
