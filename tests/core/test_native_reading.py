@@ -248,7 +248,6 @@ _FORKS = """
 import os, sys
 import numpy as np
 from voxarium.codecs import batch
-from voxarium.codecs.batch import crew
 batch._worth_loading = lambda chunks: True
 from voxarium.core.opening import open_array
 from voxarium.stores.local import LocalStore

@@ -22,7 +22,7 @@ from voxarium.model.native import NativeCrew, NativeReads
 
 __all__ = ["Crew", "announcing", "crews_possible", "decode_fetched"]
 
-_WORDS: Final = 82  # see `crew_kernels`: semaphores, counters, functions, addresses, shapes
+_WORDS: Final = 81  # see `crew_kernels`: semaphores, counters, functions, addresses, shapes
 _COUNTERS: Final = slice(16, 18)
 _JOB: Final = 18
 _PAD: Final = (0,) * most_axes
@@ -187,7 +187,7 @@ def decode_fetched(
         _address(reads.indices), ndim, _address(status), _address(out), out.itemsize, nbytes, reads.most,
         0, 0, 0, files.opener, *_chunk_words(reads.chunk_shape, out.itemsize), *pad, *out.strides, *pad, *box.origin,
         *(1,) * len(pad), *box.stop, files.closer, files.flags, *_block_functions(),
-        helpers + 1, 0 if kept is None else _address(kept), *judge, inflater, 0,
+        0, 0 if kept is None else _address(kept), *judge, inflater,
     ]  # fmt: skip
     crew.set_count(count)
     room = (nbytes + 63) // 64 * 64 + (reads.most + 64) // 64 * 64 + 64

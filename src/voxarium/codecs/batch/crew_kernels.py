@@ -277,7 +277,7 @@ def _announce_until(job, advise, wanted):  # type: ignore[no-untyped-def]  # com
 
     What belongs to one read of the disk, a few chunks where they are small, is announced by one thread.
     """
-    place, count = job + 8 * 81, load_word(job + 8 * 18)
+    place, count = job + 8 * 76, load_word(job + 8 * 18)
     run = min(max(262144 // load_word(job + 8 * 34), 1), 16)
     while load_word(place) < wanted:
         i = _next(place, run)
