@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from voxarium.codecs import batch
-from voxarium.codecs.batch import crew
+from voxarium.codecs.batch import crew, inflating
 from voxarium.codecs.batch.crew import crews_possible
 from voxarium.codecs.batch.inflating import inflater_of
 from voxarium.core import native_reading, reading
@@ -37,6 +37,7 @@ SHAPE, CHUNK = (23, 31, 38), (5, 8, 9)
 def loaded(monkeypatch):
     """Do not wait for so many chunks that loading compiled code pays."""
     monkeypatch.setattr(batch, "_worth_loading", lambda _chunks: True)
+    monkeypatch.setattr(inflating, "_PATIENCE", 0)
 
 
 def write(path, data, chunk, shard=None, codec="zstd", driver="zarr3"):
@@ -122,11 +123,11 @@ def test_chunks_that_are_there_are_not_read_twice(tmp_path, careful):
     assert all(not data[tuple(slice(i * c, (i + 1) * c) for i, c in zip(w, CHUNK, strict=True))].any() for w in written)
 
 
-@pytest.mark.parametrize("codec", ["zstd", "gzip"])
+@pytest.mark.parametrize(("codec", "dtype"), [("zstd", "u2"), ("gzip", "u2"), ("gzip", "u1")])
 @pytest.mark.parametrize("shard", [None, (10, 16, 27)])
 @pytest.mark.parametrize("harm", ["flip", "cut", "grow", "empty"])
-def test_a_damaged_chunk_is_named(tmp_path, shard, harm, codec):
-    data = np.random.default_rng(1).integers(0, 99, SHAPE).astype("u2")
+def test_a_damaged_chunk_is_named(tmp_path, shard, harm, codec, dtype):
+    data = np.random.default_rng(1).integers(0, 99, SHAPE).astype(dtype)
     array = write(tmp_path, data, CHUNK, shard, codec)
     path = tmp_path / ("c/1/1/1" if shard is None else "c/0/0/0")
     raw = bytearray(path.read_bytes())
@@ -147,11 +148,32 @@ def test_a_damaged_chunk_is_named(tmp_path, shard, harm, codec):
 
 @pytest.mark.skipif(not inflater_of("gzip"), reason="the package deflate has no wheel for this machine")
 @pytest.mark.parametrize(("driver", "codec"), [("zarr3", "gzip"), ("zarr", "gzip"), ("zarr", "zlib")])
-def test_deflate_is_decoded_so(tmp_path, careful, driver, codec):
-    data = np.random.default_rng(2).integers(1, 99, SHAPE).astype("u2")
+@pytest.mark.parametrize("dtype", ["u1", "u2"])  # mostly literals, and not
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_deflate_is_decoded_so(tmp_path, careful, driver, codec, dtype, threads):
+    data = np.random.default_rng(2).integers(1, 99, SHAPE).astype(dtype)
     array = write(tmp_path, data, CHUNK, None, codec, driver)
-    assert (array.read(threads=2) == data).all()
+    assert (array.read(threads=threads) == data).all()
+    for stop in ((5, 8, 9), (5, 8, 18), (5, 8, 27), (5, 16, 27), (7, 31, 38)):  # 1, 2, 3, 6 and many chunks
+        box = Box.from_bounds((0, 0, 0), stop)
+        assert (array.read(box, threads=threads) == data[box.slices]).all()
     assert careful == []
+
+
+@pytest.mark.skipif(not inflater_of("gzip"), reason="the package deflate has no wheel for this machine")
+def test_chunks_are_decoded_several_at_once_where_there_are_as_many(tmp_path, monkeypatch):
+    from voxarium.codecs.batch import crew_abreast
+
+    asked = []
+    inner = crew_abreast.work_address
+    monkeypatch.setattr(crew_abreast, "work_address", lambda: (asked.append(1), inner())[1])
+    array = write(tmp_path, np.ones(SHAPE, "u1"), CHUNK, None, "gzip")
+    for stop, often in (((5, 8, 18), 0), ((5, 8, 27), 1), ((5, 16, 27), 2)):
+        array.read(Box.from_bounds((0, 0, 0), stop), threads=1)
+        assert len(asked) == often
+    monkeypatch.setattr(inflating, "_MOST_BYTES", 300)  # a chunk has 360
+    array.read(threads=1)
+    assert len(asked) == often
 
 
 @pytest.mark.skipif(not inflater_of("gzip"), reason="the package deflate has no wheel for this machine")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import voxarium
 from voxarium.codecs import batch
+from voxarium.codecs.batch import inflating
 from voxarium.codecs.batch.crew import crews_possible
 from voxarium.core.image import Image
 from voxarium.model.box import Box
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.skipif(
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[Box]:
     """Judge small levels too; list the pieces of finest levels that were looked at all the same."""
     monkeypatch.setattr(batch, "_worth_loading", lambda _chunks: True)
+    monkeypatch.setattr(inflating, "_PATIENCE", 0)
     monkeypatch.setattr(judging, "_LEAST_BYTES", 0)
     seen: list[Box] = []
     inner = LevelReader.read
@@ -61,6 +63,8 @@ KINDS = [
     ("u8", "label", (2, 2, 2), 16, 32, "zstd:1"),
     ("i4", "label", (1, 2, 2), 16, 0, "none"),
     ("u2", "label", (4, 2, 2), 8, 8, "zstd:1"),
+    ("u1", "intensity", (2, 2, 2), 16, 32, "gzip:5"),
+    ("u4", "label", (2, 2, 2), 16, 32, "gzip:1"),
 ]
 
 

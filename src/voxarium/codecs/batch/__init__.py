@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
-from voxarium.codecs.batch.inflating import inflater_of, new_inflater
+from voxarium.codecs.batch.inflating import check_sum_of, inflater_of, new_inflater, state_bytes, worth_abreast
 from voxarium.model.codec import BytesBytesCodec
 from voxarium.model.memory_pool import MemoryPool
 
@@ -34,6 +34,7 @@ _FUNCTIONS: Final = tuple(
 )  # fmt: skip
 _MOST_LZ4: Final = 0x7E000000  # bytes of a block, which is a chunk
 _packed = MemoryPool(64 << 20)
+_rooms = MemoryPool(16 << 20)
 _decoded = [0]
 _contexts: dict[str, list[int]] = {"compress": [], "decompress": [], "inflate": []}
 
@@ -140,8 +141,8 @@ def decode_many(
     if scratch.nbytes > _MOST_LZ4 or not able_to_decode(codec, out, len(payloads), plain=plain):
         return None
     lz4 = lz4_decoder() if codec is not None and codec.key == "lz4.raw" else None
-    inflater = 0 if codec is None else inflater_of(codec.key)
-    return decode_chunks(payloads, places, scratch, out, plain=plain, lz4=lz4, inflater=inflater)
+    deflated = codec.key if codec is not None and inflater_of(codec.key) else None
+    return decode_chunks(payloads, places, scratch, out, plain=plain, lz4=lz4, deflated=deflated)
 
 
 def able_to_decode(codec: BytesBytesCodec | None, out: NDArray[Any], chunks: int, *, plain: bool) -> bool:
@@ -178,11 +179,12 @@ def decode_chunks(
     *,
     plain: bool = False,
     lz4: int | None = None,
-    inflater: int = 0,
+    deflated: object = None,
 ) -> int:
     """Decode zstd payloads (or plain ones) and put the wanted part of each chunk in its place.
 
-    With the address of its decoder, payloads are LZ4 blocks (`lz4`), or gzip or zlib streams (`inflater`) instead.
+    With the address of a decoder (`lz4`), payloads are LZ4 blocks; with the key of a codec that `inflater_of` knows
+    (`deflated`), gzip or zlib streams.
 
     Parameters
     ----------
@@ -219,17 +221,37 @@ def decode_chunks(
         done = loops().decode_blocks(lz4, *where)
         del views
         return done
-    kind = "inflate" if inflater else "decompress"
-    context = codec_context(kind)
+    if deflated is not None:
+        done = _inflate_chunks(deflated, where)
+        del views
+        return done
+    context = codec_context("decompress")
     try:
-        if inflater:
-            done = loops().inflate(inflater, context, np.empty(2, np.int64), *where)
-        else:
-            done = loops().decode(0 if plain else found["ZSTD_decompressDCtx"], context, *where)
+        done = loops().decode(0 if plain else found["ZSTD_decompressDCtx"], context, *where)
     finally:
-        _contexts[kind].append(context)
+        _contexts["decompress"].append(context)
         del views
     return done
+
+
+def _inflate_chunks(key: object, where: tuple[Any, ...]) -> int:
+    """Decode gzip or zlib streams; `where` is what the loops of `decode_chunks` are given."""
+    *chunks, (out, _, nbytes, itemsize) = where
+    several = worth_abreast(key, nbytes, len(chunks[0]))
+    ends = np.empty(2, np.int64)
+    context = codec_context("inflate")
+    try:
+        if not several:
+            return int(loops().inflate(inflater_of(key), context, ends, *where))
+        from voxarium.codecs.batch.abreast import STREAMS, inflate_abreast
+
+        state = state_bytes()
+        room = _rooms.empty((state + STREAMS * nbytes,), np.dtype(np.uint8))
+        address = room.ctypes.data
+        functions = (inflater_of(key), context, ends.ctypes.data, *check_sum_of(key))
+        return int(inflate_abreast(functions, address, *chunks, (out, address + state, nbytes, itemsize)))
+    finally:
+        _contexts["inflate"].append(context)
 
 
 @lru_cache(maxsize=256)

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxarium.codecs.batch import chunk_strides, codec_context, lz4_decoder, most_axes, symbols
-from voxarium.codecs.batch.inflating import inflater_of
+from voxarium.codecs.batch.inflating import check_sum_of, inflater_of, state_bytes, worth_abreast
 from voxarium.model.box import Box
 from voxarium.model.codec import BytesBytesCodec
 from voxarium.model.native import NativeCrew, NativeReads
 
 __all__ = ["Crew", "announcing", "crews_possible", "decode_fetched"]
 
-_WORDS: Final = 81  # see `crew_kernels`: semaphores, counters, functions, addresses, shapes
+_WORDS: Final = 85  # see `crew_kernels`: semaphores, counters, functions, addresses, shapes
 _COUNTERS: Final = slice(16, 18)
 _JOB: Final = 18
 _PAD: Final = (0,) * most_axes
@@ -122,6 +122,19 @@ class Crew:
         self._words[_JOB] = count
 
 
+def _abreast(codec: BytesBytesCodec | None, nbytes: int, share: int) -> tuple[int, int, int, int]:
+    """Return how each worker goes about deflated chunks, of which its share is so many; zeros: one by one.
+
+    That is what it does, the function of the check sum, the wrapping, and how many chunks it decodes at once.
+    """
+    if codec is None or not worth_abreast(codec.key, nbytes, share):
+        return 0, 0, 0, 0
+    from voxarium.codecs.batch.abreast import STREAMS
+    from voxarium.codecs.batch.crew_abreast import work_address
+
+    return (work_address(), *check_sum_of(codec.key), min(share, STREAMS))
+
+
 @cache
 def _block_functions() -> tuple[int, ...]:
     """Return the addresses of zstd's functions for decoding a frame block by block."""
@@ -180,6 +193,7 @@ def decode_fetched(
     # Objects that are opened to be announced stay open until they are read.
     kept = np.full(count, -1, np.int64) if reads.announce and files.opener else None
     helpers = min(crew.helpers, count - 1)
+    abreast = _abreast(codec, nbytes, -(-count // (helpers + 1)))
     judge = (0, 0) if reads.judge is None else (reads.judge.function, reads.judge.argument)
     words = [
         files.reader, decoder, _advise() if reads.announce else 0,
@@ -187,9 +201,10 @@ def decode_fetched(
         _address(reads.indices), ndim, _address(status), _address(out), out.itemsize, nbytes, reads.most,
         0, 0, 0, files.opener, *_chunk_words(reads.chunk_shape, out.itemsize), *pad, *out.strides, *pad, *box.origin,
         *(1,) * len(pad), *box.stop, files.closer, files.flags, *_block_functions(),
-        0, 0 if kept is None else _address(kept), *judge, inflater,
+        0, 0 if kept is None else _address(kept), *judge, inflater, *abreast,
     ]  # fmt: skip
     crew.set_count(count)
-    room = (nbytes + 63) // 64 * 64 + (reads.most + 64) // 64 * 64 + 64
+    room = (nbytes + 63) // 64 * 64 + (reads.most + 64) // 64 * 64
+    room = room + 64 if abreast[0] == 0 else room * abreast[3] + state_bytes() + 64
     crew.run(words, room, helpers, "inflate" if inflater else "decompress")
     return status

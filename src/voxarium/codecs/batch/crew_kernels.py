@@ -13,7 +13,19 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from voxarium.codecs.batch.kernels import call1, call2, call3, call4, call5, compiled, copy_box, inflated, load_word
+from voxarium.codecs.batch.kernels import copy_box, inflated
+from voxarium.codecs.batch.memory import (
+    call1,
+    call2,
+    call3,
+    call4,
+    call5,
+    compiled,
+    exchange,
+    load_word,
+    store_byte,
+    take_numbers,
+)
 
 _TAKEN = -2  # instead of a handle: the chunk was read, or is being read
 _MOST_OPEN = 256
@@ -76,40 +88,9 @@ def _close(_typing: Any, _function: Any, _handle: Any) -> Any:
     return types.int64(types.int64, types.int64), _integer_function(True, 0)
 
 
-@intrinsic
-def _next(_typing: Any, _address: Any, _count: Any) -> Any:
-    """Take some numbers from a counter that many threads share; return the first."""
-
-    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
-        return builder.atomic_rmw("add", pointer, args[1], "seq_cst")
-
-    return types.int64(types.int64, types.int64), codegen
-
-
-@intrinsic
-def _exchange(_typing: Any, _address: Any, _value: Any) -> Any:
-    """Put a word where many threads do, and return what was there."""
-
-    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
-        return builder.atomic_rmw("xchg", pointer, args[1], "seq_cst")
-
-    return types.int64(types.int64, types.int64), codegen
-
-
-@intrinsic
-def _put_byte(_typing: Any, _address: Any, _value: Any) -> Any:
-    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
-        builder.store(builder.trunc(args[1], ir.IntType(8)), pointer)
-        return args[1]
-
-    return types.int64(types.int64, types.int64), codegen
-
-
 @compiled
-def _words(address, count):  # type: ignore[no-untyped-def]  # compiled
+def words_at(address, count):  # type: ignore[no-untyped-def]  # compiled
+    """Return words as an array."""
     values = np.empty(count, np.int64)
     for i in range(count):
         values[i] = load_word(address + 8 * i)
@@ -135,13 +116,13 @@ def _read(job, i, handle, buffer, room, spare):  # type: ignore[no-untyped-def] 
 
 
 @compiled
-def _stored(job, i, handle, buffer, room, spare):  # type: ignore[no-untyped-def]  # compiled
+def stored_bytes(job, i, handle, buffer, room, spare):  # type: ignore[no-untyped-def]  # compiled
     """Fetch the bytes of a chunk; return their number, or -1 when the careful way has to look."""
     opener = load_word(job + 8 * 39)
     if opener == 0:
         return -1 if handle < 0 else _read(job, i, handle, buffer, room, spare)
     kept = load_word(job + 8 * 77)
-    found = _exchange(kept + 8 * i, _TAKEN) if kept != 0 else _TAKEN
+    found = exchange(kept + 8 * i, _TAKEN) if kept != 0 else _TAKEN
     if found < 0:
         found = _open(opener, handle, load_word(job + 8 * 71))
     if found < 0:
@@ -152,7 +133,7 @@ def _stored(job, i, handle, buffer, room, spare):  # type: ignore[no-untyped-def
 
 
 @compiled
-def _locate(index, shapes, sizes, part):  # type: ignore[no-untyped-def]  # compiled
+def locate(index, shapes, sizes, part):  # type: ignore[no-untyped-def]  # compiled
     """Work out which part of a chunk lies in the box; `index` is the address of its index.
 
     Fills `part` with lengths, and returns where the part begins in the target and in the chunk, and how many bytes of
@@ -172,7 +153,7 @@ def _locate(index, shapes, sizes, part):  # type: ignore[no-untyped-def]  # comp
 
 
 @compiled
-def _in_one_piece(shapes, part):  # type: ignore[no-untyped-def]  # compiled
+def in_one_piece(shapes, part):  # type: ignore[no-untyped-def]  # compiled
     """Tell whether all of a chunk is wanted, and its voxels lie in the target as they lie in the chunk."""
     shape, strides, out_strides = shapes[0], shapes[1], shapes[2]
     for axis in range(6):
@@ -216,7 +197,7 @@ def _decoded(job, context, chunk, nbytes, source, length, needed):  # type: igno
 
 
 @compiled
-def _ahead(job):  # type: ignore[no-untyped-def]  # compiled
+def chunks_ahead(job):  # type: ignore[no-untyped-def]  # compiled
     """Return how many chunks the disk is told about before they are read: about four megabytes of them.
 
     More would come later: disks, and the hosts of virtual ones, may tell of many reads only when all are done.
@@ -228,9 +209,9 @@ def _ahead(job):  # type: ignore[no-untyped-def]  # compiled
 def _keep(job, place, handle):  # type: ignore[no-untyped-def]  # compiled
     """Keep an object open for whoever reads it; the system's numbers tell when too many are open already."""
     if handle < _MOST_OPEN:
-        if _exchange(place, handle) != _TAKEN:
+        if exchange(place, handle) != _TAKEN:
             return
-        handle = _exchange(place, _TAKEN)  # it was read meanwhile
+        handle = exchange(place, _TAKEN)  # it was read meanwhile
     _close(load_word(job + 8 * 70), handle)
 
 
@@ -272,7 +253,7 @@ def _announce(job, advise, i, stop):  # type: ignore[no-untyped-def]  # compiled
 
 
 @compiled
-def _announce_until(job, advise, wanted):  # type: ignore[no-untyped-def]  # compiled
+def announce_until(job, advise, wanted):  # type: ignore[no-untyped-def]  # compiled
     """Announce chunks until so many are, in the order in which they will be read: a disk works in the order of asking.
 
     What belongs to one read of the disk, a few chunks where they are small, is announced by one thread.
@@ -280,7 +261,7 @@ def _announce_until(job, advise, wanted):  # type: ignore[no-untyped-def]  # com
     place, count = job + 8 * 76, load_word(job + 8 * 18)
     run = min(max(262144 // load_word(job + 8 * 34), 1), 16)
     while load_word(place) < wanted:
-        i = _next(place, run)
+        i = take_numbers(place, run)
         stop = min(i + run, count)
         while i < stop:
             i = _announce(job, advise, i, stop)
@@ -289,7 +270,11 @@ def _announce_until(job, advise, wanted):  # type: ignore[no-untyped-def]  # com
 @compiled
 def _work(job):  # type: ignore[no-untyped-def]  # compiled
     """Deal with chunks until none is left."""
-    me = _next(job + 8 * 17, 1)
+    other = load_word(job + 8 * 81)
+    if other != 0:
+        call1(other, job)
+        return
+    me = take_numbers(job + 8 * 17, 1)
     count, nbytes, itemsize = load_word(job + 8 * 18), load_word(job + 8 * 34), load_word(job + 8 * 33)
     ndim, plain, out = load_word(job + 8 * 30), load_word(job + 8 * 23) == 0, load_word(job + 8 * 32)
     indices, status = load_word(job + 8 * 29), load_word(job + 8 * 31)
@@ -297,16 +282,16 @@ def _work(job):  # type: ignore[no-untyped-def]  # compiled
     scratch = load_word(job + 8 * 36) + me * load_word(job + 8 * 37)
     buffer = scratch + (nbytes + 63) // 64 * 64
     context = load_word(load_word(job + 8 * 38) + 8 * me)
-    shapes = _words(job + 8 * 40, 30).reshape(5, 6)
+    shapes = words_at(job + 8 * 40, 30).reshape(5, 6)
     part = np.ones(6, np.int64)
     judge, argument = load_word(job + 8 * 78), load_word(job + 8 * 79)
-    advise, ahead = load_word(job + 8 * 24), _ahead(job)
+    advise, ahead = load_word(job + 8 * 24), chunks_ahead(job)
     while True:
-        i = _next(job + 8 * 16, 1)
+        i = take_numbers(job + 8 * 16, 1)
         if i >= count:
             return
         if advise != 0:
-            _announce_until(job, advise, min(i + ahead, count))
+            announce_until(job, advise, min(i + ahead, count))
         at = load_word(objects + 8 * i)
         if at < 0:
             continue
@@ -314,23 +299,23 @@ def _work(job):  # type: ignore[no-untyped-def]  # compiled
         needed, chunk, straight = nbytes, buffer if plain else scratch, False
         stored, room = buffer, load_word(job + 8 * 35)
         if judge == 0:
-            target, first, needed = _locate(indices + 8 * i * ndim, shapes, (ndim, itemsize), part)
-            straight = _in_one_piece(shapes, part)
+            target, first, needed = locate(indices + 8 * i * ndim, shapes, (ndim, itemsize), part)
+            straight = in_one_piece(shapes, part)
             if straight:
                 chunk = out + target
                 if plain:
                     stored, room = chunk, nbytes
-        got = _stored(job, i, load_word(handles + 8 * at), stored, room, scratch)
+        got = stored_bytes(job, i, load_word(handles + 8 * at), stored, room, scratch)
         if got >= 0 and not plain:
             got = _decoded(job, context, chunk, nbytes, stored, got, needed)
         if got != nbytes:
             continue
         if judge != 0:
-            _put_byte(status + i, call3(judge, argument, chunk, indices + 8 * i * ndim) == 1)
+            store_byte(status + i, call3(judge, argument, chunk, indices + 8 * i * ndim) == 1)
         else:
             if not straight:
                 copy_box(out + target, chunk + first, part, shapes[2], shapes[1], itemsize)
-            _put_byte(status + i, 1)
+            store_byte(status + i, 1)
 
 
 @compiled

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxarium.codecs.batch.kernels import voxels_at
+from voxarium.codecs.batch.memory import voxels_at
 from voxarium.core.jit import callback, part
 from voxarium.validation.data.kernels import are_modes
 
