@@ -15,11 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from voxarium.codecs.batch.deflate_blocks import (
-    ALIVE,
     AT,
-    BACK_MASK,
     BACKS,
-    CODE_MASK,
     CODES,
     DONE,
     GIVEN_UP,
@@ -35,6 +32,7 @@ from voxarium.codecs.batch.deflate_blocks import (
     rest,
     turns_left,
 )
+from voxarium.codecs.batch.deflate_codes import ALIVE, BACK_MASK, CODE_MASK, NONE
 from voxarium.codecs.batch.kernels import copy_box, inflated
 from voxarium.codecs.batch.memory import (
     compiled,
@@ -48,7 +46,7 @@ from voxarium.codecs.batch.memory import (
 )
 
 STREAMS = 4
-_NONE, _FAR = np.int64(0), np.int64(1 << 30)  # NumPy's integers are variables for numba, so functions are compiled once
+_FAR = np.int64(1 << 30)
 
 
 @compiled
@@ -84,7 +82,7 @@ def _with_care(entry, stream, at, target, turns):  # type: ignore[no-untyped-def
     state = one_code(stream)
     store_word(stream + STATE, state)
     read, written = load_word(stream + AT) - at, load_word(stream + TARGET) - target
-    left = turns - MOST_TURNS if state == RUNNING and read <= 64 and written <= 258 else _NONE  # not so: a new block
+    left = turns - MOST_TURNS if state == RUNNING and read <= 64 and written <= 258 else NONE  # not so: a new block
     return at + read, target + written, left
 
 
@@ -102,7 +100,7 @@ def _race(streams, turns):  # type: ignore[no-untyped-def]  # compiled
         b1 = shifted(load_word(a1 >> 3), a1 & 7)
         b2 = shifted(load_word(a2 >> 3), a2 & 7)
         b3 = shifted(load_word(a3 >> 3), a3 & 7)
-        n0 = n1 = n2 = n3 = e0 = e1 = e2 = e3 = _NONE
+        n0 = n1 = n2 = n3 = e0 = e1 = e2 = e3 = NONE
         for i in range(5):
             b0, e0 = _look(b0, s0 + CODES)
             b1, e1 = _look(b1, s1 + CODES)

@@ -1,4 +1,4 @@
-"""Blocks of a deflate stream for compiled code: their heads, tables of their codes, and codes one by one (RFC 1951).
+"""Blocks of a deflate stream for compiled code: their heads, and their codes one by one (RFC 1951).
 
 The state of a stream is memory of `STREAM` bytes, at an address. Nothing is trusted: no byte is read or written outside
 the memory that `begin` was given, and a stream that is not in every respect what the standard says, or is merely
@@ -9,6 +9,28 @@ from __future__ import annotations
 
 import numpy as np
 
+from voxarium.codecs.batch.deflate_codes import (
+    ALIVE,
+    BACK_BITS,
+    BACK_ENTRIES,
+    BACK_LENGTHS,
+    BACK_MASK,
+    BACK_TABLE,
+    BASE_BACKS,
+    CODE_ENTRIES,
+    CODE_LENGTHS,
+    CODE_MASK,
+    CODE_TABLE,
+    COUNT_BITS_OF,
+    NONE,
+    PLAIN_ENTRIES,
+    PLAIN_LENGTHS,
+    PLAIN_MASK,
+    PLAIN_TABLE,
+    arrange,
+    search,
+    tabulate,
+)
 from voxarium.codecs.batch.memory import (
     call3,
     compiled,
@@ -27,45 +49,18 @@ from voxarium.codecs.batch.memory import (
 
 RUNNING, DONE, GIVEN_UP, IDLE = 0, 1, 2, 3
 # Words of a stream: position in the source, as address x 8 + bit; next byte of the room; ends of both; begin of the
-# room; whether the block is the last; one of the above; function of the check sum; wrapping; where `_search` begins for
+# room; whether the block is the last; one of the above; function of the check sum; wrapping; where `search` begins for
 # codes that no table holds.
 AT, TARGET, END, ROOM_END, ROOM, _LAST, STATE, _SUM, _WRAPPING, _FIRST, _INDEX, _SPARE = (8 * i for i in range(12))
 # Numbers of codes of each length, symbols in the order of their codes, lengths of codes (64 bits each), and tables.
 _COUNTS, _BACK_COUNTS, _SYMBOLS, _BACK_SYMBOLS, _LENGTHS, BACKS, CODES = 128, 256, 384, 2688, 2944, 5504, 7552
 STREAM = 15744
-CODE_MASK, BACK_MASK = 2047, 511  # of the bits by which the tables are asked
-_CODE_TABLE, _BACK_TABLE, _PLAIN_TABLE = np.int64(11), np.int64(9), np.int64(7)  # their number
-_NONE = np.int64(0)
-ALIVE, LITERAL = 1 << 12, 1 << 8
 # Bytes that a turn, five literals and a short match, reads and writes at most; and those it touches beyond.
 _MOST_READ, _MOST_WRITTEN, _READ_AHEAD, _WRITTEN_AHEAD = 16, 32, 24, 40
 _LEAST_WRITTEN = 16  # before turns are made
 MOST_TURNS = 10  # that a code may stand for: 64 bits read, 258 bytes written
 
 _ORDER = np.array([16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15])
-_COUNT_BITS = np.array([0] * 8 + [n for n in range(1, 6) for _ in range(4)] + [0])
-_BASE_COUNTS = np.concatenate(([3], 3 + np.cumsum(2 ** _COUNT_BITS[:-2]), [258]))
-_COUNT_BITS_OF = np.zeros(512, np.int64)
-_COUNT_BITS_OF[_BASE_COUNTS] = _COUNT_BITS
-_BACK_BITS = np.array([0, 0] + [n for n in range(14) for _ in range(2)])
-_BASE_BACKS = np.concatenate(([1], 1 + np.cumsum(2 ** _BACK_BITS[:-1])))
-
-# What tables say of a code: an entry by its symbol, and how the code's length is added to it.
-# A literal is ALIVE | LITERAL | value << 16, length << 0: the low bits of five together tell how many bits and literals
-# they were. Of a match the low 16 bits are 0: least count << 16, length << 25, SHORT << 31 if there are no extra bits
-# and it is one of up to 10 bytes. The block's end has the count 0, what is no code 511.
-_CODE_ENTRIES = np.full(288, 511 << 16)
-_CODE_ENTRIES[:256] = ALIVE | LITERAL | np.arange(256) << 16
-_CODE_ENTRIES[256] = 0
-_CODE_ENTRIES[257:286] = _BASE_COUNTS << 16
-_CODE_ENTRIES[257:265] |= 1 << 31
-_CODE_LENGTHS = np.where(np.arange(288) < 256, 1, 1 << 25)
-# Of a distance: length << 0, length and extra bits << 6, extra bits << 11, least distance << 16; 0 for what is none.
-_BACK_ENTRIES = np.append(_BACK_BITS << 6 | _BACK_BITS << 11 | _BASE_BACKS << 16, [0, 0])
-_BACK_LENGTHS = np.where(np.arange(32) < 30, 1 | 1 << 6, 0)
-# Of the length of a code: length << 0, value << 8.
-_PLAIN_ENTRIES = np.arange(19) << 8
-_PLAIN_LENGTHS = np.ones(19, np.int64)
 
 
 @compiled
@@ -78,62 +73,6 @@ def _peek(at, end):  # type: ignore[no-untyped-def]  # compiled
     for i in range(min(8, end - place)):
         word |= load_byte(place + i) << (8 * i)
     return shifted(word, at & 7)
-
-
-@compiled
-def _arrange(lengths, counts, symbols):  # type: ignore[no-untyped-def]  # compiled
-    """Count codes of each length and put their symbols in order.
-
-    Returns how much room for codes is left, in units of the longest: 0 for a complete code, less for too many codes.
-    """
-    counts[:] = 0
-    for n in lengths:
-        counts[n] += 1
-    counts[0] = 0
-    places = np.zeros(17, np.int64)
-    left = 1
-    for n in range(1, 16):
-        left = 2 * left - counts[n]
-        if left < 0:
-            return left
-        places[n + 1] = places[n] + counts[n]
-    for symbol in range(len(lengths)):
-        n = lengths[symbol]
-        if n:
-            symbols[places[n]] = symbol
-            places[n] += 1
-    return left
-
-
-@compiled
-def _tabulate(table, bits, counts, symbols, entries, lengths):  # type: ignore[no-untyped-def]  # compiled
-    """Fill a table of 2**bits entries: by the next bits of a stream, what they begin with; 0 for longer codes."""
-    store_half(table, 0)
-    code = at = 0
-    for length in range(1, bits + 1):
-        copy_bytes(table + (2 << length), table, 2 << length)
-        for _ in range(counts[length]):
-            place = shifted(mirrored(code), 64 - length)  # codes are packed from their first bit
-            symbol = symbols[at]
-            store_half(table + 4 * place, entries[symbol] + length * lengths[symbol])
-            at += 1
-            code += 1
-        code <<= 1
-
-
-@compiled
-def _search(bits, known, code, first, index, counts, symbols):  # type: ignore[no-untyped-def]  # compiled
-    """Find a code that is longer than its `known` bits, bit by bit; return symbol and length, or -1 and 0."""
-    bits >>= known
-    for length in range(known + 1, 16):
-        code = code << 1 | (bits & 1)
-        bits >>= 1
-        count = counts[length]
-        if first <= code < first + count:
-            return symbols[index + code - first], length
-        index += count
-        first = (first + count) << 1
-    return -1, 0
 
 
 @compiled
@@ -171,15 +110,15 @@ def _read_lengths(stream, lengths):  # type: ignore[no-untyped-def]  # compiled
         bits >>= 3
     at += 3 * given
     counts, symbols = _codes_of(stream)  # overwritten soon, as is the table
-    if codes > 286 or _arrange(lengths[:19], counts, symbols) != 0:
+    if codes > 286 or arrange(lengths[:19], counts, symbols) != 0:
         return -1, 0
     table = stream + BACKS
-    _tabulate(table, _PLAIN_TABLE, counts, symbols, _PLAIN_ENTRIES, _PLAIN_LENGTHS)
+    tabulate(table, PLAIN_TABLE, counts, symbols, PLAIN_ENTRIES, PLAIN_LENGTHS)
     i = left = 0
     while i < codes + backs:
         if left < 14:  # as many bits as a code and what belongs to it may have
             bits, left = _peek(at, end), 57
-        entry = load_half(table + 4 * (bits & 127))
+        entry = load_half(table + 4 * (bits & PLAIN_MASK))
         length, value = entry & 255, entry >> 8
         if value < 16:
             lengths[i] = value
@@ -212,9 +151,9 @@ def _begin_codes(stream, fixed):  # type: ignore[no-untyped-def]  # compiled
     else:
         codes, backs = _read_lengths(stream, lengths)
     counts, symbols = _codes_of(stream)
-    if codes < 0 or lengths[256] == 0 or _arrange(lengths[:codes], counts, symbols) != 0:
+    if codes < 0 or lengths[256] == 0 or arrange(lengths[:codes], counts, symbols) != 0:
         return False
-    _tabulate(stream + CODES, _CODE_TABLE, counts, symbols, _CODE_ENTRIES, _CODE_LENGTHS)
+    tabulate(stream + CODES, CODE_TABLE, counts, symbols, CODE_ENTRIES, CODE_LENGTHS)
     first = index = 0
     for length in range(1, 12):
         index += counts[length]
@@ -222,10 +161,10 @@ def _begin_codes(stream, fixed):  # type: ignore[no-untyped-def]  # compiled
     store_word(stream + _FIRST, first)
     store_word(stream + _INDEX, index)
     counts, symbols = _backs_of(stream)
-    left = _arrange(lengths[codes : codes + backs], counts, symbols)
+    left = arrange(lengths[codes : codes + backs], counts, symbols)
     if left < 0 or (left > 0 and counts.sum() > 1):  # a block without matches has no distances, or a single one
         return False
-    _tabulate(stream + BACKS, _BACK_TABLE, counts, symbols, _BACK_ENTRIES, _BACK_LENGTHS)
+    tabulate(stream + BACKS, BACK_TABLE, counts, symbols, BACK_ENTRIES, BACK_LENGTHS)
     return True
 
 
@@ -310,11 +249,11 @@ def _distance(stream, bits):  # type: ignore[no-untyped-def]  # compiled
     if entry != 0:
         return (entry >> 16) + (shifted(bits, entry) & ((1 << (entry >> 11 & 15)) - 1)), entry >> 6 & 31
     counts, symbols = _backs_of(stream)
-    symbol, length = _search(bits, _NONE, _NONE, _NONE, _NONE, counts, symbols)
+    symbol, length = search(bits, NONE, NONE, NONE, NONE, counts, symbols)
     if symbol < 0 or symbol > 29:
         return 0, 0
-    extra = _BACK_BITS[symbol]
-    return _BASE_BACKS[symbol] + (shifted(bits, length) & ((1 << extra) - 1)), length + extra
+    extra = BACK_BITS[symbol]
+    return BASE_BACKS[symbol] + (shifted(bits, length) & ((1 << extra) - 1)), length + extra
 
 
 @compiled
@@ -326,10 +265,10 @@ def one_code(stream):  # type: ignore[no-untyped-def]  # compiled
     if entry == 0:
         counts, symbols = _codes_of(stream)
         first, index = load_word(stream + _FIRST), load_word(stream + _INDEX)
-        symbol, length = _search(bits, _CODE_TABLE, shifted(mirrored(bits), 53), first, index, counts, symbols)
+        symbol, length = search(bits, CODE_TABLE, shifted(mirrored(bits), 53), first, index, counts, symbols)
         if symbol < 0:
             return GIVEN_UP
-        entry = _CODE_ENTRIES[symbol] + length * _CODE_LENGTHS[symbol]
+        entry = CODE_ENTRIES[symbol] + length * CODE_LENGTHS[symbol]
     room = load_word(stream + ROOM_END) - target
     if entry & ALIVE:
         at += entry & 255
@@ -343,7 +282,7 @@ def one_code(stream):  # type: ignore[no-untyped-def]  # compiled
     if count == 0:
         store_word(stream + AT, at + length)
         return GIVEN_UP if at + length > end << 3 else _next_block(stream)
-    extra = _COUNT_BITS_OF[count]
+    extra = COUNT_BITS_OF[count]
     count += shifted(bits, length) & ((1 << extra) - 1)
     back, more = _distance(stream, shifted(bits, length + extra))
     at += length + extra + more
