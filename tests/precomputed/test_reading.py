@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import pytest
 import voxarium
 from voxarium.core.opening import open_array, open_image
 from voxarium.errors import Code, FormatError, NotFoundError, StoreError, UnsupportedError, VoxariumError
-from voxarium.formats.precomputed import PrecomputedDriver, PrecomputedScaleDriver
+from voxarium.formats.precomputed import PrecomputedDriver, PrecomputedScaleDriver, shards
 from voxarium.model.box import Box
 from voxarium.stores.local import LocalStore
 from voxarium.stores.memory import MemoryStore
@@ -84,6 +85,40 @@ def test_shards_of_tensorstore_are_read(kit, data, tmp_path, hash, index, packin
     assert image.levels[0].transform.apply([-0.5] * 3).tolist() == [7 * 40.0, 6 * 8.0, -5 * 4.0]
     remote = open_image(kit.BareStore(kit.load(tmp_path)))
     assert np.array_equal(remote[...], data)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("joined", [64, 0])  # whether indexes are short and few enough to be searched as one
+def test_chunks_in_another_minishard_than_their_own_are_in_none(kit, data, tmp_path, monkeypatch, joined):
+    monkeypatch.setattr(shards, "_MOST_JOINED", joined)
+    kit.tensorstore_write(tmp_path, data[None], {"chunk_size": [16, 16, 16], "sharding": SHARDING})
+    path = min(tmp_path.glob("*/*.shard"))
+    raw = bytearray(path.read_bytes())
+    raw[:16], raw[16:32] = raw[16:32], raw[:16]  # where the indexes of the first two minishards are
+    path.write_bytes(raw)
+    found, expected = voxarium.open(tmp_path)[...], kit.tensorstore_read(tmp_path)[0]
+    assert np.array_equal(found, expected)
+    assert 0 < (found != data).mean() < 0.5 and not found[found != data].any()
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("most", [3, 64])
+def test_threads_that_learn_of_minishards_together_find_every_chunk(kit, tmp_path, monkeypatch, most):
+    monkeypatch.setattr(shards, "_MOST_JOINED", most)
+    data = kit.sample((48, 64, 72), "uint8", seed=7)
+    sharding = SHARDING | {"preshift_bits": 0, "minishard_bits": 4, "shard_bits": 0}
+    kit.tensorstore_write(tmp_path, data[None], {"chunk_size": [8, 8, 8], "sharding": sharding})
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        image = voxarium.open(tmp_path)
+        starts = rng.integers(0, (40, 56, 64), (16, 3)).tolist()
+
+        def same(start, image=image):
+            where = tuple(slice(a, a + 8) for a in start)
+            return np.array_equal(image[where], data[where])
+
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(same, starts))
 
 
 @pytest.mark.oracle

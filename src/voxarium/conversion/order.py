@@ -8,7 +8,8 @@ depend on which thread finished first.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,19 +44,25 @@ def iter_blocks(shape: tuple[int, ...], block: tuple[int, ...], steps: Steps) ->
     [(0, 0), (0, 2), (1, 0)]
     """
     counts = tuple(-(-n // b) for n, b in zip(shape, block, strict=True))
-    whole = Box.whole(shape)
+    if not all(counts):
+        return
+    tiles: list[tuple[tuple[int, int], ...]] = [tuple((0, n) for n in counts)]
+    # From here on, cutting by a step leaves single blocks; further steps have nothing to cut.
+    last = next((i + 1 for i, step in enumerate(steps) if all(map(operator.le, step, block))), len(steps))
+    yield from _walk(tiles, shape, block, steps[:last])
 
-    def walk(first: tuple[int, ...], stop: tuple[int, ...], depth: int) -> Iterator[Box]:
-        if depth == len(steps):
-            for index in itertools.product(*(range(a, b) for a, b in zip(first, stop, strict=True))):
-                yield Box(tuple(i * b for i, b in zip(index, block, strict=True)), block).intersection(whole)
-            return
-        cuts = [_cuts(a, b, size, step) for a, b, size, step in zip(first, stop, block, steps[depth], strict=True)]
-        for pieces in itertools.product(*cuts):
-            yield from walk(tuple(p[0] for p in pieces), tuple(p[1] for p in pieces), depth + 1)
 
-    if all(counts):
-        yield from walk((0,) * len(counts), counts, 0)
+def _walk(
+    tiles: Iterable[tuple[tuple[int, int], ...]], shape: tuple[int, ...], block: tuple[int, ...], steps: Steps
+) -> Iterator[Box]:
+    for tile in tiles:
+        if steps and any(stop - first > 1 for first, stop in tile):
+            cuts = [_cuts(*span, size, step) for span, size, step in zip(tile, block, steps[0], strict=True)]
+            yield from _walk(itertools.product(*cuts), shape, block, steps[1:])
+            continue
+        for index in itertools.product(*(range(*span) for span in tile)):
+            origin = tuple(map(operator.mul, index, block))
+            yield Box(origin, tuple(min(b, n - o) for b, n, o in zip(block, shape, origin, strict=True)))
 
 
 def _cuts(first: int, stop: int, block: int, step: int) -> list[tuple[int, int]]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Protocol, TypeVar
 
 from voxarium.core.pools import cpu_count
@@ -77,16 +78,20 @@ class ThreadExecutor:
             return
         with ThreadPoolExecutor(self.workers, "voxarium-task") as pool:
             running: set[Future[_R]] = set()
+            done: SimpleQueue[Future[_R]] = SimpleQueue()  # cheaper than to wait for a set of futures
             try:
                 while True:
                     # One task more than workers, so that no worker waits for this thread.
                     free = 0 if cancel else self.workers + 1 - len(running)
-                    running.update(pool.submit(function, task) for task in itertools.islice(tasks, free))
+                    for task in itertools.islice(tasks, free):
+                        future = pool.submit(function, task)
+                        running.add(future)
+                        future.add_done_callback(done.put)
                     if not running:
                         return
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        yield future.result()
+                    future = done.get()
+                    running.remove(future)
+                    yield future.result()
             except BaseException:
                 cancel.set()
                 for future in running:

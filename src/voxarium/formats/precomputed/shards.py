@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Final
@@ -30,6 +31,8 @@ __all__ = ["local_codes", "locate_in_shards", "pack_indexes", "shard_number"]
 
 _GZIP: Final = Gzip(6)
 _MOST_ENTRIES: Final = 1 << 22
+_MOST_JOINED: Final = 64
+_MOST_JOINED_ENTRIES: Final = 1 << 15
 _FAR: Final = np.uint64(1 << 62)
 _MEND: Final = "the shard is damaged; copy it again from its source"
 
@@ -37,7 +40,7 @@ _MEND: Final = "the shard is damaged; copy it again from its source"
 class _Shard:
     """What is known of one shard: its index, and those of the minishards that were asked for."""
 
-    __slots__ = ("_known", "_sharding", "_size", "_table", "base", "data_key", "index_key", "nbytes")
+    __slots__ = ("_joined", "_known", "_sharding", "_size", "_table", "base", "data_key", "index_key", "nbytes")
 
     def __init__(
         self, keys: tuple[str, str], table: NDArray[np.uint64], sharding: Sharding, base: int, size: int | None
@@ -48,12 +51,46 @@ class _Shard:
         self._sharding = sharding
         self._size = size
         self._known: dict[int, NDArray[np.uint64]] = {}
-        # The tables to come are counted in advance: they unpack to about four times as much.
-        self.nbytes = table.nbytes + 4 * int((table[:, 1] - table[:, 0]).sum() & np.uint64((1 << 40) - 1))
+        self._joined: tuple[frozenset[int], NDArray[np.uint64]] = frozenset(), np.zeros((3, 0), np.uint64)
+        # The tables to come are counted in advance: they unpack to about four times as much, and are kept twice.
+        self.nbytes = table.nbytes + 8 * int((table[:, 1] - table[:, 0]).sum() & np.uint64((1 << 40) - 1))
 
-    def tables(self, store: ReadableStore, minishards: Sequence[int], most: int) -> dict[int, NDArray[np.uint64]]:
-        """Return the indexes of minishards; those not known yet are read in one call."""
+    def find(
+        self, store: ReadableStore, codes: NDArray[np.uint64], minishards: NDArray[np.uint64], most: int
+    ) -> tuple[NDArray[np.intp], NDArray[np.uint64], NDArray[np.uint64]]:
+        """Return which of the chunks are there, and their places and lengths."""
+        wanted = _unique(minishards)
+        self._load(store, wanted, most)
+        joined = self._join(wanted)
+        if joined is not None:
+            return _look_up(joined, codes)
+        parts = []
+        for m in wanted:
+            rows = np.flatnonzero(minishards == np.uint64(m))
+            found, first, length = _look_up(self._known[m], codes[rows])
+            parts.append((rows[found], first, length))
+        rows, first, length = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return rows, first, length
+
+    def _join(self, wanted: Sequence[int]) -> NDArray[np.uint64] | None:
+        """Return the indexes known, those wanted among them, as one; None where they are many or long."""
+        numbers, joined = self._joined
+        if not numbers.issuperset(wanted):
+            if len(self._known) > _MOST_JOINED:
+                return None
+            known = dict(self._known)  # other threads may add to it
+            if sum(table.shape[1] for table in known.values()) > _MOST_JOINED_ENTRIES:
+                return None
+            joined = np.concatenate(list(known.values()), axis=1)
+            joined = joined[:, np.argsort(joined[0], kind="stable")]
+            self._joined = frozenset(known), joined  # at once: it may be older than another thread's, never wrong
+        return joined
+
+    def _load(self, store: ReadableStore, minishards: Sequence[int], most: int) -> None:
+        """Read the indexes of minishards that are not known yet, in one call."""
         wanted = [m for m in minishards if m not in self._known]
+        if not wanted:
+            return
         ranges = []
         for m in wanted:
             start, end = (int(v) for v in self._table[m])
@@ -61,8 +98,9 @@ class _Shard:
                 raise self._broken(f"the index of minishard {m} is said to be at {start}–{end}")
             ranges.append(ByteRange(self.base + start, end - start))
         for m, part in zip(wanted, self._read(store, ranges), strict=True):
-            self._known[m] = self._parsed(part, most)
-        return self._known
+            table = self._parsed(part, most)
+            # A chunk in a minishard that is not its own is not found there.
+            self._known[m] = table[:, self._sharding.place(table[0])[1] == np.uint64(m)]
 
     def _read(self, store: ReadableStore, ranges: list[ByteRange]) -> Sequence[Buffer]:
         present = [r for r in ranges if r.length]
@@ -139,32 +177,38 @@ def locate_in_shards(
         return Located(keys=keys, objects=objects, starts=starts, lengths=sizes)
     codes = morton_codes(cells, scale.grid)
     shards, minishards = sharding.place(codes)
-    most = min(int(np.prod([float(n) for n in scale.grid])), _MOST_ENTRIES)
+    most = min(math.prod(scale.grid), _MOST_ENTRIES)
     for number in _unique(shards):
         stem = join_key(folder, sharding.file_name(number))
         shard = _find(store, stem, sharding, cache, legacy)
         if shard is None:
             continue
         members = np.flatnonzero(shards == np.uint64(number))
-        wanted = _unique(minishards[members])
-        tables = shard.tables(store, wanted, most)
-        for m in wanted:
-            rows = members[minishards[members] == np.uint64(m)]
-            known, first, length = tables[m]
-            places = np.minimum(np.searchsorted(known, codes[rows]), max(len(known) - 1, 0))
-            present = known[places] == codes[rows] if len(known) else np.zeros(len(rows), np.bool_)
-            rows, places = rows[present], places[present]
-            objects[rows] = len(keys)
-            # Absurd numbers stay absurd, but fit: whoever reads there finds nothing.
-            starts[rows] = shard.base + np.minimum(first[places], _FAR).astype(np.int64)
-            sizes[rows] = np.minimum(length[places], _FAR).astype(np.int64)
+        found, first, length = shard.find(store, codes[members], minishards[members], most)
+        rows = members[found]
+        objects[rows] = len(keys)
+        # Absurd numbers stay absurd, but fit: whoever reads there finds nothing.
+        starts[rows] = shard.base + np.minimum(first, _FAR).astype(np.int64)
+        sizes[rows] = np.minimum(length, _FAR).astype(np.int64)
         keys.append(shard.data_key)
     return Located(keys=keys, objects=objects, starts=starts, lengths=sizes)
 
 
+def _look_up(
+    table: NDArray[np.uint64], codes: NDArray[np.uint64]
+) -> tuple[NDArray[np.intp], NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return which of the codes an index has, and the places and lengths it gives."""
+    known, first, length = table
+    if not len(known):
+        return np.zeros(0, np.intp), first, length
+    places = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+    found = np.flatnonzero(known[places] == codes)
+    places = places[found]
+    return found, first[places], length[places]
+
+
 def _unique(values: NDArray[np.uint64]) -> list[int]:
-    out: list[int] = np.unique(values).tolist()
-    return out
+    return sorted(set(values.tolist()))  # they are few, and numpy.unique takes 10 µs for one
 
 
 # ---------------------------------------------------------------------------------------------------- write

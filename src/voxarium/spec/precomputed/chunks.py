@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 MOST_BITS: Final = 64
+_MOST_TABULATED: Final = 1 << 16
 _RANGE: Final = r"(-?[0-9]{1,19})-(-?[0-9]{1,19})"
 _NAME: Final = re.compile(f"{_RANGE}_{_RANGE}_{_RANGE}" + r"((?:\.[A-Za-z0-9]{1,8})?)\Z")
 
@@ -91,11 +92,31 @@ def morton_codes(cells: NDArray[np.int64], grid: Sequence[int]) -> NDArray[np.ui
     >>> morton_codes(np.array([[4, 2, 0], [3, 1, 0]]), (5, 3, 1)).tolist()
     [24, 7]
     """
+    if max(grid, default=0) > _MOST_TABULATED:
+        return _morton_codes(cells, grid)
+    codes = np.zeros(len(cells), np.uint64)
+    for d, table in enumerate(_spread_numbers(tuple(grid))):
+        codes |= table.take(cells[:, d], mode="wrap")
+    return codes
+
+
+def _morton_codes(cells: NDArray[np.int64], grid: Sequence[int]) -> NDArray[np.uint64]:
     codes = np.zeros(len(cells), np.uint64)
     numbers = cells.astype(np.uint64)
     for place, (d, bit) in enumerate(morton_dimensions(grid)):
         codes |= ((numbers[:, d] >> np.uint64(bit)) & np.uint64(1)) << np.uint64(place)
     return codes
+
+
+@lru_cache(maxsize=64)
+def _spread_numbers(grid: tuple[int, ...]) -> tuple[NDArray[np.uint64], ...]:
+    """Return, for each dimension, what each of its numbers gives to a code."""
+    tables = []
+    for d, n in enumerate(grid):
+        cells = np.zeros((1 << (n - 1).bit_length(), len(grid)), np.int64)
+        cells[:, d] = np.arange(len(cells))
+        tables.append(_morton_codes(cells, grid))
+    return tuple(tables)
 
 
 def morton_cells(codes: NDArray[np.uint64], grid: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
