@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -471,6 +472,26 @@ def lz4_block(data: bytes) -> object:
     return Lz4Block().decode(data[1:], (850, 850) if data[:1] < b"\x80" else (0, 850))
 
 
+def streams_abreast(data: bytes) -> object:
+    """Inflate a stream together with two good ones; what is found good is what zlib makes of it."""
+    from voxarium.codecs.batch import decode_many, inflating, loops
+    from voxarium.codecs.deflate import Gzip, Zlib
+
+    loops()
+    inflating._PATIENCE = 0
+    codec, bits = (Gzip(1), 31) if data[:1] < b"\x80" else (Zlib(1), 15)
+    good = _cells("u1").tobytes()
+    payloads = [codec.encode(good), data[1:], codec.encode(good)]
+    places = np.array([[(0,), (850 * i,), (850,)] for i in range(3)], np.int64)
+    out = np.zeros(3 * 850, np.uint8)
+    done = decode_many(codec, payloads, places, np.empty(850, np.uint8), out, plain=False)
+    if done == 3 and zlib.decompress(data[1:], bits) != out[850:1700].tobytes():
+        raise ValueError("decoded to something else")
+    if done not in {1, 3}:
+        raise ValueError(f"a good stream was not decoded: {done}")
+    return done
+
+
 def compressed_segmentation(data: bytes) -> object:
     """Decode labels in the usual blocks, or others."""
     from voxarium.codecs.compressed_segmentation import CompressedSegmentation
@@ -549,6 +570,7 @@ def examples(function: str) -> Iterator[bytes]:
         "crackle": _labels_examples,
         "chunk_images": _image_examples,
         "lz4_block": _lz4_examples,
+        "streams_abreast": _deflate_examples,
         "manifest": _manifest_examples,
         "shard": _shard_examples,
         "vld_tree": _tree_examples,
@@ -596,6 +618,15 @@ def _image_examples(_: str) -> Iterator[bytes]:
     for i, codec in enumerate((Jpeg(), Png(), JpegXl(100), JpegXl(85))):
         yield bytes([min(i, 2)]) + codec.encode(_cells("u1"))
         yield bytes([0x80 + (min(i, 2) - 0x80) % 3]) + codec.encode(np.repeat(_cells("u1"), 3, 0))
+
+
+def _deflate_examples(_: str) -> Iterator[bytes]:
+    rng = np.random.default_rng(1)
+    for first, bits in ((b"\x00", 31), (b"\x80", 15)):
+        for raw in (_cells("u1").tobytes(), rng.normal(99, 20, 850).astype("u1").tobytes(), rng.bytes(850)):
+            for level, strategy in ((1, 0), (6, 0), (9, 0), (0, 0), (6, zlib.Z_HUFFMAN_ONLY), (6, zlib.Z_FIXED)):
+                packer = zlib.compressobj(level, zlib.DEFLATED, bits, 8, strategy)
+                yield first + packer.compress(raw) + packer.flush()
 
 
 def _lz4_examples(_: str) -> Iterator[bytes]:

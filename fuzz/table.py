@@ -142,6 +142,7 @@ LINES: Final = (
     Line("spec.zarr_checksum", "calls:zarr_tree", "text"),
     Line("spec.zip_directory", "calls:zip_file", "bytes", "*.zip"),
     Line("model.canonical_json", "parse_canonical", "document where"),
+    Line("codecs.batch", "calls:streams_abreast", "bytes"),
     Line("codecs.compressed_segmentation", "calls:compressed_segmentation", "bytes"),
     Line("codecs.compresso", "calls:compresso", "bytes"),
     Line("codecs.crackle", "calls:crackle", "bytes"),
