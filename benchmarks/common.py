@@ -95,6 +95,16 @@ def tensorstore_spec(path: Path, chunk: int, shard: int | None) -> dict[str, Any
     }
 
 
+def best(run: Callable[[], Any], repeat: int = 7) -> float:
+    """Return the shortest of several runs, in seconds."""
+    times = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
 def busy() -> float:
     """Return non-idle processor seconds of the whole machine."""
     fields = [int(x) for x in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import case, main
-from kernels import best
+from common import best, case, main
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "connectomics" / "connectomics.npy.ckl.gz"
 SHAPE = (1, 64, 64, 64)

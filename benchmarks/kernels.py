@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import case, main
-
-
-def best(run, repeat: int = 7) -> float:
-    """Return the shortest of several runs, in seconds."""
-    times = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return min(times)
+from common import best, case, main
 
 
 def add(volume: str, factors: tuple[int, int, int], method: str) -> None:

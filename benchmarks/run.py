@@ -1,6 +1,6 @@
 """Run every benchmark and print what docs/performance.md states: figures, ratios, and which targets hold.
 
-python benchmarks/run.py [--only convert,containers,reads,http_reads,kernels,encodings] [--rounds 1]
+python benchmarks/run.py [--only convert,containers,reads,http_reads,kernels,encodings,inflating] [--rounds 1]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-SUITES = ("kernels", "encodings", "convert", "containers", "reads", "http_reads")
+SUITES = ("kernels", "encodings", "inflating", "convert", "containers", "reads", "http_reads")
 
 # (what, numerator, denominator, figure, least ratio): numerator ÷ denominator must reach the ratio.
 RATIOS = [
