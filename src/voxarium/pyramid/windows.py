@@ -88,7 +88,7 @@ def is_addressable(array: Array) -> bool:
 
 def _flat(array: Array, *, writeable: bool) -> Array:
     if array.flags.c_contiguous:
-        row = array.reshape(-1)
+        row = np.asarray(array).reshape(-1)
         row.flags.writeable = writeable
         return row
     extent = 1 + sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)) // array.itemsize

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -103,12 +102,17 @@ def _work(job: Any) -> int:
     return 0
 
 
-@cache
-def work_address() -> int:
-    """Return the address of what a thread does: a C function of the address of its job, which returns 0."""
+def _compiled_work() -> Any:  # Any: a C function of numba
     signature = types.int64(types.int64)
     try:
-        work = cfunc(signature, cache=True)(_work)
+        return cfunc(signature, cache=True)(_work)
     except RuntimeError:  # as in `compiled`
-        work = cfunc(signature)(_work)
-    return int(work.address)
+        return cfunc(signature)(_work)
+
+
+_function = _compiled_work()  # on import, as then one thread compiles it and others wait
+
+
+def work_address() -> int:
+    """Return the address of what a thread does: a C function of the address of its job, which returns 0."""
+    return int(_function.address)

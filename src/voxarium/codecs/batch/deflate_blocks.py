@@ -110,7 +110,7 @@ def _read_lengths(stream, lengths):  # type: ignore[no-untyped-def]  # compiled
         bits >>= 3
     at += 3 * given
     counts, symbols = _codes_of(stream)  # overwritten soon, as is the table
-    if codes > 286 or arrange(lengths[:19], counts, symbols) != 0:
+    if codes > 286 or backs > 30 or arrange(lengths[:19], counts, symbols) != 0:
         return -1, 0
     table = stream + BACKS
     tabulate(table, PLAIN_TABLE, counts, symbols, PLAIN_ENTRIES, PLAIN_LENGTHS)
@@ -295,7 +295,7 @@ def one_code(stream):  # type: ignore[no-untyped-def]  # compiled
 
 @compiled
 def turns_left(stream):  # type: ignore[no-untyped-def]  # compiled
-    """Return how many turns a stream may make before it comes near an end of its memory; see `MOST_PER_TURN`."""
+    """Return how many turns a stream may make before it comes near an end of its memory."""
     source = load_word(stream + END) - (load_word(stream + AT) >> 3) - _READ_AHEAD
     room = load_word(stream + ROOM_END) - load_word(stream + TARGET) - _WRITTEN_AHEAD
     if load_word(stream + TARGET) - load_word(stream + ROOM) < _LEAST_WRITTEN:
