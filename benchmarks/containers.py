@@ -7,7 +7,10 @@ sharded (gzip) and not.
 from __future__ import annotations
 
 import itertools
+import statistics
+import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +83,23 @@ def precomputed(data: Path, kind: str) -> Path:
     return sharded_by_tensorstore(path, data / "em1024.npy")
 
 
+def in_turns(runs: dict[str, tuple[Callable[[], Any], Callable[[], Any]]], rounds: int = 15) -> dict[str, Any]:
+    """Time two jobs in turns in one process, so that a slow minute of the machine is one for both."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(-1, rounds):  # the first is a rehearsal
+        for name, (run, before) in runs.items():
+            before()
+            start = time.perf_counter()
+            run()
+            if number >= 0:
+                times[name].append(time.perf_counter() - start)
+    ours, theirs = times.values()
+    ratios = [t / o for o, t in zip(ours, theirs, strict=True)]
+    low, median, high = (round(q, 2) for q in statistics.quantiles(ratios, n=4))
+    found = {f"{name}_s": round(statistics.median(values), 3) for name, values in times.items()}
+    return {**found, "ratio": median, "quartiles": [low, high], "n": rounds}
+
+
 def sharded_by_tensorstore(path: Path, source: Path) -> Path:
     """Write gzipped chunks of 64³ in shards of 512³, each of eight minishards, once."""
     if (path / "info").exists():
@@ -150,6 +170,10 @@ def to_ome_zarr(kind: str) -> None:
                 finer = target
 
         return run, lambda: wipe(out)
+
+    @case(f"precomputed {kind} → OME-Zarr, in turns")
+    def both(data: Path, work: Path) -> dict[str, Any]:
+        return in_turns({"voxarium": ours(data, work)[:2], "tensorstore": theirs(data, work)[:2]})
 
 
 for kind in PRECOMPUTED:
