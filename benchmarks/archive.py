@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import anonymous_mb, case, main, wipe
+from common import anonymous_mb, best, case, main, wipe
 
 warnings.filterwarnings("ignore")
 OBJECTS = 1_000_000
-
-
-def best(run: Any, times: int = 3) -> float:
-    """Return the shortest time of several."""
-    found = []
-    for _ in range(times):
-        start = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - start)
-    return min(found)
 
 
 @case("manifest/a million objects", timeout=600)
@@ -37,13 +26,13 @@ def _manifest(_data: Path, _work: Path) -> dict[str, Any]:
     before = anonymous_mb()
     first = make_manifest(keys, sizes, digests)
     dump_manifest(first)  # compiles
-    written = best(lambda: dump_manifest(make_manifest(keys, sizes, digests)))
+    written = best(lambda: dump_manifest(make_manifest(keys, sizes, digests)), 3)
     raw = dump_manifest(first)
     changed = digests.copy()
     changed[::1000] ^= 1
     second = make_manifest(keys, sizes, changed)
-    opened = best(lambda: parse_manifest(raw, "manifest"))
-    compared = best(lambda: differences(first, second))
+    opened = best(lambda: parse_manifest(raw, "manifest"), 3)
+    compared = best(lambda: differences(first, second), 3)
     return {
         "write_s": round(written, 2), "open_s": round(opened, 2), "diff_s": round(compared, 2),
         "file_mb": round(len(raw) / 1e6), "grown_mb": round(anonymous_mb() - before),
@@ -65,7 +54,7 @@ def _verify(data: Path, work: Path) -> dict[str, Any]:
             raise SystemExit("not as listed")
 
     run()
-    return {"GB_s": round(size / best(run) / 1e9, 2), "mb": round(size / 1e6)}
+    return {"GB_s": round(size / best(run, 3) / 1e9, 2), "mb": round(size / 1e6)}
 
 
 @case("logical digest/EM, shards of 512³", timeout=600)
@@ -82,7 +71,7 @@ def _digest(data: Path, _work: Path) -> dict[str, Any]:
             image.arrays[0].read(box, out=out)
 
     read(), voxarium.logical_digest(image)
-    reading, digesting = best(read), best(lambda: voxarium.logical_digest(image))
+    reading, digesting = best(read, 3), best(lambda: voxarium.logical_digest(image), 3)
     return {"read_MVx_s": round(voxels / reading / 1e6), "digest_MVx_s": round(voxels / digesting / 1e6)}
 
 

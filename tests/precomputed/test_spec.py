@@ -95,6 +95,13 @@ def test_compressed_morton_codes_are_those_of_other_implementations(grid, cell, 
     assert morton_codes(np.array([cell]), grid).tolist() == [code]
 
 
+@given(st.tuples(*[st.integers(1, 5000)] * 3), st.integers(0, 99))
+def test_codes_by_table_are_those_bit_by_bit(grid, seed):
+    cells = np.random.default_rng(seed).integers(0, grid, (7, 3))
+    bits = [sum((int(cell[d]) >> bit & 1) << i for i, (d, bit) in enumerate(morton_dimensions(grid))) for cell in cells]
+    assert morton_codes(cells, grid).tolist() == bits
+
+
 @given(st.tuples(*[st.integers(1, 9)] * 3))
 def test_every_cell_of_a_grid_has_a_code_of_its_own(grid):
     cells = np.stack([a.ravel() for a in np.indices(grid)], axis=1)

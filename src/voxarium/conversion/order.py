@@ -46,10 +46,7 @@ def iter_blocks(shape: tuple[int, ...], block: tuple[int, ...], steps: Steps) ->
     counts = tuple(-(-n // b) for n, b in zip(shape, block, strict=True))
     if not all(counts):
         return
-    tiles: list[tuple[tuple[int, int], ...]] = [tuple((0, n) for n in counts)]
-    # From here on, cutting by a step leaves single blocks; further steps have nothing to cut.
-    last = next((i + 1 for i, step in enumerate(steps) if all(map(operator.le, step, block))), len(steps))
-    yield from _walk(tiles, shape, block, steps[:last])
+    yield from _walk([tuple((0, n) for n in counts)], shape, block, steps)
 
 
 def _walk(

@@ -219,23 +219,23 @@ def mirrored(_typing: Any, _word: Any) -> Any:
     return types.int64(types.int64), codegen
 
 
-@intrinsic
-def take_numbers(_typing: Any, _address: Any, _count: Any) -> Any:
-    """Take some numbers from a counter that many threads share; return the first."""
+def _atomic(operation: str) -> Any:
+    """Return a codegen that changes a word which many threads do, and returns what was there."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
-        return builder.atomic_rmw("add", pointer, args[1], "seq_cst")
+        return builder.atomic_rmw(operation, pointer, args[1], "seq_cst")
 
-    return types.int64(types.int64, types.int64), codegen
+    return codegen
+
+
+@intrinsic
+def take_numbers(_typing: Any, _address: Any, _count: Any) -> Any:
+    """Take some numbers from a counter that many threads share; return the first."""
+    return types.int64(types.int64, types.int64), _atomic("add")
 
 
 @intrinsic
 def exchange(_typing: Any, _address: Any, _word: Any) -> Any:
     """Put a word where many threads do, and return what was there."""
-
-    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
-        return builder.atomic_rmw("xchg", pointer, args[1], "seq_cst")
-
-    return types.int64(types.int64, types.int64), codegen
+    return types.int64(types.int64, types.int64), _atomic("xchg")

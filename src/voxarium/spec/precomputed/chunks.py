@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 MOST_BITS: Final = 64
-_MOST_TABULATED: Final = 1 << 16
+_MOST_TABULATED: Final = 1 << 12  # chunks along a dimension
 _RANGE: Final = r"(-?[0-9]{1,19})-(-?[0-9]{1,19})"
 _NAME: Final = re.compile(f"{_RANGE}_{_RANGE}_{_RANGE}" + r"((?:\.[A-Za-z0-9]{1,8})?)\Z")
 
